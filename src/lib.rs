@@ -8,8 +8,11 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod cache;
+pub mod resolver;
 pub mod time;
 pub mod wire;
 
+pub use cache::{Key, Policy, Prefix};
 pub use time::Instant;
 pub use wire::{MacAddr, UnicastMac, VlanId};

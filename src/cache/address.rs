@@ -1,0 +1,391 @@
+//! Our own side of the segment: the addresses we have, those we answer for, and what that makes of
+//! every other address.
+
+use core::net::Ipv4Addr;
+
+use heapless::Vec;
+
+use super::key::Key;
+use crate::time::Instant;
+use crate::wire::{MacAddr, VlanId};
+
+/// How many own addresses a cache can have, and how many prefixes it can answer for.
+pub const MAX_ADDRESSES: usize = 8;
+
+/// An address with the prefix it lies in, on one VLAN or the untagged segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Prefix {
+    ip: Ipv4Addr,
+    len: u8,
+    vlan: Option<VlanId>,
+}
+
+impl Prefix {
+    /// `ip` in a prefix of `len` bits, untagged.
+    ///
+    /// ```
+    /// use core::net::Ipv4Addr;
+    /// use whohas::Prefix;
+    ///
+    /// let ours = Prefix::new(Ipv4Addr::new(10, 0, 0, 1), 24)?;
+    /// assert!(ours.contains(Ipv4Addr::new(10, 0, 0, 200)));
+    /// assert_eq!(ours.broadcast(), Some(Ipv4Addr::new(10, 0, 0, 255)));
+    /// # Ok::<(), whohas::cache::AddressError>(())
+    /// ```
+    pub const fn new(ip: Ipv4Addr, len: u8) -> Result<Self, AddressError> {
+        if len > 32 {
+            return Err(AddressError::PrefixLen(len));
+        }
+        Ok(Self {
+            ip,
+            len,
+            vlan: None,
+        })
+    }
+
+    /// The same on a VLAN.
+    pub const fn on_vlan(self, vlan: VlanId) -> Self {
+        Self {
+            vlan: Some(vlan),
+            ..self
+        }
+    }
+
+    /// The address.
+    pub const fn ip(self) -> Ipv4Addr {
+        self.ip
+    }
+
+    /// The length of the prefix in bits.
+    pub const fn len(self) -> u8 {
+        self.len
+    }
+
+    /// Whether the prefix has no bits, that is, whether every address lies in it.
+    pub const fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// The VLAN, if the segment is tagged.
+    pub const fn vlan(self) -> Option<VlanId> {
+        self.vlan
+    }
+
+    /// Whether `ip` lies in the prefix.
+    pub const fn contains(self, ip: Ipv4Addr) -> bool {
+        (ip.to_bits() ^ self.ip.to_bits()) & self.mask() == 0
+    }
+
+    /// The address of everybody in the prefix; `None` for /31 (RFC 3021) and /32, which have none.
+    pub const fn broadcast(self) -> Option<Ipv4Addr> {
+        if self.len > 30 {
+            return None;
+        }
+        Some(Ipv4Addr::from_bits(self.ip.to_bits() | !self.mask()))
+    }
+
+    /// The lowest address, which names the prefix and no host; `None` for /31 and /32.
+    const fn network(self) -> Option<Ipv4Addr> {
+        if self.len > 30 {
+            return None;
+        }
+        Some(Ipv4Addr::from_bits(self.ip.to_bits() & self.mask()))
+    }
+
+    const fn mask(self) -> u32 {
+        match u32::MAX.checked_shl(32 - self.len as u32) {
+            Some(mask) => mask,
+            None => 0,
+        }
+    }
+
+    const fn key(self) -> Key {
+        Key {
+            vlan: self.vlan,
+            ip: self.ip,
+        }
+    }
+
+    fn covers(self, key: Key) -> bool {
+        self.vlan == key.vlan && self.contains(key.ip)
+    }
+
+    /// Whether a host can have this address in this prefix.
+    fn check_host(self) -> Result<(), AddressError> {
+        let ip = self.ip;
+        if !can_be_host(ip) || self.network() == Some(ip) || self.broadcast() == Some(ip) {
+            return Err(AddressError::NotAHost(ip));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a single host on a link can have this address at all.
+pub(super) fn can_be_host(ip: Ipv4Addr) -> bool {
+    // 0.0.0.0/8 is "this network" (RFC 1122 section 3.2.1.3); 240.0.0.0/4 is reserved and holds the
+    // limited broadcast address.
+    let [first, ..] = ip.octets();
+    first != 0 && !ip.is_loopback() && first < 224
+}
+
+/// Where packets to an address go, as far as the link is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Destination {
+    /// To everybody on the segment; no query is needed.
+    Broadcast,
+    /// Nowhere: no host can have this address.
+    Invalid,
+    /// To ourselves, or to somebody we answer for.
+    Local,
+    /// To a group; no query is needed.
+    Multicast(MacAddr),
+    /// Through a gateway.
+    OffLink,
+    /// To a neighbour, and this is the own address to ask it from.
+    OnLink {
+        /// The own address whose prefix the neighbour shares.
+        source: Ipv4Addr,
+    },
+}
+
+/// Why addresses were refused; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum AddressError {
+    /// No host can have this address in this prefix.
+    #[error("{0} cannot be a host's address in its prefix")]
+    NotAHost(Ipv4Addr),
+    /// A prefix has at most 32 bits.
+    #[error("a prefix of {0} bits: an IPv4 address has 32")]
+    PrefixLen(u8),
+    /// More than [`MAX_ADDRESSES`].
+    #[error("more than {MAX_ADDRESSES} addresses; answer for further ones with a proxy prefix")]
+    TooMany,
+}
+
+/// An own address and what is left of announcing it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnAddress {
+    pub(super) prefix: Prefix,
+    pub(super) announcements: u8,
+    pub(super) not_before: Instant,
+}
+
+/// Own addresses and the prefixes we answer for.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    own: Vec<OwnAddress, MAX_ADDRESSES>,
+    proxied: Vec<Prefix, MAX_ADDRESSES>,
+}
+
+impl Addresses {
+    pub(super) const fn new() -> Self {
+        Self {
+            own: Vec::new(),
+            proxied: Vec::new(),
+        }
+    }
+
+    pub(super) fn own(&self) -> &[OwnAddress] {
+        &self.own
+    }
+
+    pub(super) fn own_mut(&mut self) -> &mut [OwnAddress] {
+        &mut self.own
+    }
+
+    /// Replaces the own addresses; new ones are to be announced `announcements` times.
+    pub(super) fn set_own(
+        &mut self,
+        prefixes: &[Prefix],
+        announcements: u8,
+        now: Instant,
+    ) -> Result<(), AddressError> {
+        let mut own = Vec::new();
+        for &prefix in prefixes {
+            prefix.check_host()?;
+            let known = self
+                .own
+                .iter()
+                .find(|known| known.prefix.key() == prefix.key());
+            let address = match known {
+                Some(&known) => OwnAddress { prefix, ..known },
+                None => OwnAddress {
+                    prefix,
+                    announcements,
+                    not_before: now,
+                },
+            };
+            own.push(address).map_err(|_| AddressError::TooMany)?;
+        }
+        self.own = own;
+        Ok(())
+    }
+
+    pub(super) fn set_proxied(&mut self, prefixes: &[Prefix]) -> Result<(), AddressError> {
+        self.proxied = Vec::from_slice(prefixes).map_err(|_| AddressError::TooMany)?;
+        Ok(())
+    }
+
+    pub(super) fn is_own(&self, key: Key) -> bool {
+        self.own.iter().any(|own| own.prefix.key() == key)
+    }
+
+    /// Whether we answer requests for the address: our own, or one in a proxied prefix.
+    pub(super) fn answers_for(&self, key: Key) -> bool {
+        self.is_own(key) || self.proxied.iter().any(|prefix| prefix.covers(key))
+    }
+
+    /// Whether we answer an RFC 5227 probe: for a single address as for our own, but never for a
+    /// whole prefix, where it would keep every host behind us from using its address.
+    pub(super) fn answers_probe_for(&self, key: Key) -> bool {
+        self.is_own(key)
+            || self
+                .proxied
+                .iter()
+                .any(|prefix| prefix.len == 32 && prefix.covers(key))
+    }
+
+    pub(super) fn destination(&self, key: Key) -> Destination {
+        let Key { vlan: _, ip } = key;
+        if let Some(group) = MacAddr::of_multicast(ip) {
+            return Destination::Multicast(group);
+        }
+        if ip.is_broadcast() {
+            return Destination::Broadcast;
+        }
+        if !can_be_host(ip) {
+            return Destination::Invalid;
+        }
+        if self.answers_for(key) {
+            return Destination::Local;
+        }
+        // The longest prefix wins, as in any routing table.
+        let covering = self.own.iter().filter(|own| own.prefix.covers(key));
+        match covering.max_by_key(|own| own.prefix.len) {
+            None => Destination::OffLink,
+            Some(own) if own.prefix.broadcast() == Some(ip) => Destination::Broadcast,
+            Some(own) if own.prefix.network() == Some(ip) => Destination::Invalid,
+            Some(own) => Destination::OnLink {
+                source: own.prefix.ip,
+            },
+        }
+    }
+
+    /// The own address to ask for `key` from: one that shares its prefix, else any on its VLAN.
+    pub(super) fn source_for(&self, key: Key) -> Option<Ipv4Addr> {
+        match self.destination(key) {
+            Destination::OnLink { source } => Some(source),
+            Destination::OffLink => self
+                .own
+                .iter()
+                .map(|own| own.prefix)
+                .find(|own| own.vlan == key.vlan)
+                .map(Prefix::ip),
+            Destination::Broadcast
+            | Destination::Invalid
+            | Destination::Local
+            | Destination::Multicast(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(own: &[([u8; 4], u8)]) -> Addresses {
+        let own: std::vec::Vec<_> = own
+            .iter()
+            .map(|&(ip, len)| Prefix::new(ip.into(), len).unwrap())
+            .collect();
+        let mut addresses = Addresses::new();
+        addresses.set_own(&own, 0, Instant::ZERO).unwrap();
+        addresses
+    }
+
+    fn destination(own: &[([u8; 4], u8)], ip: [u8; 4]) -> Destination {
+        addresses(own).destination(Ipv4Addr::from(ip).into())
+    }
+
+    fn from(source: [u8; 4]) -> Destination {
+        Destination::OnLink {
+            source: source.into(),
+        }
+    }
+
+    #[test]
+    fn every_kind_of_address_goes_its_own_way() {
+        let own = &[([10, 0, 0, 1], 24)][..];
+        for (ip, expected) in [
+            ([10, 0, 0, 2], from([10, 0, 0, 1])),
+            ([10, 0, 0, 1], Destination::Local),
+            ([10, 0, 0, 0], Destination::Invalid),
+            ([10, 0, 0, 255], Destination::Broadcast),
+            ([255, 255, 255, 255], Destination::Broadcast),
+            ([0, 0, 0, 0], Destination::Invalid),
+            ([0, 1, 2, 3], Destination::Invalid),
+            ([127, 0, 0, 1], Destination::Invalid),
+            ([240, 0, 0, 1], Destination::Invalid),
+            (
+                [224, 0, 0, 251],
+                Destination::Multicast(MacAddr::new([1, 0, 0x5e, 0, 0, 251])),
+            ),
+            ([192, 0, 2, 9], Destination::OffLink),
+        ] {
+            assert_eq!(destination(own, ip), expected, "{ip:?}");
+        }
+    }
+
+    #[test]
+    fn point_to_point_and_host_prefixes_have_no_broadcast_address() {
+        assert_eq!(
+            destination(&[([10, 0, 0, 0], 31)], [10, 0, 0, 1]),
+            from([10, 0, 0, 0])
+        );
+        assert_eq!(
+            destination(&[([10, 0, 0, 1], 32)], [10, 0, 0, 2]),
+            Destination::OffLink
+        );
+        assert_eq!(
+            destination(&[([10, 0, 0, 1], 0)], [192, 0, 2, 9]),
+            from([10, 0, 0, 1])
+        );
+    }
+
+    #[test]
+    fn the_longest_prefix_gives_the_source() {
+        let own = &[([10, 0, 0, 1], 8), ([10, 1, 0, 1], 16)];
+        assert_eq!(destination(own, [10, 1, 0, 9]), from([10, 1, 0, 1]));
+        assert_eq!(destination(own, [10, 2, 0, 9]), from([10, 0, 0, 1]));
+    }
+
+    #[test]
+    fn illegal_addresses_are_refused_and_change_nothing() {
+        assert_eq!(
+            Prefix::new(Ipv4Addr::LOCALHOST, 33),
+            Err(AddressError::PrefixLen(33))
+        );
+        let mut addresses = addresses(&[([10, 0, 0, 1], 24)]);
+        for ip in [
+            [0, 0, 0, 0],
+            [10, 0, 0, 0],
+            [10, 0, 0, 255],
+            [224, 0, 0, 1],
+            [127, 0, 0, 1],
+        ] {
+            let prefix = Prefix::new(ip.into(), 24).unwrap();
+            let result = addresses.set_own(&[prefix], 0, Instant::ZERO);
+            assert_eq!(result, Err(AddressError::NotAHost(ip.into())));
+        }
+        let many = [Prefix::new(Ipv4Addr::new(10, 0, 0, 9), 24).unwrap(); MAX_ADDRESSES + 1];
+        assert_eq!(
+            addresses.set_own(&many, 0, Instant::ZERO),
+            Err(AddressError::TooMany)
+        );
+        assert!(addresses.is_own(Ipv4Addr::new(10, 0, 0, 1).into()));
+    }
+}

@@ -1,0 +1,218 @@
+//! What was counted. Every received frame is either accepted or adds one to exactly one drop
+//! reason.
+
+/// Why a received frame had no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum DropReason {
+    /// Hardware or protocol addresses of an illegal length.
+    AddressLength,
+    /// The sender claims one of our own addresses. An event tells of it.
+    ClaimsOurAddress,
+    /// The frame contradicts an entry that is not to be changed by it.
+    Contradiction,
+    /// The station or the address is denied.
+    Denied,
+    /// Our own frame came back.
+    Echo,
+    /// The Ethernet sender is not the ARP sender.
+    EthernetMismatch,
+    /// Not Ethernet II with at most one tag.
+    EthernetType,
+    /// Not ARP over Ethernet.
+    HardwareType,
+    /// Not ARP at all.
+    NotArp,
+    /// Sent to another station or to a group.
+    NotForUs,
+    /// The link is down, or we have no MAC address yet.
+    NotReady,
+    /// Neither request nor reply.
+    Operation,
+    /// A tag that carries only a priority, where the policy does not take it for none.
+    PriorityTag,
+    /// Not ARP for IPv4.
+    ProtocolType,
+    /// A request not answered because of the limit on replies.
+    ReplyLimit,
+    /// A request not answered because earlier answers still wait for the driver.
+    ReplyQueueFull,
+    /// The sender's address is one that no host has.
+    SenderIp,
+    /// The sender is a group or zero.
+    SenderMac,
+    /// The sender's address is not on-link.
+    SenderOffLink,
+    /// A request for an address that is not ours.
+    TargetElsewhere,
+    /// Shorter than its headers say.
+    Truncated,
+    /// Nothing that we asked for or that the policy listens to.
+    Unasked,
+}
+
+impl DropReason {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Self; 22] = [
+        Self::AddressLength,
+        Self::ClaimsOurAddress,
+        Self::Contradiction,
+        Self::Denied,
+        Self::Echo,
+        Self::EthernetMismatch,
+        Self::EthernetType,
+        Self::HardwareType,
+        Self::NotArp,
+        Self::NotForUs,
+        Self::NotReady,
+        Self::Operation,
+        Self::PriorityTag,
+        Self::ProtocolType,
+        Self::ReplyLimit,
+        Self::ReplyQueueFull,
+        Self::SenderIp,
+        Self::SenderMac,
+        Self::SenderOffLink,
+        Self::TargetElsewhere,
+        Self::Truncated,
+        Self::Unasked,
+    ];
+
+    /// The reason as a label for metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AddressLength => "address_length",
+            Self::ClaimsOurAddress => "claims_our_address",
+            Self::Contradiction => "contradiction",
+            Self::Denied => "denied",
+            Self::Echo => "echo",
+            Self::EthernetMismatch => "ethernet_mismatch",
+            Self::EthernetType => "ethernet_type",
+            Self::HardwareType => "hardware_type",
+            Self::NotArp => "not_arp",
+            Self::NotForUs => "not_for_us",
+            Self::NotReady => "not_ready",
+            Self::Operation => "operation",
+            Self::PriorityTag => "priority_tag",
+            Self::ProtocolType => "protocol_type",
+            Self::ReplyLimit => "reply_limit",
+            Self::ReplyQueueFull => "reply_queue_full",
+            Self::SenderIp => "sender_ip",
+            Self::SenderMac => "sender_mac",
+            Self::SenderOffLink => "sender_off_link",
+            Self::TargetElsewhere => "target_elsewhere",
+            Self::Truncated => "truncated",
+            Self::Unasked => "unasked",
+        }
+    }
+}
+
+/// A count for every [`DropReason`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Drops([u64; DropReason::ALL.len()]);
+
+impl Drops {
+    const NONE: Self = Self([0; DropReason::ALL.len()]);
+
+    /// How many frames were dropped for this reason.
+    pub const fn get(&self, reason: DropReason) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// How many frames were dropped.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Every reason with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        DropReason::ALL.into_iter().zip(self.0)
+    }
+
+    pub(super) fn add(&mut self, reason: DropReason) {
+        self.0[reason as usize] += 1;
+    }
+}
+
+/// What the cache has counted since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Counters {
+    /// Frames given to `receive`: those accepted plus all drops.
+    pub received: u64,
+    /// Frames that were answered or that taught us something.
+    pub accepted: u64,
+    /// Frames that had no effect, by reason.
+    pub dropped: Drops,
+    /// Requests sent to everybody.
+    pub broadcast_requests: u64,
+    /// Requests sent to the one station that is being verified.
+    pub unicast_requests: u64,
+    /// Requests not sent because no own address was left to ask from.
+    pub requests_without_source: u64,
+    /// Answers sent.
+    pub replies: u64,
+    /// Announcements of own addresses sent.
+    pub announcements: u64,
+    /// Queries begun because nothing was known of a neighbour.
+    pub queries: u64,
+    /// Holds that joined an entry or a query that was there.
+    pub joined: u64,
+    /// Holds refused because every slot is held.
+    pub table_full: u64,
+    /// Holds refused because the share for unresolved neighbours is used up.
+    pub too_many_unresolved: u64,
+    /// Neighbours whose address became known.
+    pub resolved: u64,
+    /// Neighbours given up as unreachable.
+    pub unreachable: u64,
+    /// Neighbours that changed their address.
+    pub moved: u64,
+    /// Entries that made room for a newcomer.
+    pub evicted: u64,
+    /// Times that two stations claimed one address, or one of ours.
+    pub conflicts: u64,
+    /// Events that found no room.
+    pub events_lost: u64,
+}
+
+impl Counters {
+    pub(super) const ZERO: Self = Self {
+        received: 0,
+        accepted: 0,
+        dropped: Drops::NONE,
+        broadcast_requests: 0,
+        unicast_requests: 0,
+        requests_without_source: 0,
+        replies: 0,
+        announcements: 0,
+        queries: 0,
+        joined: 0,
+        table_full: 0,
+        too_many_unresolved: 0,
+        resolved: 0,
+        unreachable: 0,
+        moved: 0,
+        evicted: 0,
+        conflicts: 0,
+        events_lost: 0,
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_listed_at_their_own_numbers_and_named_apart() {
+        for (number, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, number, "{reason:?}");
+        }
+        let mut names = DropReason::ALL.map(DropReason::name).to_vec();
+        names.dedup();
+        assert_eq!(names.len(), DropReason::ALL.len());
+    }
+}

@@ -1,0 +1,277 @@
+//! Counted claims on neighbours: joining a query, starting one, giving up.
+
+use super::event::Event;
+use super::key::{Key, Packed};
+use super::slot::{Queue, Rank};
+use super::state::State;
+use super::storage::Storage;
+use super::table::Position;
+use super::{Cache, Destination, Removal};
+use crate::time::Instant;
+use crate::wire::UnicastMac;
+
+/// The right to one neighbour's entry, as [`Cache::hold`] gives it out and [`Cache::release`] takes
+/// it back.
+///
+/// It cannot be copied, so it cannot be released twice; and it carries the generation of its entry,
+/// so that once the entry is gone it opens nothing. The count it stands for stays until it is
+/// released: the RAII guards in [`resolver`](crate::resolver) see to that.
+#[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[must_use = "a hold counts until it is released"]
+pub struct HoldKey {
+    position: u32,
+    generation: u32,
+}
+
+/// How it stands with a held neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Status {
+    /// The entry was removed; take a new hold.
+    Gone,
+    /// Asked for, no answer yet.
+    Pending,
+    /// Known.
+    Resolved(UnicastMac),
+    /// Does not answer. As long as it is held it is asked for again, ever less often.
+    Unreachable,
+}
+
+/// Why a neighbour cannot be held; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum HoldError {
+    /// By order of the administrator.
+    #[error("the address is denied")]
+    Denied,
+    /// No own address to ask from.
+    #[error("no own address is set: set one before holding neighbours")]
+    NoAddress,
+    /// The address needs no query, or no host can have it.
+    #[error("the address is not a neighbour's: {0:?}")]
+    NotANeighbour(Destination),
+    /// In none of our prefixes.
+    #[error("the address is not on-link: hold the gateway instead")]
+    OffLink,
+    /// Every slot is held.
+    #[error("every slot is held: release some, or use a larger table")]
+    TableFull,
+    /// The counter is at its end.
+    #[error("the neighbour is held 4,294,967,295 times")]
+    TooManyHolds,
+    /// The share of the table for neighbours that nobody has answered for is used up.
+    #[error("too many neighbours are unanswered: try again when some have been given up")]
+    TooManyUnresolved,
+}
+
+impl<S: Storage> Cache<S> {
+    /// Claims a neighbour: joins its entry or its query, or starts one. Never blocks; how it stands
+    /// is for [`status`](Self::status) to say, at any time.
+    ///
+    /// However many claim it, one query runs, and a newcomer changes neither its timer nor its
+    /// budget.
+    pub fn hold(&mut self, key: impl Into<Key>) -> Result<HoldKey, HoldError> {
+        let key = key.into();
+        let packed = Packed::from(key);
+        let at = match self.table.find(packed) {
+            Some(at) => self.join(at)?,
+            None => {
+                self.check_neighbour(key)?;
+                self.start_query(packed)?
+            }
+        };
+        self.settle_rank(at);
+        Ok(self.hold_key(at))
+    }
+
+    /// A second claim on the same entry; `None` if the entry is gone or the counter at its end.
+    pub fn hold_again(&mut self, hold: &HoldKey) -> Option<HoldKey> {
+        let at = self.held(hold)?;
+        self.join(at).ok()?;
+        Some(self.hold_key(at))
+    }
+
+    /// Gives a claim back. The entry stays known as long as there is room; only when nobody else
+    /// claims it does its query stop.
+    pub fn release(&mut self, hold: HoldKey) {
+        let Some(at) = self.held(&hold) else { return };
+        let slot = self.table.slot_mut(at);
+        slot.holds = slot.holds.saturating_sub(1);
+        if slot.holds == 0 {
+            self.abandon(at);
+        }
+    }
+
+    /// How it stands with a held neighbour.
+    pub fn status(&self, hold: &HoldKey) -> Status {
+        let Some(at) = self.held(hold) else {
+            return Status::Gone;
+        };
+        match self.table.slot(at).state {
+            State::Incomplete { .. } => Status::Pending,
+            State::Reachable { mac, .. }
+            | State::Stale { mac }
+            | State::Delay { mac }
+            | State::Probe { mac, .. }
+            | State::Static { mac } => Status::Resolved(mac),
+            State::Failed { .. } => Status::Unreachable,
+            State::Free | State::Denied => Status::Gone,
+        }
+    }
+
+    /// As [`confirm`](Self::confirm), without looking for the entry.
+    pub fn confirm_held(&mut self, now: Instant, hold: &HoldKey) {
+        if let Some(at) = self.held(hold) {
+            self.confirm_at(now, at);
+        }
+    }
+
+    fn hold_key(&self, at: Position) -> HoldKey {
+        HoldKey {
+            position: at as u32,
+            generation: self.table.slot(at).generation,
+        }
+    }
+
+    /// The slot that a hold stands for, unless its entry is gone.
+    fn held(&self, hold: &HoldKey) -> Option<Position> {
+        let at = hold.position as Position;
+        (self.table.slot(at).generation == hold.generation).then_some(at)
+    }
+
+    fn check_neighbour(&mut self, key: Key) -> Result<(), HoldError> {
+        match self.destination(key) {
+            Destination::OnLink { .. } => Ok(()),
+            Destination::OffLink if self.addresses.own().is_empty() => {
+                self.counters.requests_without_source += 1;
+                Err(HoldError::NoAddress)
+            }
+            Destination::OffLink => Err(HoldError::OffLink),
+            other @ (Destination::Broadcast
+            | Destination::Invalid
+            | Destination::Local
+            | Destination::Multicast(_)) => Err(HoldError::NotANeighbour(other)),
+        }
+    }
+
+    fn join(&mut self, at: Position) -> Result<Position, HoldError> {
+        let slot = self.table.slot_mut(at);
+        if slot.state == State::Denied {
+            return Err(HoldError::Denied);
+        }
+        let first = slot.holds == 0;
+        slot.holds = slot.holds.checked_add(1).ok_or(HoldError::TooManyHolds)?;
+        self.counters.joined += 1;
+        match self.table.slot(at).state {
+            // What was asked for an earlier user counts as the first of this one's requests.
+            State::Incomplete { asked } if first => {
+                self.table.set_state(
+                    at,
+                    State::Incomplete {
+                        asked: asked.min(1),
+                    },
+                );
+            }
+            // Held entries are kept fresh, so this one has to become so.
+            State::Stale { mac } => self.verify_soon(at, mac),
+            State::Free
+            | State::Incomplete { .. }
+            | State::Reachable { .. }
+            | State::Delay { .. }
+            | State::Probe { .. }
+            | State::Failed { .. }
+            | State::Static { .. }
+            | State::Denied => {}
+        }
+        Ok(at)
+    }
+
+    fn start_query(&mut self, packed: Packed) -> Result<Position, HoldError> {
+        let limit = self.policy.unresolved_limit(self.table.capacity());
+        if self.table.unresolved() >= limit {
+            let Some(oldest) = self.table.first_of(Rank::Unresolved) else {
+                self.counters.too_many_unresolved += 1;
+                return Err(HoldError::TooManyUnresolved);
+            };
+            self.evict(oldest);
+        }
+        let Some(at) = self.make_room(packed, State::Incomplete { asked: 0 }, Rank::Live) else {
+            self.counters.table_full += 1;
+            return Err(HoldError::TableFull);
+        };
+        self.counters.queries += 1;
+        self.table.slot_mut(at).holds = 1;
+        self.ask(at);
+        Ok(at)
+    }
+
+    /// The last hold was released.
+    fn abandon(&mut self, at: Position) {
+        let slot = self.table.slot(at);
+        match slot.state {
+            // A request that is on its way may still be answered; and the entry remembers that it
+            // was sent, so that a newcomer does not send another too soon (RFC 1122 2.3.2.1). What
+            // was not sent yet is not wanted any more.
+            State::Incomplete { .. } | State::Failed { asking: true, .. }
+                if slot.queue != Queue::RETRANSMIT =>
+            {
+                self.table.remove(at);
+            }
+            // Verification goes on: it is short, and its outcome is worth having.
+            State::Free
+            | State::Incomplete { .. }
+            | State::Reachable { .. }
+            | State::Stale { .. }
+            | State::Delay { .. }
+            | State::Probe { .. }
+            | State::Failed { .. }
+            | State::Static { .. }
+            | State::Denied => self.settle_rank(at),
+        }
+    }
+
+    /// A slot for a newcomer, if need be that of the entry which is first in the eviction order and
+    /// of no higher rank than `upto`. Held, static and deny entries are never in that order.
+    pub(super) fn make_room(
+        &mut self,
+        packed: Packed,
+        state: State,
+        upto: Rank,
+    ) -> Option<Position> {
+        if let Some(at) = self.table.insert(packed, state) {
+            return Some(at);
+        }
+        let ranks: &[Rank] = match upto {
+            Rank::None => &[],
+            Rank::Unresolved => &[Rank::Unresolved],
+            Rank::Stale => &[Rank::Unresolved, Rank::Stale],
+            Rank::Live => &[Rank::Unresolved, Rank::Stale, Rank::Live],
+        };
+        let victim = ranks.iter().find_map(|&rank| self.table.first_of(rank))?;
+        self.evict(victim);
+        self.table.insert(packed, state)
+    }
+
+    fn evict(&mut self, at: Position) {
+        self.counters.evicted += 1;
+        self.remove_entry(at, Removal::Evicted);
+    }
+
+    /// Removes an entry and tells those whom it concerns.
+    pub(super) fn remove_entry(&mut self, at: Position, cause: Removal) {
+        let slot = self.table.slot(at);
+        let (subject, known, held) = (slot.key.subject(), slot.state.mac(), slot.holds > 0);
+        self.table.remove(at);
+        match subject {
+            super::Subject::Station(_) => {
+                self.denied_stations = self.denied_stations.saturating_sub(1);
+            }
+            super::Subject::Address(key) if known.is_some() || held => {
+                self.tell(Event::Removed { key, cause });
+            }
+            super::Subject::Address(_) => {}
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! Frames in: what is refused, what is believed, what is answered.
+
+use super::address::can_be_host;
+use super::counters::DropReason;
+use super::event::Event;
+use super::key::{Key, Packed};
+use super::policy::Trust;
+use super::slot::Rank;
+use super::state::State;
+use super::storage::Storage;
+use super::table::Position;
+use super::{Cache, Destination};
+use crate::time::Instant;
+use crate::wire::{
+    ArpError, ArpPacket, EtherType, EthernetError, EthernetFrame, Operation, UnicastMac, VlanId,
+    VlanTag,
+};
+
+/// What became of a received frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Received {
+    /// It was answered, or it taught us something.
+    Accepted,
+    /// It had no effect, for this reason.
+    Dropped(DropReason),
+}
+
+/// A frame that passed all checks, and what it is to us.
+struct Heard {
+    packet: ArpPacket,
+    vlan: Option<VlanId>,
+    kind: Kind,
+}
+
+/// What a frame is to us, whatever it says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A reply sent to us alone: the only kind that answers a question of ours.
+    Answer,
+    /// A request for an address that we answer for.
+    RequestForUs,
+    /// A station speaking about itself.
+    Gratuitous,
+    /// Everything else.
+    Overheard,
+}
+
+impl<S: Storage> Cache<S> {
+    /// Takes a frame that the driver received: an Ethernet frame, with or without its padding.
+    ///
+    /// Whatever is in it, it cannot panic, and it adds one either to `accepted` or to one drop
+    /// reason.
+    pub fn receive(&mut self, now: Instant, frame: &[u8]) -> Received {
+        self.drained();
+        self.clock.advance(now);
+        self.counters.received += 1;
+        match self.hear(frame) {
+            Ok(()) => {
+                self.counters.accepted += 1;
+                Received::Accepted
+            }
+            Err(reason) => {
+                self.counters.dropped.add(reason);
+                Received::Dropped(reason)
+            }
+        }
+    }
+
+    fn hear(&mut self, frame: &[u8]) -> Result<(), DropReason> {
+        let heard = self.admit(frame)?;
+        // RFC 826's order: first merge what the sender says of itself, then see what it asks.
+        let learnt = if heard.packet.is_probe() {
+            Err(DropReason::Unasked)
+        } else {
+            self.learn(&heard)
+        };
+        match heard.kind {
+            Kind::RequestForUs => {
+                let answered = self.answer(&heard);
+                learnt.or(answered)
+            }
+            Kind::Answer | Kind::Gratuitous | Kind::Overheard => learnt,
+        }
+    }
+
+    /// Parses the frame and refuses what cannot be meant for us or cannot be true.
+    fn admit(&mut self, frame: &[u8]) -> Result<Heard, DropReason> {
+        let our_mac = self
+            .mac
+            .filter(|_| self.link_up)
+            .ok_or(DropReason::NotReady)?;
+        let frame = EthernetFrame::parse(frame)?;
+        let header = frame.header;
+        let vlan = match header.tag {
+            None => None,
+            Some(VlanTag { id: None, .. }) if !self.policy.priority_tag_is_untagged => {
+                return Err(DropReason::PriorityTag);
+            }
+            Some(tag) => tag.id,
+        };
+        if header.ethertype != EtherType::ARP {
+            return Err(DropReason::NotArp);
+        }
+        if our_mac != header.destination && !header.destination.is_broadcast() {
+            return Err(DropReason::NotForUs);
+        }
+        let packet = ArpPacket::parse(frame.payload, self.policy.hardware_types)?;
+        let sender = Key {
+            vlan,
+            ip: packet.sender_ip,
+        };
+        if our_mac == header.source || our_mac == packet.sender_mac {
+            return Err(DropReason::Echo);
+        }
+        if self.policy.match_ethernet_source && packet.sender_mac != header.source {
+            return Err(DropReason::EthernetMismatch);
+        }
+        if self.is_denied(sender, packet.sender_mac) {
+            return Err(DropReason::Denied);
+        }
+        if !packet.is_probe() {
+            self.check_sender(sender, packet.sender_mac)?;
+        }
+        let unicast = our_mac == header.destination;
+        Ok(Heard {
+            packet,
+            vlan,
+            kind: self.kind_of(&packet, vlan, unicast),
+        })
+    }
+
+    fn is_denied(&self, sender: Key, mac: UnicastMac) -> bool {
+        let denied = |packed| {
+            self.table
+                .find(packed)
+                .is_some_and(|at| self.table.slot(at).state == State::Denied)
+        };
+        denied(Packed::from(sender)) || self.denied_stations > 0 && denied(Packed::from(mac))
+    }
+
+    /// Whether a neighbour can have the sender's address.
+    fn check_sender(&mut self, sender: Key, mac: UnicastMac) -> Result<(), DropReason> {
+        if self.addresses.is_own(sender) {
+            self.counters.conflicts += 1;
+            self.tell(Event::AddressClaimed {
+                key: sender,
+                by: mac,
+            });
+            return Err(DropReason::ClaimsOurAddress);
+        }
+        match self.addresses.destination(sender) {
+            Destination::OnLink { .. } => Ok(()),
+            Destination::OffLink if self.policy.require_on_link => Err(DropReason::SenderOffLink),
+            Destination::OffLink => Ok(()),
+            // Somebody whom we answer for, and who is here after all.
+            Destination::Local if can_be_host(sender.ip) => Ok(()),
+            Destination::Local
+            | Destination::Broadcast
+            | Destination::Invalid
+            | Destination::Multicast(_) => Err(DropReason::SenderIp),
+        }
+    }
+
+    fn kind_of(&self, packet: &ArpPacket, vlan: Option<VlanId>, unicast: bool) -> Kind {
+        let target = Key {
+            vlan,
+            ip: packet.target_ip,
+        };
+        // RFC 3927 section 2.5: with link-local addresses replies are broadcast too.
+        let to_us_alone = unicast || packet.sender_ip.is_link_local();
+        match packet.operation {
+            Operation::Request | Operation::Reply if packet.is_gratuitous() => Kind::Gratuitous,
+            Operation::Request if packet.is_probe() && self.addresses.answers_probe_for(target) => {
+                Kind::RequestForUs
+            }
+            Operation::Request if !packet.is_probe() && self.addresses.answers_for(target) => {
+                Kind::RequestForUs
+            }
+            Operation::Reply if to_us_alone && self.addresses.is_own(target) => Kind::Answer,
+            Operation::Request | Operation::Reply => Kind::Overheard,
+        }
+    }
+
+    fn trust(&self, kind: Kind) -> Trust {
+        match kind {
+            Kind::Answer => self.policy.unasked_reply,
+            Kind::RequestForUs => self.policy.request_for_us,
+            Kind::Gratuitous => self.policy.gratuitous,
+            Kind::Overheard => self.policy.overheard,
+        }
+    }
+
+    /// Answers a request (RFC 826), as far as the limits allow. Needs no slot.
+    fn answer(&mut self, heard: &Heard) -> Result<(), DropReason> {
+        let Some(mac) = self.mac else {
+            return Err(DropReason::NotReady);
+        };
+        let now = self.clock.now();
+        // Full queue first: a reply that cannot be kept must not cost a token.
+        if self.replies.is_full() {
+            return Err(DropReason::ReplyQueueFull);
+        }
+        if !heard.packet.is_probe() && !self.reply_limit.take(now, self.policy.reply_rate) {
+            return Err(DropReason::ReplyLimit);
+        }
+        self.replies.push(heard.packet.answered_by(mac), heard.vlan);
+        Ok(())
+    }
+
+    /// What the sender says of itself, merged into the entry for it as far as policy allows.
+    fn learn(&mut self, heard: &Heard) -> Result<(), DropReason> {
+        let Heard { packet, vlan, kind } = heard;
+        // A probe says nothing of its sender: that is what it is for.
+        if packet.is_probe() {
+            return Err(DropReason::TargetElsewhere);
+        }
+        let key = Key {
+            vlan: *vlan,
+            ip: packet.sender_ip,
+        };
+        let mac = packet.sender_mac;
+        match self.table.find(Packed::from(key)) {
+            None => self.learn_new(key, mac, *kind),
+            Some(at) => self.learn_known(at, key, mac, *kind),
+        }
+        .map_err(|reason| match packet.operation {
+            Operation::Request if reason == DropReason::Unasked => DropReason::TargetElsewhere,
+            Operation::Request | Operation::Reply => reason,
+        })
+    }
+
+    /// Nobody asked for this neighbour: it may take the place of the forgotten and the stale, but
+    /// not of one that is live, or a flood of lies would push out the truth.
+    fn learn_new(&mut self, key: Key, mac: UnicastMac, kind: Kind) -> Result<(), DropReason> {
+        if self.trust(kind) < Trust::Create {
+            return Err(DropReason::Unasked);
+        }
+        let at = self
+            .make_room(Packed::from(key), State::Stale { mac }, Rank::Stale)
+            .ok_or(DropReason::Unasked)?;
+        self.accept(at, mac, kind);
+        self.tell_address(key, None, mac);
+        Ok(())
+    }
+
+    fn learn_known(
+        &mut self,
+        at: Position,
+        key: Key,
+        mac: UnicastMac,
+        kind: Kind,
+    ) -> Result<(), DropReason> {
+        let trust = self.trust(kind);
+        let state = self.table.slot(at).state;
+        match state {
+            // RFC 826: the answer to an open question of ours.
+            State::Incomplete { asked } if kind == Kind::Answer && asked > 0 => {
+                self.accept(at, mac, kind);
+            }
+            State::Failed { asking: true, .. } if kind == Kind::Answer => {
+                self.accept(at, mac, kind);
+            }
+            State::Incomplete { .. } | State::Failed { .. } if trust >= Trust::Update => {
+                self.accept(at, mac, kind);
+            }
+            // It lives: worth asking before the silence is over.
+            State::Failed {
+                step,
+                asking: false,
+            } if trust >= Trust::Verify && self.table.slot(at).holds > 0 => {
+                self.table
+                    .set_state(at, State::Failed { step, asking: true });
+                self.ask(at);
+            }
+            State::Incomplete { .. } | State::Failed { .. } => return Err(DropReason::Unasked),
+
+            // RFC 4861 7.2.5: the station we know answers; or, once everybody is asked, any does.
+            State::Probe { mac: known, asked } if kind == Kind::Answer && asked > 0 => {
+                if known != mac && self.asks_known_station(asked - 1) && trust < Trust::Update {
+                    return Err(DropReason::Contradiction);
+                }
+                self.accept(at, mac, kind);
+            }
+            State::Reachable { mac: known, .. }
+            | State::Stale { mac: known }
+            | State::Delay { mac: known }
+            | State::Probe { mac: known, .. }
+                if known == mac =>
+            {
+                // Nothing new, but an answer is a confirmation even if nobody asked.
+                if kind != Kind::Answer || trust < Trust::Update {
+                    return Err(DropReason::Unasked);
+                }
+                self.accept(at, mac, kind);
+            }
+            State::Reachable { .. }
+            | State::Stale { .. }
+            | State::Delay { .. }
+            | State::Probe { .. } => return self.contradicted(at, key, mac, kind),
+
+            State::Static { mac: known } if known == mac => return Err(DropReason::Unasked),
+            State::Static { .. } => return Err(DropReason::Contradiction),
+            State::Free | State::Denied => return Err(DropReason::Unasked),
+        }
+        if self.table.slot(at).state.mac().is_some() {
+            self.tell_address(key, state.mac(), mac);
+        }
+        Ok(())
+    }
+
+    /// Another station than the one we know says that it has the address.
+    fn contradicted(
+        &mut self,
+        at: Position,
+        key: Key,
+        mac: UnicastMac,
+        kind: Kind,
+    ) -> Result<(), DropReason> {
+        let trust = self.trust(kind);
+        let known = self.table.slot(at).state.mac();
+        let fresh = self
+            .vouched_at(at)
+            .is_some_and(|since| self.clock.now() < since + self.policy.lock_time);
+        // Answers are what a liar would send too, so the first of several is kept. What a station
+        // tells everybody may overtake them where policy trusts it.
+        if fresh && (kind == Kind::Answer || trust < Trust::Update) {
+            if trust >= Trust::Verify {
+                self.contest(at, key, mac);
+            }
+            return Err(DropReason::Contradiction);
+        }
+        match trust {
+            Trust::Nothing => Err(DropReason::Contradiction),
+            Trust::Verify => {
+                self.contest(at, key, mac);
+                // What nobody holds is not worth a frame: it will be verified when it is used.
+                match self.table.slot(at).state {
+                    State::Reachable { mac: known, .. } if self.table.slot(at).holds > 0 => {
+                        self.probe(at, known);
+                        Ok(())
+                    }
+                    State::Reachable { mac: known, .. } => {
+                        self.become_stale(at, known);
+                        Ok(())
+                    }
+                    State::Free
+                    | State::Incomplete { .. }
+                    | State::Stale { .. }
+                    | State::Delay { .. }
+                    | State::Probe { .. }
+                    | State::Failed { .. }
+                    | State::Static { .. }
+                    | State::Denied => Err(DropReason::Contradiction),
+                }
+            }
+            Trust::Update | Trust::Create => {
+                self.accept(at, mac, kind);
+                self.tell_address(key, known, mac);
+                Ok(())
+            }
+        }
+    }
+
+    /// RFC 4861 7.2.3 and 7.2.5: an answer to us confirms the address; anything else only brings it.
+    fn accept(&mut self, at: Position, mac: UnicastMac, kind: Kind) {
+        self.vouch(at);
+        match kind {
+            Kind::Answer => self.become_reachable(at, mac),
+            Kind::RequestForUs | Kind::Gratuitous | Kind::Overheard => self.become_stale(at, mac),
+        }
+    }
+}
+
+impl From<EthernetError> for DropReason {
+    fn from(error: EthernetError) -> Self {
+        match error {
+            EthernetError::Truncated => Self::Truncated,
+            EthernetError::LengthField
+            | EthernetError::StackedTags
+            | EthernetError::VlanReserved => Self::EthernetType,
+        }
+    }
+}
+
+impl From<ArpError> for DropReason {
+    fn from(error: ArpError) -> Self {
+        match error {
+            ArpError::HardwareLen(_) | ArpError::ProtocolLen(_) => Self::AddressLength,
+            ArpError::HardwareType(_) => Self::HardwareType,
+            ArpError::Operation(_) => Self::Operation,
+            ArpError::ProtocolType(_) => Self::ProtocolType,
+            ArpError::SenderMac(_) => Self::SenderMac,
+            ArpError::Truncated => Self::Truncated,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! One slot: an entry, and the links that put it into its timer queue, its place in the eviction
+//! order and its hash chain. Nothing is kept beside the slots, so nothing has to be searched.
+
+use super::key::Packed;
+use super::state::State;
+use crate::time::Instant;
+
+/// How a slot names another one: 1 and up, 0 for nobody. Starting at 1 makes an empty table all
+/// zeros.
+pub trait Index: Copy + PartialEq + core::fmt::Debug {
+    const NONE: Self;
+    fn new(position: usize) -> Self;
+    fn get(self) -> usize;
+}
+
+impl Index for u16 {
+    const NONE: Self = 0;
+    fn new(position: usize) -> Self {
+        position as Self
+    }
+    fn get(self) -> usize {
+        usize::from(self)
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Index for u32 {
+    const NONE: Self = 0;
+    fn new(position: usize) -> Self {
+        position as Self
+    }
+    fn get(self) -> usize {
+        self as usize
+    }
+}
+
+/// What comes before and after a slot in one list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Links<I> {
+    pub(super) next: I,
+    pub(super) prev: I,
+}
+
+impl<I: Index> Links<I> {
+    const NONE: Self = Self {
+        next: I::NONE,
+        prev: I::NONE,
+    };
+}
+
+/// An entry and its links. Its size is a budget: see the test below.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot<I> {
+    /// When the timer queue that the slot is in will fire for it.
+    pub(super) deadline: Instant,
+    /// Counts the entries that have lived here, so that a key to an earlier one opens nothing.
+    pub(super) generation: u32,
+    pub(super) holds: u32,
+    /// Milliseconds, wrapping: when ARP itself last vouched for the address. Only read while a
+    /// `max_age` shorter than the wrap is set.
+    pub(super) learned: u32,
+    pub(super) key: Packed,
+    pub(super) state: State,
+    /// Which timer queue, if any.
+    pub(super) queue: Queue,
+    /// Which part of the eviction order, if any.
+    pub(super) rank: Rank,
+    pub(super) timer: Links<I>,
+    pub(super) order: Links<I>,
+    /// The next slot with the same bucket, or the next free one.
+    pub(super) chain: I,
+    /// The first slot of the bucket with this slot's number; unrelated to the entry here.
+    pub(super) bucket: I,
+}
+
+impl<I: Index> Slot<I> {
+    pub(super) const FREE: Self = Self {
+        deadline: Instant::ZERO,
+        generation: 0,
+        holds: 0,
+        learned: 0,
+        key: Packed::EMPTY,
+        state: State::Free,
+        queue: Queue::NONE,
+        rank: Rank::None,
+        timer: Links::NONE,
+        order: Links::NONE,
+        chain: I::NONE,
+        bucket: I::NONE,
+    };
+}
+
+/// A timer queue. Each holds the entries that wait for the same length of time, in the order in
+/// which they began to: the first is always the next to fire, and the end is where a newcomer
+/// belongs. That makes arming, disarming and finding the next deadline O(1), to the microsecond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Queue(u8);
+
+impl Queue {
+    pub(super) const NONE: Self = Self(0);
+    /// Wants to send a request as soon as the global limit lets it. Not a timer: first come, first
+    /// served.
+    pub(super) const READY: Self = Self(1);
+    pub(super) const RETRANSMIT: Self = Self(2);
+    pub(super) const REACHABLE: Self = Self(3);
+    pub(super) const DELAY: Self = Self(4);
+    pub(super) const STALE: Self = Self(5);
+    /// The end of a deny rule. The only queue whose periods differ: the administrator's commands
+    /// pay for sorting it.
+    pub(super) const EXPIRY: Self = Self(6);
+    const FIRST_BACKOFF: u8 = 7;
+    const LAST_BACKOFF: u8 = 15;
+    pub(super) const COUNT: usize = 16;
+
+    /// The last back-off step; longer silences stay there.
+    pub(super) const LAST_STEP: u8 = Self::LAST_BACKOFF - Self::FIRST_BACKOFF;
+
+    pub(super) fn backoff(step: u8) -> Self {
+        Self(
+            Self::FIRST_BACKOFF
+                .saturating_add(step)
+                .min(Self::LAST_BACKOFF),
+        )
+    }
+
+    /// All queues that fire at a deadline.
+    pub(super) fn timers() -> impl Iterator<Item = Self> {
+        (Self::RETRANSMIT.0..=Self::LAST_BACKOFF).map(Self)
+    }
+
+    pub(super) const fn number(self) -> usize {
+        (self.0 & 0x0f) as usize
+    }
+}
+
+/// Who is evicted first when a newcomer needs a slot. Within a rank: who was used least recently.
+/// Held, static and deny entries have no rank, so they cannot be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rank {
+    None,
+    /// Nobody answered and nobody waits.
+    Unresolved,
+    Stale,
+    Live,
+}
+
+impl Rank {
+    pub(super) const COUNT: usize = 4;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_of_the_fixed_table_takes_48_bytes_and_one_of_the_growable_a_cache_line() {
+        assert_eq!(size_of::<Slot<u16>>(), 48);
+        #[cfg(feature = "alloc")]
+        assert_eq!(size_of::<Slot<u32>>(), 64);
+    }
+}

@@ -1,0 +1,137 @@
+//! Where the slots are: [`Fixed`] in the cache itself, [`Growable`] on the heap up to a limit.
+//!
+//! A storage hands out a slice of slots and may append to it. Everything else (index, timers,
+//! eviction order) lives in the slots and is the table's business, so both storages run the same
+//! logic.
+
+use super::slot::{Index, Slot};
+
+/// A slice of slots that may grow. Implemented by [`Fixed`] and `Growable`; sealed, because the
+/// slots are the cache's own.
+pub trait Storage: sealed::Sealed {}
+
+pub(super) mod sealed {
+    use super::{Index, Slot};
+
+    pub trait Sealed {
+        /// How slots name each other.
+        type Index: Index;
+
+        fn slots(&self) -> &[Slot<Self::Index>];
+        fn slots_mut(&mut self) -> &mut [Slot<Self::Index>];
+        /// How many slots there can ever be.
+        fn capacity(&self) -> usize;
+        /// Appends a free slot; false at the limit, or when there is no memory for it.
+        fn grow(&mut self) -> bool;
+    }
+}
+
+/// `N` slots of 48 bytes in place: no allocator needed, fit for a `static`.
+///
+/// `N` is 1 to 65,534; anything else does not compile:
+///
+/// ```compile_fail
+/// let none = whohas::cache::Fixed::<0>::new();
+/// ```
+#[derive(Debug)]
+pub struct Fixed<const N: usize> {
+    slots: [Slot<u16>; N],
+}
+
+impl<const N: usize> Fixed<N> {
+    /// All slots free.
+    pub const fn new() -> Self {
+        const {
+            assert!(N > 0, "a cache needs at least one slot");
+            assert!(
+                N < u16::MAX as usize,
+                "use `Growable` for more than 65,534 slots"
+            );
+        }
+        Self {
+            slots: [Slot::FREE; N],
+        }
+    }
+}
+
+impl<const N: usize> Default for Fixed<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> Storage for Fixed<N> {}
+
+impl<const N: usize> sealed::Sealed for Fixed<N> {
+    type Index = u16;
+
+    fn slots(&self) -> &[Slot<u16>] {
+        &self.slots
+    }
+
+    fn slots_mut(&mut self) -> &mut [Slot<u16>] {
+        &mut self.slots
+    }
+
+    fn capacity(&self) -> usize {
+        N
+    }
+
+    fn grow(&mut self) -> bool {
+        false
+    }
+}
+
+/// Slots of 64 bytes on the heap, as many as are in use at the same time, up to a hard limit.
+#[cfg(feature = "alloc")]
+#[derive(Debug)]
+pub struct Growable {
+    slots: alloc::vec::Vec<Slot<u32>>,
+    limit: usize,
+}
+
+#[cfg(feature = "alloc")]
+impl Growable {
+    /// No slots yet; never more than `limit` (at least 1, at most 4,294,967,294).
+    pub const fn new(limit: usize) -> Self {
+        let limit = if limit == 0 {
+            1
+        } else if limit >= u32::MAX as usize {
+            u32::MAX as usize - 1
+        } else {
+            limit
+        };
+        Self {
+            slots: alloc::vec::Vec::new(),
+            limit,
+        }
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Storage for Growable {}
+
+#[cfg(feature = "alloc")]
+impl sealed::Sealed for Growable {
+    type Index = u32;
+
+    fn slots(&self) -> &[Slot<u32>] {
+        &self.slots
+    }
+
+    fn slots_mut(&mut self) -> &mut [Slot<u32>] {
+        &mut self.slots
+    }
+
+    fn capacity(&self) -> usize {
+        self.limit
+    }
+
+    fn grow(&mut self) -> bool {
+        if self.slots.len() >= self.limit || self.slots.try_reserve(1).is_err() {
+            return false;
+        }
+        self.slots.push(Slot::FREE);
+        true
+    }
+}

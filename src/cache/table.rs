@@ -1,0 +1,327 @@
+//! The slots and the four structures threaded through them: hash chains, free list, timer queues,
+//! eviction order. Knows nothing of ARP; every operation is O(1).
+//!
+//! No index can be out of range by construction, yet none is trusted: a position that is not there
+//! reads as a free slot and swallows what is written to it. So the table has no panicking path, and
+//! the ends of lists need no special case.
+
+use super::key::Packed;
+use super::slot::{Index, Links, Queue, Rank, Slot};
+use super::state::State;
+use super::storage::Storage;
+use super::storage::sealed::Sealed;
+use crate::time::Instant;
+
+/// A slot's position, 1 and up; [`NOBODY`] is the end of every list.
+pub(super) type Position = usize;
+pub(super) const NOBODY: Position = 0;
+
+#[derive(Clone, Copy, Debug)]
+struct Ends<I> {
+    first: I,
+    last: I,
+}
+
+impl<I: Index> Ends<I> {
+    const EMPTY: Self = Self {
+        first: I::NONE,
+        last: I::NONE,
+    };
+}
+
+/// The two lists that a slot can be in at the same time.
+#[derive(Clone, Copy)]
+enum Lane {
+    Timer,
+    Order,
+}
+
+#[derive(Debug)]
+pub(super) struct Table<S: Storage> {
+    storage: S,
+    /// Stands in for every slot that is not there.
+    nobody: Slot<<S as Sealed>::Index>,
+    queues: [Ends<<S as Sealed>::Index>; Queue::COUNT],
+    ranks: [Ends<<S as Sealed>::Index>; Rank::COUNT],
+    free: <S as Sealed>::Index,
+    /// Slots from here on were never used and are in no list.
+    virgin: usize,
+    len: usize,
+    unresolved: usize,
+    seed: u32,
+}
+
+impl<S: Storage> Table<S> {
+    pub(super) const fn new(storage: S, seed: u32) -> Self {
+        Self {
+            storage,
+            nobody: Slot::FREE,
+            queues: [Ends::EMPTY; Queue::COUNT],
+            ranks: [Ends::EMPTY; Rank::COUNT],
+            free: Index::NONE,
+            virgin: 0,
+            len: 0,
+            unresolved: 0,
+            seed,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.storage.capacity()
+    }
+
+    /// How many entries are in a state that counts as unresolved.
+    pub(super) fn unresolved(&self) -> usize {
+        self.unresolved
+    }
+
+    pub(super) fn slot(&self, at: Position) -> &Slot<S::Index> {
+        self.storage
+            .slots()
+            .get(at.wrapping_sub(1))
+            .unwrap_or(&self.nobody)
+    }
+
+    pub(super) fn slot_mut(&mut self, at: Position) -> &mut Slot<S::Index> {
+        self.storage
+            .slots_mut()
+            .get_mut(at.wrapping_sub(1))
+            .unwrap_or(&mut self.nobody)
+    }
+
+    /// All slots that were ever used, free ones included.
+    pub(super) fn positions(&self) -> core::ops::RangeInclusive<Position> {
+        1..=self.virgin
+    }
+
+    // --- Finding, making and freeing entries ------------------------------------------------
+
+    pub(super) fn find(&self, key: Packed) -> Option<Position> {
+        let mut at = self.slot(self.bucket_of(key)).bucket.get();
+        while at != NOBODY {
+            let slot = self.slot(at);
+            if slot.key == key {
+                return Some(at);
+            }
+            at = slot.chain.get();
+        }
+        None
+    }
+
+    /// A new entry, in no queue and no rank; `None` if no slot is free.
+    pub(super) fn insert(&mut self, key: Packed, state: State) -> Option<Position> {
+        let at = self.take_free()?;
+        let slot = self.slot_mut(at);
+        slot.key = key;
+        slot.state = State::Free;
+        slot.holds = 0;
+        self.chain(at);
+        self.len += 1;
+        self.set_state(at, state);
+        Some(at)
+    }
+
+    /// Frees the slot; keys to the entry that was there open nothing from now on.
+    pub(super) fn remove(&mut self, at: Position) {
+        self.set_state(at, State::Free);
+        self.disarm(at);
+        self.set_rank(at, Rank::None);
+        self.unchain(at);
+        let free = core::mem::replace(&mut self.free, Index::new(at));
+        let slot = self.slot_mut(at);
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.holds = 0;
+        slot.key = Packed::EMPTY;
+        slot.chain = free;
+        self.len -= 1;
+    }
+
+    pub(super) fn set_state(&mut self, at: Position, state: State) {
+        let old = core::mem::replace(&mut self.slot_mut(at).state, state);
+        // Wrapping, because a sum that cannot go wrong should not bring a panic along.
+        self.unresolved = self
+            .unresolved
+            .wrapping_sub(usize::from(old.is_unresolved()))
+            .wrapping_add(usize::from(state.is_unresolved()));
+    }
+
+    fn take_free(&mut self) -> Option<Position> {
+        let at = self.free.get();
+        if at != NOBODY {
+            self.free = self.slot(at).chain;
+            return Some(at);
+        }
+        if self.virgin == self.storage.slots().len() {
+            if !self.storage.grow() {
+                return None;
+            }
+            self.split_bucket();
+        }
+        self.virgin += 1;
+        Some(self.virgin)
+    }
+
+    // --- The hash index: one bucket per slot, chained through the slots ---------------------
+
+    /// The slot that has the bucket of `key`. Linear hashing: the number of buckets need not be a
+    /// power of two, so the table grows by one bucket at a time and never has to be rehashed.
+    fn bucket_of(&self, key: Packed) -> Position {
+        let buckets = self.storage.slots().len();
+        let mask = usize::MAX
+            .checked_shr(buckets.saturating_sub(1).leading_zeros())
+            .unwrap_or(0);
+        let bucket = key.hash(self.seed) & mask;
+        1 + if bucket < buckets {
+            bucket
+        } else {
+            bucket & mask >> 1
+        }
+    }
+
+    fn chain(&mut self, at: Position) {
+        let bucket = self.bucket_of(self.slot(at).key);
+        let first = core::mem::replace(&mut self.slot_mut(bucket).bucket, Index::new(at));
+        self.slot_mut(at).chain = first;
+    }
+
+    fn unchain(&mut self, at: Position) {
+        let bucket = self.bucket_of(self.slot(at).key);
+        let next = self.slot(at).chain;
+        let mut before = self.slot(bucket).bucket.get();
+        if before == at {
+            self.slot_mut(bucket).bucket = next;
+            return;
+        }
+        while before != NOBODY {
+            let after = self.slot(before).chain.get();
+            if after == at {
+                self.slot_mut(before).chain = next;
+                return;
+            }
+            before = after;
+        }
+    }
+
+    /// Called when a bucket was added: gives it the entries that belong there now, all of which
+    /// were in the bucket whose number lacks the new one's highest bit.
+    fn split_bucket(&mut self) {
+        let added = self.storage.slots().len().wrapping_sub(1);
+        let Some(highest) = added.checked_ilog2() else {
+            return;
+        };
+        let parent = 1 + (added & !(1 << highest));
+        let mut at = core::mem::replace(&mut self.slot_mut(parent).bucket, Index::NONE).get();
+        while at != NOBODY {
+            let next = self.slot(at).chain.get();
+            self.chain(at);
+            at = next;
+        }
+    }
+
+    // --- Timers -----------------------------------------------------------------------------
+
+    /// The first of a queue.
+    pub(super) fn first_in(&self, queue: Queue) -> Option<Position> {
+        position(self.queues[queue.number()].first)
+    }
+
+    /// Moves the entry to the place in `queue` that its deadline gives it: the end, as all entries
+    /// of a queue wait equally long (see [`Queue`]).
+    pub(super) fn arm(&mut self, at: Position, queue: Queue, deadline: Instant) {
+        self.disarm(at);
+        let mut before = self.queues[queue.number()].last.get();
+        while before != NOBODY && self.slot(before).deadline > deadline {
+            before = self.slot(before).timer.prev.get();
+        }
+        let slot = self.slot_mut(at);
+        slot.queue = queue;
+        slot.deadline = deadline;
+        let mut ends = self.queues[queue.number()];
+        self.link_after(Lane::Timer, &mut ends, before, at);
+        self.queues[queue.number()] = ends;
+    }
+
+    pub(super) fn disarm(&mut self, at: Position) {
+        let queue = core::mem::replace(&mut self.slot_mut(at).queue, Queue::NONE);
+        if queue != Queue::NONE {
+            let mut ends = self.queues[queue.number()];
+            self.unlink(Lane::Timer, &mut ends, at);
+            self.queues[queue.number()] = ends;
+        }
+    }
+
+    // --- The eviction order -----------------------------------------------------------------
+
+    /// The entry to evict first within a rank.
+    pub(super) fn first_of(&self, rank: Rank) -> Option<Position> {
+        position(self.ranks[rank as usize].first)
+    }
+
+    /// Moves the entry to the end of `rank`: it will be the last of it to be evicted.
+    pub(super) fn set_rank(&mut self, at: Position, rank: Rank) {
+        let old = core::mem::replace(&mut self.slot_mut(at).rank, rank);
+        if old != Rank::None {
+            let mut ends = self.ranks[old as usize];
+            self.unlink(Lane::Order, &mut ends, at);
+            self.ranks[old as usize] = ends;
+        }
+        if rank != Rank::None {
+            let mut ends = self.ranks[rank as usize];
+            let last = ends.last.get();
+            self.link_after(Lane::Order, &mut ends, last, at);
+            self.ranks[rank as usize] = ends;
+        }
+    }
+
+    // --- Doubly linked lists ----------------------------------------------------------------
+
+    fn links(&mut self, lane: Lane, at: Position) -> &mut Links<S::Index> {
+        let slot = self.slot_mut(at);
+        match lane {
+            Lane::Timer => &mut slot.timer,
+            Lane::Order => &mut slot.order,
+        }
+    }
+
+    /// Puts `at` behind `before`, or first if that is nobody.
+    fn link_after(
+        &mut self,
+        lane: Lane,
+        ends: &mut Ends<S::Index>,
+        before: Position,
+        at: Position,
+    ) {
+        let next = match before {
+            NOBODY => core::mem::replace(&mut ends.first, Index::new(at)),
+            _ => core::mem::replace(&mut self.links(lane, before).next, Index::new(at)),
+        };
+        match next.get() {
+            NOBODY => ends.last = Index::new(at),
+            next => self.links(lane, next).prev = Index::new(at),
+        }
+        *self.links(lane, at) = Links {
+            next,
+            prev: Index::new(before),
+        };
+    }
+
+    fn unlink(&mut self, lane: Lane, ends: &mut Ends<S::Index>, at: Position) {
+        let Links { next, prev } = *self.links(lane, at);
+        match prev.get() {
+            NOBODY => ends.first = next,
+            prev => self.links(lane, prev).next = next,
+        }
+        match next.get() {
+            NOBODY => ends.last = prev,
+            next => self.links(lane, next).prev = prev,
+        }
+    }
+}
+
+fn position(index: impl Index) -> Option<Position> {
+    (index != Index::NONE).then(|| index.get())
+}

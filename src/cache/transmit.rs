@@ -1,0 +1,269 @@
+//! Frames out: answers first, then announcements, then requests as the global limit allows.
+//!
+//! A frame counts as sent only once it was emitted. Until then it stays where it is, so a driver
+//! that refuses loses nothing.
+
+use heapless::Deque;
+
+use super::Cache;
+use super::key::Subject;
+use super::slot::Queue;
+use super::state::State;
+use super::storage::Storage;
+use super::table::Position;
+use crate::time::Instant;
+use crate::wire::{ARP_FRAME_LEN, ArpPacket, BufferTooSmall, MacAddr, UnicastMac, VlanId};
+
+/// Answers that the driver has not taken yet. Few, because they are to be drained after each frame.
+#[derive(Debug)]
+pub(super) struct Replies(Deque<(ArpPacket, Option<VlanId>), 4>);
+
+impl Replies {
+    pub(super) const fn new() -> Self {
+        Self(Deque::new())
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.0.is_full()
+    }
+
+    pub(super) fn push(&mut self, reply: ArpPacket, vlan: Option<VlanId>) {
+        // The caller has looked: there is room.
+        let _ = self.0.push_back((reply, vlan));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// A frame that wants to leave.
+///
+/// Dropped, it will be offered again; [`emit`](Self::emit) it and it counts as sent.
+#[derive(Debug)]
+#[must_use = "a frame counts as sent only once it was emitted"]
+pub struct Transmit<'c, S: Storage> {
+    cache: &'c mut Cache<S>,
+    packet: ArpPacket,
+    destination: MacAddr,
+    vlan: Option<VlanId>,
+    origin: Origin,
+}
+
+/// Why a frame leaves, and so what has to be noted when it has.
+#[derive(Clone, Copy, Debug)]
+enum Origin {
+    Reply,
+    /// Of the own address with this number.
+    Announcement(usize),
+    Request(Position),
+}
+
+impl<S: Storage> Transmit<'_, S> {
+    /// The ARP packet in the frame.
+    pub const fn packet(&self) -> &ArpPacket {
+        &self.packet
+    }
+
+    /// The Ethernet destination.
+    pub const fn destination(&self) -> MacAddr {
+        self.destination
+    }
+
+    /// The VLAN, if the frame is tagged.
+    pub const fn vlan(&self) -> Option<VlanId> {
+        self.vlan
+    }
+
+    /// How many bytes [`emit`](Self::emit) will write.
+    #[expect(clippy::len_without_is_empty, reason = "a frame is never empty")]
+    pub const fn len(&self) -> usize {
+        ARP_FRAME_LEN
+    }
+
+    /// Writes the frame into `buffer` and counts it as sent. If the buffer is too small nothing is
+    /// written, nothing is counted, and the frame will be offered again.
+    pub fn emit(self, buffer: &mut [u8]) -> Result<usize, BufferTooSmall> {
+        let len = self
+            .packet
+            .emit_frame(self.destination, self.vlan, buffer)?;
+        let Self {
+            cache,
+            packet: _,
+            destination,
+            vlan: _,
+            origin,
+        } = self;
+        cache.sent(origin, destination);
+        Ok(len)
+    }
+}
+
+impl<S: Storage> Cache<S> {
+    /// The next frame that wants to leave, if any may. Call until `None`, or until the driver takes
+    /// no more.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_, S>> {
+        let now = self.clock.advance(now);
+        let mac = self.sender()?;
+        let (origin, packet, destination, vlan) = self
+            .next_reply()
+            .or_else(|| self.next_announcement(now, mac))
+            .or_else(|| self.next_request(now, mac))?;
+        // RFC 3927 section 2.5: whoever sends from a link-local address sends to everybody.
+        let destination = if packet.sender_ip.is_link_local() {
+            MacAddr::BROADCAST
+        } else {
+            destination
+        };
+        Some(Transmit {
+            cache: self,
+            packet,
+            destination,
+            vlan,
+            origin,
+        })
+    }
+
+    /// When [`poll_transmit`](Self::poll_transmit) will have something, as things stand.
+    pub(super) fn next_transmit(&self) -> Option<Instant> {
+        self.sender()?;
+        let reply = (!self.replies.0.is_empty()).then(|| self.clock.now());
+        let announcement = self
+            .addresses
+            .own()
+            .iter()
+            .filter(|own| own.announcements > 0);
+        let request = self.table.first_in(Queue::READY).map(|at| {
+            self.requests
+                .next(self.policy.request_rate)
+                .max(self.table.slot(at).deadline)
+        });
+        reply
+            .into_iter()
+            .chain(announcement.map(|own| own.not_before))
+            .chain(request)
+            .min()
+    }
+
+    /// Our MAC address, if anything can be sent at all.
+    fn sender(&self) -> Option<UnicastMac> {
+        self.mac.filter(|_| self.link_up)
+    }
+
+    fn next_reply(&self) -> Option<(Origin, ArpPacket, MacAddr, Option<VlanId>)> {
+        let &(packet, vlan) = self.replies.0.front()?;
+        Some((Origin::Reply, packet, packet.target_mac, vlan))
+    }
+
+    fn next_announcement(
+        &self,
+        now: Instant,
+        mac: UnicastMac,
+    ) -> Option<(Origin, ArpPacket, MacAddr, Option<VlanId>)> {
+        let mut own = self.addresses.own().iter();
+        let number = own.position(|own| own.announcements > 0 && own.not_before <= now)?;
+        let prefix = self.addresses.own().get(number)?.prefix;
+        let packet = ArpPacket::announcement(mac, prefix.ip());
+        Some((
+            Origin::Announcement(number),
+            packet,
+            MacAddr::BROADCAST,
+            prefix.vlan(),
+        ))
+    }
+
+    fn next_request(
+        &mut self,
+        now: Instant,
+        mac: UnicastMac,
+    ) -> Option<(Origin, ArpPacket, MacAddr, Option<VlanId>)> {
+        if self.requests.next(self.policy.request_rate) > now {
+            return None;
+        }
+        loop {
+            let at = self.table.first_in(Queue::READY)?;
+            let slot = self.table.slot(at);
+            let Subject::Address(key) = slot.key.subject() else {
+                self.table.disarm(at);
+                continue;
+            };
+            let Some(source) = self.addresses.source_for(key) else {
+                // Nobody to ask from: as good as asked, so that the others in the queue go on.
+                self.counters.requests_without_source += 1;
+                self.asked(at);
+                continue;
+            };
+            let mut packet = ArpPacket::request(mac, source, key.ip);
+            let destination = match slot.state {
+                State::Probe { mac: known, asked } if self.asks_known_station(asked) => {
+                    packet.target_mac = known.get();
+                    known.get()
+                }
+                State::Free
+                | State::Incomplete { .. }
+                | State::Reachable { .. }
+                | State::Stale { .. }
+                | State::Delay { .. }
+                | State::Probe { .. }
+                | State::Failed { .. }
+                | State::Static { .. }
+                | State::Denied => MacAddr::BROADCAST,
+            };
+            return Some((Origin::Request(at), packet, destination, key.vlan));
+        }
+    }
+
+    /// The frame has left.
+    fn sent(&mut self, origin: Origin, destination: MacAddr) {
+        let now = self.clock.now();
+        match origin {
+            Origin::Reply => {
+                self.replies.0.pop_front();
+                self.counters.replies += 1;
+            }
+            Origin::Announcement(number) => {
+                let interval = self.policy.announce_interval;
+                if let Some(own) = self.addresses.own_mut().get_mut(number) {
+                    own.announcements = own.announcements.saturating_sub(1);
+                    own.not_before = now + interval;
+                }
+                self.counters.announcements += 1;
+            }
+            Origin::Request(at) => {
+                self.requests.take(now, self.policy.request_rate);
+                if destination.is_broadcast() {
+                    self.counters.broadcast_requests += 1;
+                } else {
+                    self.counters.unicast_requests += 1;
+                }
+                self.asked(at);
+            }
+        }
+    }
+
+    /// One more request is out: wait for the answer.
+    fn asked(&mut self, at: Position) {
+        let state = match self.table.slot(at).state {
+            State::Incomplete { asked } => State::Incomplete {
+                asked: asked.saturating_add(1),
+            },
+            State::Probe { mac, asked } => State::Probe {
+                mac,
+                asked: asked.saturating_add(1),
+            },
+            other @ (State::Free
+            | State::Reachable { .. }
+            | State::Stale { .. }
+            | State::Delay { .. }
+            | State::Failed { .. }
+            | State::Static { .. }
+            | State::Denied) => other,
+        };
+        self.table.set_state(at, state);
+        self.table.arm(
+            at,
+            Queue::RETRANSMIT,
+            self.clock.now() + self.policy.retransmit,
+        );
+    }
+}
