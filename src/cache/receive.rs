@@ -5,7 +5,7 @@ use super::counters::DropReason;
 use super::event::Event;
 use super::key::{Key, Packed};
 use super::policy::Trust;
-use super::slot::Rank;
+use super::slot::{Queue, Rank};
 use super::state::State;
 use super::storage::Storage;
 use super::table::Position;
@@ -258,7 +258,9 @@ impl<S: Storage> Cache<S> {
             State::Incomplete { asked } if kind == Kind::Answer && asked > 0 => {
                 self.accept(at, mac, kind);
             }
-            State::Failed { asking: true, .. } if kind == Kind::Answer => {
+            State::Failed { asking: true, .. }
+                if kind == Kind::Answer && self.table.slot(at).queue == Queue::RETRANSMIT =>
+            {
                 self.accept(at, mac, kind);
             }
             State::Incomplete { .. } | State::Failed { .. } if trust >= Trust::Update => {
