@@ -2,6 +2,7 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
@@ -13,6 +14,7 @@ pub mod resolver;
 pub mod time;
 pub mod wire;
 
-pub use cache::{Key, Policy, Prefix};
+pub use cache::{HoldError, Key, Policy, Prefix};
+pub use resolver::{Hold, LocalResolver, ResolveError, Resolver};
 pub use time::Instant;
 pub use wire::{MacAddr, UnicastMac, VlanId};

@@ -102,13 +102,13 @@ const CAPACITY: usize = 8;
 
 /// The events not yet fetched. Too many of them become one [`Event::Lost`].
 #[derive(Debug)]
-pub(super) struct Events {
+pub(crate) struct Events {
     waiting: Deque<Event, CAPACITY>,
     lost: bool,
 }
 
 impl Events {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             waiting: Deque::new(),
             lost: false,
@@ -116,13 +116,13 @@ impl Events {
     }
 
     /// Keeps the event, or says false and notes that one was lost.
-    pub(super) fn push(&mut self, event: Event) -> bool {
+    pub(crate) fn push(&mut self, event: Event) -> bool {
         let kept = self.waiting.push_back(event).is_ok();
         self.lost |= !kept;
         kept
     }
 
-    pub(super) fn pop(&mut self) -> Option<Event> {
+    pub(crate) fn pop(&mut self) -> Option<Event> {
         self.waiting
             .pop_front()
             .or_else(|| core::mem::take(&mut self.lost).then_some(Event::Lost))

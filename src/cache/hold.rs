@@ -95,8 +95,17 @@ impl<S: Storage> Cache<S> {
 
     /// Gives a claim back. The entry stays known as long as there is room; only when nobody else
     /// claims it does its query stop.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what was given back cannot be used again"
+    )]
     pub fn release(&mut self, hold: HoldKey) {
-        let Some(at) = self.held(&hold) else { return };
+        self.let_go(&hold);
+    }
+
+    /// [`release`](Self::release) for guards, whose drop has only a reference to give.
+    pub(crate) fn let_go(&mut self, hold: &HoldKey) {
+        let Some(at) = self.held(hold) else { return };
         let slot = self.table.slot_mut(at);
         slot.holds = slot.holds.saturating_sub(1);
         if slot.holds == 0 {

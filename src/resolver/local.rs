@@ -1,0 +1,351 @@
+//! One cache behind one critical section: for the tasks of a chip, an executor or a process that
+//! share a link.
+
+use core::cell::RefCell;
+use core::future::{Future, poll_fn};
+use core::task::{Context, Poll, Waker};
+
+use critical_section::Mutex;
+
+use super::wakers::{Wakers, Woken};
+use super::{Hold, ResolveError, Resolver};
+use crate::cache::{
+    AddressError, Cache, Counters, Entry, Event, Events, Fixed, HoldError, HoldKey, InsertError,
+    Key, Policy, Prefix, Received, Status, Storage, Subject,
+};
+use crate::time::Instant;
+use crate::wire::{ARP_FRAME_LEN, UnicastMac};
+
+/// A [`Cache`] that tasks and interrupts share, fit for a `static`, without an allocator.
+///
+/// Two sides meet here. *Users* [`hold`](Resolver::hold) neighbours from wherever they run. One
+/// *driver* owns the wire: it gives received frames to [`receive`](Self::receive), sends what
+/// [`poll_transmit`](Self::poll_transmit) has, and sleeps until
+/// [`poll_timeout`](Self::poll_timeout), a frame, or [`work`](Self::work), which ends when a user
+/// wants something sooner than that.
+///
+/// Up to `WAKERS` tasks can wait at the same time; one more wakes all, which costs them a look but
+/// never loses a wake-up. Every method takes the critical section once, for a time that does not
+/// depend on the number of entries, except where the link or the own addresses change.
+///
+/// ```
+/// use core::net::Ipv4Addr;
+/// use whohas::cache::Fixed;
+/// use whohas::resolver::{Hold, LocalResolver};
+/// use whohas::{Instant, Policy, Prefix, UnicastMac};
+///
+/// static NEIGHBOURS: LocalResolver<Fixed<16>> =
+///     LocalResolver::new(Policy::STRICT, Fixed::new());
+///
+/// // The driver's side: who we are.
+/// let us = UnicastMac::new([2, 0, 0, 0, 0, 1])?;
+/// NEIGHBOURS.set_mac(Instant::ZERO, us);
+/// NEIGHBOURS.set_addresses(Instant::ZERO, &[Prefix::new(Ipv4Addr::new(10, 0, 0, 1), 24)?])?;
+///
+/// // A user's side: `hold.resolved().await` gives the address once it is known.
+/// let hold = NEIGHBOURS.hold(Ipv4Addr::new(10, 0, 0, 2))?;
+/// assert_eq!(hold.mac(), None);
+///
+/// // The driver's side again: the request is waiting to be sent.
+/// let mut frame = [0; 60];
+/// assert!(NEIGHBOURS.poll_transmit(Instant::ZERO, &mut frame));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct LocalResolver<S: Storage = Fixed<16>, const WAKERS: usize = 8> {
+    inner: Mutex<RefCell<Inner<S, WAKERS>>>,
+}
+
+#[derive(Debug)]
+struct Inner<S: Storage, const WAKERS: usize> {
+    cache: Cache<S>,
+    waiting: Wakers<WAKERS>,
+    /// A second copy of the events, for whoever watches. Nobody has to.
+    watched: Events,
+    driver: Driver,
+}
+
+/// The task that owns the wire.
+#[derive(Debug)]
+struct Driver {
+    waker: Option<Waker>,
+    /// Until when it means to sleep, as it was last told.
+    asleep_until: Instant,
+    /// Something is due sooner than that.
+    wanted: bool,
+}
+
+impl<S: Storage, const WAKERS: usize> LocalResolver<S, WAKERS> {
+    /// A resolver with an empty cache; see [`Cache::new`].
+    pub const fn new(policy: Policy, storage: S) -> Self {
+        let inner = Inner {
+            cache: Cache::new(policy, storage),
+            waiting: Wakers::new(),
+            watched: Events::new(),
+            driver: Driver {
+                waker: None,
+                asleep_until: Instant::ZERO,
+                wanted: false,
+            },
+        };
+        Self {
+            inner: Mutex::new(RefCell::new(inner)),
+        }
+    }
+
+    /// The one place that locks. Whatever was done to the cache, its events reach those who wait,
+    /// and the driver learns of work that is due sooner than it knows; all of them are woken after
+    /// the lock is gone.
+    fn with<R>(&self, act: impl FnOnce(&mut Inner<S, WAKERS>, &mut Woken<WAKERS>) -> R) -> R {
+        let mut woken = Woken::new();
+        let result = critical_section::with(|section| {
+            // Never borrowed already: nothing in here calls anything that could come back.
+            let inner = &mut *self.inner.borrow_ref_mut(section);
+            let result = act(inner, &mut woken);
+            inner.pass_on(&mut woken);
+            result
+        });
+        woken.wake();
+        result
+    }
+
+    fn command<R>(&self, act: impl FnOnce(&mut Cache<S>) -> R) -> R {
+        self.with(|inner, _woken| act(&mut inner.cache))
+    }
+
+    /// Looks without touching.
+    fn look<R>(&self, act: impl FnOnce(&Cache<S>) -> R) -> R {
+        critical_section::with(|section| act(&self.inner.borrow_ref(section).cache))
+    }
+}
+
+impl<S: Storage, const WAKERS: usize> Inner<S, WAKERS> {
+    fn pass_on(&mut self, woken: &mut Woken<WAKERS>) {
+        while let Some(event) = self.cache.poll_event() {
+            self.waiting.notify(event, woken);
+            self.watched.push(event);
+        }
+        let next = self.cache.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
+        if next < self.driver.asleep_until && !self.driver.wanted {
+            self.driver.wanted = true;
+            woken.add_driver(self.driver.waker.take());
+        }
+    }
+}
+
+/// # The driver's side
+impl<S: Storage, const WAKERS: usize> LocalResolver<S, WAKERS> {
+    /// Takes a received frame; see [`Cache::receive`].
+    pub fn receive(&self, now: Instant, frame: &[u8]) -> Received {
+        self.command(|cache| cache.receive(now, frame))
+    }
+
+    /// Writes the next frame that wants to leave; false if there is none. It counts as sent: have
+    /// the driver's room for it ready before you call, and call until it says false.
+    pub fn poll_transmit(&self, now: Instant, frame: &mut [u8; ARP_FRAME_LEN]) -> bool {
+        self.command(|cache| {
+            cache
+                .poll_transmit(now)
+                .is_some_and(|transmit| transmit.emit(frame).is_ok())
+        })
+    }
+
+    /// Until when the driver may sleep; see [`Cache::poll_timeout`]. From now on
+    /// [`work`](Self::work) ends when something is due sooner than this.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.with(|inner, _woken| {
+            let next = inner.cache.poll_timeout();
+            inner.driver.asleep_until = next.unwrap_or(Instant::FAR_FUTURE);
+            inner.driver.wanted = false;
+            next
+        })
+    }
+
+    /// Fires what is due; see [`Cache::handle_timeout`].
+    pub fn handle_timeout(&self, now: Instant) {
+        self.command(|cache| cache.handle_timeout(now));
+    }
+
+    /// Ends when there is something to do before the time that
+    /// [`poll_timeout`](Self::poll_timeout) named. For one task, the driver; cancel-safe.
+    pub fn work(&self) -> impl Future<Output = ()> {
+        poll_fn(|context| self.poll_work(context))
+    }
+
+    /// [`work`](Self::work) for those who poll by hand.
+    pub fn poll_work(&self, context: &mut Context<'_>) -> Poll<()> {
+        let (poll, _dropped_unlocked) = self.with(|inner, _woken| {
+            if inner.driver.wanted {
+                return (Poll::Ready(()), None);
+            }
+            (
+                Poll::Pending,
+                inner.driver.waker.replace(context.waker().clone()),
+            )
+        });
+        poll
+    }
+
+    /// The link went up or down; see [`Cache::link_changed`].
+    pub fn link_changed(&self, now: Instant, up: bool) {
+        self.command(|cache| cache.link_changed(now, up));
+    }
+
+    /// Sets our own MAC address; see [`Cache::set_mac`].
+    pub fn set_mac(&self, now: Instant, mac: UnicastMac) {
+        self.command(|cache| cache.set_mac(now, mac));
+    }
+
+    /// Sets our own addresses; see [`Cache::set_addresses`].
+    pub fn set_addresses(&self, now: Instant, own: &[Prefix]) -> Result<(), AddressError> {
+        self.command(|cache| cache.set_addresses(now, own))
+    }
+}
+
+/// # The users' side, also as the [`Resolver`] trait
+impl<S: Storage, const WAKERS: usize> LocalResolver<S, WAKERS> {
+    /// Claims a neighbour: joins its entry or its query, or starts one. Never blocks.
+    pub fn hold(&self, key: impl Into<Key>) -> Result<LocalHold<'_, S, WAKERS>, HoldError> {
+        let key = key.into();
+        let hold = self.command(|cache| cache.hold(key))?;
+        Ok(LocalHold {
+            resolver: self,
+            key,
+            hold,
+        })
+    }
+
+    /// The address of a neighbour, if one is known. No query, no count.
+    pub fn lookup(&self, key: impl Into<Key>) -> Option<UnicastMac> {
+        self.look(|cache| cache.lookup(key))
+    }
+}
+
+/// # The administrator's side
+impl<S: Storage, const WAKERS: usize> LocalResolver<S, WAKERS> {
+    /// Sets the address of a neighbour for good; see [`Cache::insert_static`].
+    pub fn insert_static(&self, key: impl Into<Key>, mac: UnicastMac) -> Result<(), InsertError> {
+        self.command(|cache| cache.insert_static(key, mac))
+    }
+
+    /// Removes what is known about a neighbour; see [`Cache::remove`].
+    pub fn remove(&self, key: impl Into<Key>) -> bool {
+        self.command(|cache| cache.remove(key))
+    }
+
+    /// Neither asks for nor listens to `subject`; see [`Cache::deny`].
+    pub fn deny(
+        &self,
+        now: Instant,
+        subject: impl Into<Subject>,
+        period: Option<core::time::Duration>,
+    ) -> Result<(), InsertError> {
+        self.command(|cache| cache.deny(now, subject, period))
+    }
+
+    /// Removes a deny rule; see [`Cache::allow`].
+    pub fn allow(&self, subject: impl Into<Subject>) -> bool {
+        self.command(|cache| cache.allow(subject))
+    }
+
+    /// Removes everything learnt; see [`Cache::flush`].
+    pub fn flush(&self) {
+        self.command(Cache::flush);
+    }
+
+    /// Anything else that a cache can do. It runs in the critical section: keep it short, and do not
+    /// come back to the resolver from inside.
+    ///
+    /// # Panics
+    ///
+    /// If `act` comes back to the resolver.
+    pub fn with_cache<R>(&self, act: impl FnOnce(&mut Cache<S>) -> R) -> R {
+        self.command(act)
+    }
+
+    /// What happened, for whoever watches. Too many events not fetched become one
+    /// [`Event::Lost`].
+    pub fn poll_event(&self) -> Option<Event> {
+        self.with(|inner, _woken| inner.watched.pop())
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> Counters {
+        self.look(|cache| *cache.counters())
+    }
+
+    /// Everything known about one neighbour.
+    pub fn entry(&self, key: impl Into<Key>) -> Option<Entry> {
+        self.look(|cache| cache.entry(key))
+    }
+}
+
+impl<'r, S: Storage, const WAKERS: usize> Resolver for &'r LocalResolver<S, WAKERS> {
+    type Hold = LocalHold<'r, S, WAKERS>;
+
+    fn hold(&self, key: impl Into<Key>) -> Result<Self::Hold, HoldError> {
+        LocalResolver::hold(self, key)
+    }
+
+    fn lookup(&self, key: impl Into<Key>) -> Option<UnicastMac> {
+        LocalResolver::lookup(self, key)
+    }
+}
+
+/// A claim on one neighbour of a [`LocalResolver`]; dropped, it is given back.
+#[derive(Debug)]
+#[must_use = "a hold counts until it is dropped"]
+pub struct LocalHold<'r, S: Storage = Fixed<16>, const WAKERS: usize = 8> {
+    resolver: &'r LocalResolver<S, WAKERS>,
+    key: Key,
+    hold: HoldKey,
+}
+
+impl<S: Storage, const WAKERS: usize> LocalHold<'_, S, WAKERS> {
+    /// A second claim on the same entry; `None` if the entry is gone, or held as often as can be
+    /// counted.
+    pub fn try_clone(&self) -> Option<Self> {
+        let hold = self
+            .resolver
+            .command(|cache| cache.hold_again(&self.hold))?;
+        Some(Self {
+            resolver: self.resolver,
+            key: self.key,
+            hold,
+        })
+    }
+}
+
+impl<S: Storage, const WAKERS: usize> Hold for LocalHold<'_, S, WAKERS> {
+    fn key(&self) -> Key {
+        self.key
+    }
+
+    fn status(&self) -> Status {
+        self.resolver.look(|cache| cache.status(&self.hold))
+    }
+
+    fn confirm(&self, now: Instant) {
+        self.resolver
+            .command(|cache| cache.confirm_held(now, &self.hold));
+    }
+
+    fn poll_resolved(&self, context: &mut Context<'_>) -> Poll<Result<UnicastMac, ResolveError>> {
+        self.resolver
+            .with(|inner, woken| match inner.cache.status(&self.hold) {
+                Status::Resolved(mac) => Poll::Ready(Ok(mac)),
+                Status::Unreachable => Poll::Ready(Err(ResolveError::Unreachable)),
+                Status::Gone => Poll::Ready(Err(ResolveError::Aborted)),
+                Status::Pending => {
+                    inner.waiting.register(self.key, context.waker(), woken);
+                    Poll::Pending
+                }
+            })
+    }
+}
+
+impl<S: Storage, const WAKERS: usize> Drop for LocalHold<'_, S, WAKERS> {
+    fn drop(&mut self) {
+        self.resolver.command(|cache| cache.let_go(&self.hold));
+    }
+}
