@@ -280,22 +280,19 @@ fn the_driver_is_woken_for_work_that_is_due_before_it_means_to_wake() {
 
 #[test]
 fn tokio_a_hundred_tasks_share_one_request() {
-    async fn drive(resolver: &LocalResolver<Fixed<4>>) -> usize {
+    async fn drive(resolver: &LocalResolver<Fixed<4>>) {
         let start = tokio::time::Instant::now();
-        let mut asked = 0;
-        while resolver.lookup(BROKER).is_none() {
+        loop {
             let now = Instant::ZERO + start.elapsed();
             resolver.handle_timeout(now);
             for request in requests(resolver, now) {
-                asked += 1;
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 answer(resolver, Instant::ZERO + start.elapsed(), &request);
             }
             let until = resolver.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
-            let timeout = (until - Instant::ZERO).min(Duration::from_secs(1));
+            let timeout = (until - Instant::ZERO).min(Duration::from_secs(3_600));
             let _ = tokio::time::timeout_at(start + timeout, resolver.work()).await;
         }
-        asked
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -317,7 +314,8 @@ fn tokio_a_hundred_tasks_share_one_request() {
         for user in users {
             assert_eq!(user.await.unwrap(), Ok(mac(2)));
         }
-        assert_eq!(driver.await.unwrap(), 1);
+        driver.abort();
+        assert_eq!(resolver.counters().broadcast_requests, 1);
         assert_eq!(resolver.entry(BROKER).map(|entry| entry.holds), Some(0));
     });
 }
