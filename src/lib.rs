@@ -8,6 +8,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod conflict;
 pub mod time;
 pub mod wire;
 
