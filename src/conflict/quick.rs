@@ -103,8 +103,10 @@ pub enum Verdict {
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    Probing { turn: Turn },
-    Listening,
+    /// Until the deadline. Probes are an interval apart, so none is left when it comes.
+    Probing {
+        turn: Turn,
+    },
     Done(Verdict),
 }
 
@@ -136,7 +138,7 @@ impl QuickProbe {
     /// The answer, once there is one. It stays the same.
     pub const fn verdict(&self) -> Option<Verdict> {
         match self.phase {
-            Phase::Probing { .. } | Phase::Listening => None,
+            Phase::Probing { .. } => None,
             Phase::Done(verdict) => Some(verdict),
         }
     }
@@ -156,13 +158,13 @@ impl QuickProbe {
             return;
         };
         match self.phase {
-            Phase::Probing { .. } | Phase::Listening if self.requester != Some(by) => {
+            Phase::Probing { .. } if self.requester != Some(by) => {
                 self.phase = Phase::Done(Verdict::InUse {
                     by,
                     probe: self.sent,
                 });
             }
-            Phase::Probing { .. } | Phase::Listening | Phase::Done(_) => {}
+            Phase::Probing { .. } | Phase::Done(_) => {}
         }
     }
 
@@ -170,13 +172,13 @@ impl QuickProbe {
     pub fn handle_timeout(&mut self, now: Instant) {
         let over = now >= self.deadline;
         match &mut self.phase {
-            Phase::Probing { .. } | Phase::Listening if over => {
+            Phase::Probing { .. } if over => {
                 let verdict = NonZeroU8::new(self.sent)
                     .map_or(Verdict::NotProbed, |probes| Verdict::Free { probes });
                 self.phase = Phase::Done(verdict);
             }
             Phase::Probing { turn } => turn.advance(now),
-            Phase::Listening | Phase::Done(_) => {}
+            Phase::Done(_) => {}
         }
     }
 
@@ -185,7 +187,7 @@ impl QuickProbe {
     pub fn poll_transmit(&self) -> Option<Transmit> {
         match self.phase {
             Phase::Probing { turn } => turn.is_now().then(|| self.candidate.probe()),
-            Phase::Listening | Phase::Done(_) => None,
+            Phase::Done(_) => None,
         }
     }
 
@@ -194,9 +196,11 @@ impl QuickProbe {
         match self.phase {
             Phase::Probing { turn: Turn::Now } => {
                 self.sent = self.sent.saturating_add(1);
-                self.phase = self.after_probe(now);
+                self.phase = Phase::Probing {
+                    turn: Turn::At(now + self.timing.interval),
+                };
             }
-            Phase::Probing { turn: Turn::At(_) } | Phase::Listening | Phase::Done(_) => {}
+            Phase::Probing { turn: Turn::At(_) } | Phase::Done(_) => {}
         }
     }
 
@@ -205,7 +209,7 @@ impl QuickProbe {
     pub fn refused(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Probing { turn } => turn.postpone(now + self.timing.interval),
-            Phase::Listening | Phase::Done(_) => {}
+            Phase::Done(_) => {}
         }
     }
 
@@ -216,18 +220,7 @@ impl QuickProbe {
                 let next = turn.deadline().unwrap_or(self.deadline);
                 Some(next.min(self.deadline))
             }
-            Phase::Listening => Some(self.deadline),
             Phase::Done(_) => None,
-        }
-    }
-
-    fn after_probe(&self, now: Instant) -> Phase {
-        if self.sent < self.timing.probe_num.get() {
-            Phase::Probing {
-                turn: Turn::At(now + self.timing.interval),
-            }
-        } else {
-            Phase::Listening
         }
     }
 }
@@ -408,6 +401,17 @@ mod tests {
         let mut full = offer();
         assert_eq!(run(&mut full, ms(300), |_| false), []);
         assert_eq!(full.verdict(), Some(Verdict::NotProbed));
+    }
+
+    #[test]
+    fn a_refusal_too_late_for_another_try_leaves_the_verdict_where_it_is() {
+        let mut probe = offer();
+        probe.sent(ms(0));
+        probe.handle_timeout(ms(250));
+        probe.refused(ms(250));
+        assert_eq!(probe.poll_timeout(), Some(ms(300)));
+        probe.handle_timeout(ms(300));
+        assert_eq!((probe.poll_transmit(), probe.verdict()), (None, free(1)));
     }
 
     #[test]

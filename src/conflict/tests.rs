@@ -444,7 +444,11 @@ fn ac_14_after_ten_conflicts_attempts_are_a_minute_apart() {
 #[test]
 fn ac_14_the_limit_belongs_to_the_interface_and_not_to_the_address() {
     let mut host = Host::in_state(State::RateLimited, Defence::Never);
+    host.hear(uses(OURS));
+    let stats = host.detector.stats();
+    assert_eq!((stats.conflicts, stats.ignored.own), (10, 1));
     host.detector.set_ip(ELSE).unwrap();
+    assert_eq!(host.detector.stats(), stats);
     assert_eq!(host.detector.state(), State::Idle);
     host.start();
     assert_eq!(host.detector.state(), State::RateLimited);
@@ -583,6 +587,38 @@ fn ac_19_a_refused_announcement_is_no_use_and_a_refused_defence_is_made_up_for()
     host.run_to(ms(20_000));
     assert_eq!(host.sent_at(), [6_000, 8_000, 11_000].map(ms));
     assert_eq!(host.last_event(), Some(Event::Defended { against: THEIRS }));
+}
+
+#[test]
+fn ac_19_a_defence_refused_and_an_announcement_do_not_wait_for_each_other() {
+    let mut host = Host::in_state(State::Announcing, Defence::OncePerInterval);
+    host.driver_full = true;
+    host.hear(uses(THEIRS));
+    host.driver_full = false;
+    host.run_to(ms(60_000));
+    assert_eq!(host.sent_at(), [6_000, 7_000].map(ms));
+    let defended = Event::Defended { against: THEIRS };
+    assert_eq!(host.events, [(ms(7_000), defended)]);
+}
+
+/// The defence of a conflict at 6 s leaves at 8 s.
+#[test]
+fn ac_19_a_defence_that_left_late_is_no_reason_for_two_in_one_interval() {
+    for (conflict, defences) in [
+        (ms(7_000), vec![]),
+        (ms(18_000) - MICROSECOND, vec![ms(8_000)]),
+        (ms(18_000), vec![ms(8_000), ms(18_000)]),
+    ] {
+        let mut host = Host::in_state(State::Owned, Defence::OncePerInterval);
+        host.driver_full = true;
+        host.hear(uses(THEIRS));
+        host.driver_full = false;
+        host.run_to(conflict);
+        host.hear(uses(THEIRS));
+        assert_eq!(host.sent_at(), defences, "at {conflict}");
+        let lost = host.last_event() == Some(Event::Lost { by: THEIRS });
+        assert_eq!(lost, defences.len() < 2, "at {conflict}");
+    }
 }
 
 #[test]
