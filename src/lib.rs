@@ -10,6 +10,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod cache;
+pub mod conflict;
 pub mod resolver;
 pub mod time;
 pub mod wire;

@@ -6,13 +6,20 @@
 
 mod addr;
 mod arp;
+mod checksum;
 mod ethernet;
+mod ipv4;
+mod udp;
 
 pub use addr::{InvalidVlanId, MacAddr, NotUnicast, ParseMacError, UnicastMac, VlanId};
 pub use arp::{ARP_FRAME_LEN, ARP_LEN, ArpError, ArpPacket, HardwareTypes, Operation};
 pub use ethernet::{
     ETHERNET_MIN_LEN, EtherType, EthernetError, EthernetFrame, EthernetHeader, VlanTag,
 };
+pub use ipv4::{
+    Fragment, FragmentOffset, IPV4_HEADER_LEN, IpProtocol, Ipv4Error, Ipv4Header, Ipv4Packet,
+};
+pub use udp::{UDP_HEADER_LEN, UdpChecksum, UdpDatagram, UdpError, UdpHeader};
 
 /// The caller's buffer is shorter than what was to be written; nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +30,19 @@ pub struct BufferTooSmall {
     pub needed: usize,
     /// How many bytes the buffer has.
     pub available: usize,
+}
+
+/// Why a packet with a length of its own was not written; nothing was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The caller's buffer is too short.
+    #[error(transparent)]
+    Buffer(#[from] BufferTooSmall),
+    /// The payload is longer than the 16 bits of a length can say.
+    #[error("header and payload together are longer than 65,535 bytes")]
+    TooLong,
 }
 
 /// The first `needed` bytes of `buffer` and what is left behind them.
