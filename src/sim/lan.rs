@@ -1,19 +1,17 @@
 //! The LAN itself: ports, cables, the clock and what happens when.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv4Addr;
 
-use super::host::{Resident, Timer, Wishes};
+use super::events::{Event, Events};
 use super::link::Cable;
+use super::resident::{Resident, Timer, Wishes};
 use super::switch::Switch;
 use super::{FrameLog, Host, LOG_FRAMES, Link, LinkStats, Rng};
 use crate::time::Instant;
 use crate::wire::UnicastMac;
-
-/// How many frames may be on their way at once, the hosts' own timers included.
-pub const MAX_EVENTS: usize = 1 << 20;
 
 /// How many frames wait behind one port for [`Lan::receive`].
 pub const INBOX_FRAMES: usize = 4_096;
@@ -342,54 +340,5 @@ impl Inbox {
             self.frames.push_back(frame);
         }
         room
-    }
-}
-
-#[derive(Debug)]
-enum Event {
-    /// A host has made up its mind.
-    Send { from: PortId, frame: Vec<u8> },
-    /// A frame is at the switch.
-    Switch { from: PortId, frame: Vec<u8> },
-    /// A frame is at the end of its way.
-    Arrive { at: PortId, frame: Vec<u8> },
-    /// A host has something to do.
-    HostTimer { port: PortId, timer: Timer },
-}
-
-/// What will happen, in order of time and, at one instant, in the order in which it was planned.
-#[derive(Debug, Default)]
-struct Events {
-    queue: BTreeMap<(Instant, u64), Event>,
-    planned: u64,
-}
-
-impl Events {
-    /// Plans the journey of a frame, unless too many are on theirs.
-    fn add_frame(&mut self, at: Instant, event: Event) -> bool {
-        let room = self.queue.len() < MAX_EVENTS;
-        if room {
-            self.add(at, event);
-        }
-        room
-    }
-
-    fn add(&mut self, at: Instant, event: Event) {
-        self.queue.insert((at, self.planned), event);
-        self.planned += 1;
-    }
-
-    fn next(&self) -> Option<Instant> {
-        let (&(at, _), _) = self.queue.first_key_value()?;
-        // The end of time is never reached, so that nothing can repeat itself there for ever.
-        (at < Instant::FAR_FUTURE).then_some(at)
-    }
-
-    fn pop_until(&mut self, time: Instant) -> Option<(Instant, Event)> {
-        if self.next()? > time {
-            return None;
-        }
-        let ((at, _), event) = self.queue.pop_first()?;
-        Some((at, event))
     }
 }

@@ -48,17 +48,20 @@
 //! | what one [`Station`] does at one instant | [`MAX_STEPS`] | panic that names it |
 
 mod claim;
+mod events;
 mod host;
 mod lan;
 mod link;
 mod log;
 pub mod pcapng;
+mod resident;
 mod rng;
 mod station;
 mod switch;
 
+pub use events::MAX_EVENTS;
 pub use host::{Flood, Host};
-pub use lan::{INBOX_FRAMES, Lan, MAX_EVENTS, PortId};
+pub use lan::{INBOX_FRAMES, Lan, PortId};
 pub use link::{Link, LinkStats};
 pub use log::{FrameLog, LOG_FRAMES, LoggedFrame};
 pub use rng::Rng;

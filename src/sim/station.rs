@@ -7,13 +7,51 @@ use super::{Lan, PortId};
 use crate::time::Instant;
 
 /// How much one station may do at one instant before the LAN takes it for one that never rests.
-pub const MAX_STEPS: u32 = 1_000_000;
+pub const MAX_STEPS: u32 = 250_000;
 
 /// Something that can be plugged into a [`Lan`]: a state machine that does no I/O itself.
 ///
 /// After each input ([`receive`](Self::receive), [`handle_timeout`](Self::handle_timeout)) the LAN
 /// drains [`poll_transmit`](Self::poll_transmit), then it asks
 /// [`poll_timeout`](Self::poll_timeout) when to come back.
+///
+/// ```
+/// use core::net::Ipv4Addr;
+/// use core::time::Duration;
+/// use whohas::sim::{Host, Lan, Station};
+/// use whohas::wire::{ArpPacket, MacAddr, UnicastMac};
+/// use whohas::Instant;
+///
+/// struct Listener {
+///     heard: u32,
+/// }
+///
+/// impl Station for Listener {
+///     fn receive(&mut self, _now: Instant, _frame: &[u8]) {
+///         self.heard += 1;
+///     }
+///     fn handle_timeout(&mut self, _now: Instant) {}
+///     fn poll_transmit(&mut self, _now: Instant) -> Option<Vec<u8>> {
+///         None
+///     }
+///     fn poll_timeout(&mut self) -> Option<Instant> {
+///         None
+///     }
+/// }
+///
+/// let [us, chatterbox] = [1, 2].map(|n| UnicastMac::new([2, 0, 0, 0, 0, n]).unwrap());
+/// let ip = Ipv4Addr::new(10, 0, 0, 2);
+/// let announcement = ArpPacket::announcement(chatterbox, ip);
+/// let every = Duration::from_millis(100);
+///
+/// let mut lan = Lan::new(42);
+/// let port = lan.add_port(us);
+/// lan.add_host(Host::new(ip, chatterbox).repeats(announcement, MacAddr::BROADCAST, every));
+///
+/// let mut listener = Listener { heard: 0 };
+/// lan.run_for(Duration::from_secs(1), &mut [(port, &mut listener)]);
+/// assert_eq!(listener.heard, 10);
+/// ```
 pub trait Station {
     /// A frame arrived.
     fn receive(&mut self, now: Instant, frame: &[u8]);
