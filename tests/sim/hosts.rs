@@ -14,6 +14,7 @@ fn a_plain_host_answers_requests_and_probes_for_its_address_and_nothing_else() {
         who_has(ip(NOBODY)),
         announcement,
         who_has(ip(PEER)).answered_by(mac(US)),
+        ArpPacket::request(mac(PEER), ip(PEER), ip(US)).answered_by(mac(US)),
     ] {
         assert_eq!(answers(&mut lan, us, unanswered), NO_ANSWER);
     }
@@ -75,6 +76,28 @@ fn silence_begins_and_ends_on_time() {
 }
 
 #[test]
+fn a_question_into_silence_is_not_answered_when_silence_ends() {
+    let host = host(PEER)
+        .answers_after(millis(5))
+        .silent_during(Instant::ZERO..Instant::from_millis(1));
+    let (mut lan, us) = lan_with(host);
+    lan.send(us, &broadcast(who_has(ip(PEER))));
+    lan.advance_to(Instant::from_secs(1));
+    assert_eq!(lan.receive(us), None);
+}
+
+#[test]
+fn what_only_looks_like_arp_is_no_question() {
+    let (mut lan, us) = lan_with(host(PEER));
+    let mut frame = broadcast(who_has(ip(PEER)));
+    frame[12..14].copy_from_slice(&[8, 0]);
+    lan.send(us, &frame);
+    lan.advance_to(lan.now());
+    assert_eq!(lan.receive(us), None);
+    assert_eq!(lan.log().requests_for(ip(PEER)), 0);
+}
+
+#[test]
 fn an_answer_is_not_given_if_silence_falls_before_it_is_due() {
     let host = host(PEER)
         .answers_after(millis(5))
@@ -99,6 +122,18 @@ fn a_moved_host_has_its_new_mac_and_only_that() {
         lan.advance_to(lan.now());
         assert_eq!(received(&mut lan, us).len(), count);
     }
+}
+
+#[test]
+fn a_frame_that_is_on_its_way_to_the_old_mac_arrives_at_nobody() {
+    let mut lan = Lan::new(1);
+    let us = lan.add_port(mac(US));
+    let peer = lan.add_host(host(PEER).moves_silently(Instant::from_millis(1), mac(20)));
+    lan.set_downlink(peer, Link::delayed(millis(2)));
+    lan.send(us, &frame(who_has(ip(PEER)), mac(PEER), None));
+    lan.advance_to(Instant::from_secs(1));
+    assert_eq!(lan.downlink_stats(peer).delivered, 1);
+    assert_eq!(lan.receive(us), None);
 }
 
 #[test]
