@@ -107,7 +107,8 @@ impl Lan {
         port
     }
 
-    /// A port that gets every frame of the others, as a sniffer or an attacker wants it.
+    /// A port that gets every frame of the others, as a sniffer or an attacker wants it. Sending
+    /// back what it gets makes it the access point that echoes a station's own broadcasts.
     pub fn add_tap(&mut self) -> PortId {
         let port = self.add(Behind::Tap(Inbox::default()));
         self.switch.add_tap(port);
@@ -212,16 +213,18 @@ impl Lan {
     /// there after [`advance_to`](Self::advance_to) the present.
     pub fn send(&mut self, port: PortId, frame: &[u8]) {
         self.log.record(self.now, port, frame);
-        let Port { up, plugged_in, .. } = &mut self.ports[port.0 as usize];
-        if !*plugged_in {
-            up.stats.sent += 1;
-            up.stats.unplugged += 1;
+        let sender = &mut self.ports[port.0 as usize];
+        if !sender.plugged_in {
+            sender.up.stats.sent += 1;
+            sender.up.stats.unplugged += 1;
             return;
         }
-        up.carry(self.now, frame, &mut self.rng, |at, frame| {
-            self.events
-                .add_frame(at, Event::Switch { from: port, frame })
-        });
+        sender
+            .up
+            .carry(self.now, frame, &mut self.rng, |at, frame| {
+                self.events
+                    .add_frame(at, Event::Switch { from: port, frame })
+            });
     }
 
     /// The next frame that has arrived at this port, oldest first.
@@ -258,12 +261,12 @@ impl Lan {
     }
 
     fn switch(&mut self, from: PortId, frame: &[u8]) {
-        let Port { up, plugged_in, .. } = &mut self.ports[from.0 as usize];
-        if !*plugged_in {
-            up.stats.unplugged += 1;
+        let sender = self.port_mut(from);
+        if !sender.plugged_in {
+            sender.up.stats.unplugged += 1;
             return;
         }
-        up.stats.delivered += 1;
+        sender.up.stats.delivered += 1;
         for to in self.switch.receivers(from, frame) {
             let down = &mut self.ports[to.0 as usize].down;
             down.carry(self.now, frame, &mut self.rng, |at, frame| {

@@ -15,7 +15,9 @@ use crate::wire::{ARP_FRAME_LEN, ArpPacket, EthernetHeader, MacAddr, Operation, 
 #[derive(Debug)]
 pub(super) struct Resident {
     host: Host,
+    /// One for each of the host's addresses.
     claims: Vec<Claim>,
+    /// How many requests it should have answered.
     heard: u32,
 }
 
@@ -35,14 +37,14 @@ pub(super) struct Wishes {
 }
 
 impl Resident {
-    /// The host moves in.
+    /// The host moves in, and wishes to be woken for what it plans.
     pub(super) fn new(host: Host, now: Instant, rng: &mut Rng) -> (Self, Wishes) {
-        let mut wishes = Wishes::default();
         let mut claims = Vec::with_capacity(host.ips.len());
+        let mut timers = Vec::new();
         for (index, &ip) in host.ips.iter().enumerate() {
             claims.push(if host.probes {
                 let (claim, wait) = Claim::probing(ip, rng);
-                wishes.timers.push((now + wait, Timer::Claim(index)));
+                timers.push((now + wait, Timer::Claim(index)));
                 claim
             } else {
                 Claim::owned(ip)
@@ -50,22 +52,18 @@ impl Resident {
         }
         for (index, planned) in host.moves.iter().enumerate() {
             // A move before the host was added has happened by now.
-            wishes
-                .timers
-                .push((planned.at.max(now), Timer::Move(index)));
+            timers.push((planned.at.max(now), Timer::Move(index)));
         }
         for (index, speech) in host.speeches.iter().enumerate() {
-            wishes
-                .timers
-                .push((now + speech.pause(), Timer::Speech(index)));
+            timers.push((now + speech.pause(), Timer::Speech(index)));
         }
-        let heard = 0;
         let resident = Self {
             host,
             claims,
-            heard,
+            heard: 0,
         };
-        (resident, wishes)
+        let frames = Vec::new();
+        (resident, Wishes { frames, timers })
     }
 
     pub(super) const fn mac(&self) -> UnicastMac {

@@ -68,3 +68,30 @@ fn a_lan_can_go_to_another_thread() {
     fn is_send<T: Send>() {}
     is_send::<Lan>();
 }
+
+#[test]
+fn no_bytes_upset_a_host_or_the_books() {
+    let mut lan = Lan::with_log_bound(13, 0);
+    let us = lan.add_port(mac(US));
+    lan.add_host(host(PEER).probes_before_use().defends());
+    lan.add_host(host(PEER).answers_after(millis(1)));
+    lan.add_host(host(OTHER).answers_for_everything());
+    lan.add_host(host(4).proxies_beyond(ip(0), 24));
+    for _ in 0..20_000 {
+        let mut bytes = broadcast(who_has(ip(PEER)));
+        for _ in 0..lan.rng().range(0..=4) {
+            let victim = lan.rng().range(0..=bytes.len() as u64 - 1) as usize;
+            bytes[victim] = lan.rng().next_u64() as u8;
+        }
+        let len = lan.rng().range(0..=2 * bytes.len() as u64) as usize;
+        lan.send(us, &bytes[..len.min(bytes.len())]);
+        let pause = lan.rng().duration(Duration::ZERO..=millis(2));
+        lan.advance_to(lan.now() + pause);
+        while lan.receive(us).is_some() {}
+    }
+    lan.advance_to(lan.now() + millis(60_000));
+    let (up, down) = (lan.uplink_stats(us), lan.downlink_stats(us));
+    assert_eq!((up.sent, up.delivered), (20_000, 20_000));
+    assert_eq!((down.in_flight(), down.overrun), (0, 0));
+    assert!(down.delivered > 10_000, "{down:?}");
+}
