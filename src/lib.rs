@@ -11,6 +11,8 @@ extern crate std;
 
 pub mod cache;
 pub mod resolver;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod time;
 pub mod wire;
 
