@@ -55,6 +55,7 @@ mod link;
 mod log;
 pub mod pcapng;
 mod resident;
+mod resolver;
 mod rng;
 mod station;
 mod switch;
