@@ -1,8 +1,76 @@
 //! Who has this IPv4 address? Asked once per host, for every part of the host that needs to know.
+//!
+//! An ARP resolver in which *queries are shared and claims are counted*: many users of one address
+//! cause one query and have one entry, each has a [`Hold`] of its own, and dropping a hold can only
+//! ever release that hold. The logic is sans-IO and runs unchanged on a microcontroller, on a server
+//! and in a simulation.
+//!
+//! ```
+//! use core::net::Ipv4Addr;
+//! use whohas::cache::Fixed;
+//! use whohas::{Hold, Instant, LocalResolver, Policy, Prefix, UnicastMac};
+//!
+//! // Sixteen neighbours, no allocator, as a `static`.
+//! static NEIGHBOURS: LocalResolver<Fixed<16>> =
+//!     LocalResolver::new(Policy::STRICT, Fixed::new());
+//!
+//! NEIGHBOURS.set_mac(Instant::ZERO, UnicastMac::new([2, 0, 0, 0, 0, 1])?);
+//! NEIGHBOURS.set_addresses(Instant::ZERO, &[Prefix::new(Ipv4Addr::new(10, 0, 0, 1), 24)?])?;
+//!
+//! let server = Ipv4Addr::new(10, 0, 0, 2);
+//! let mqtt = NEIGHBOURS.hold(server)?;
+//! let telemetry = NEIGHBOURS.hold(server)?; // joins the same query
+//! // In a task: `let mac = mqtt.resolved().await?;`
+//! drop(telemetry); // releases its own claim, and nobody else's
+//! assert_eq!(NEIGHBOURS.entry(server).map(|entry| entry.holds), Some(1));
+//! # drop(mqtt);
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! # Where things are
+//!
+//! | module | what it is for | knows |
+//! |---|---|---|
+//! | [`time`] | [`Instant`]: time as a value | nobody |
+//! | [`wire`] | bytes to values that cannot be illegal, and back | nobody |
+//! | [`cache`] | the states of a neighbour, holds, timers, policy, limits | `wire`, `time` |
+//! | [`conflict`] | RFC 5227: is this address free, and does it stay ours? | `wire`, `time` |
+//! | [`resolver`] | the [`Resolver`] and [`Hold`] traits, and [`LocalResolver`] | `cache` |
+//! | `sim` | a LAN in virtual time, with faults and attackers (feature `sim`) | `wire`, `resolver` |
+//!
+//! # Features
+//!
+//! None is on by default, and none changes how anything behaves.
+//!
+//! - `alloc`: [`cache::Growable`](crate::cache), the table that grows.
+//! - `std`: a critical section for hosted targets; implies `alloc`.
+//! - `defmt`: `defmt::Format` on every public type.
+//! - `log`: conflicts, moves and lost neighbours told to the `log` facade.
+//! - `sim`: the simulated LAN, for your own tests; implies `alloc`.
+//!
+//! # What is bounded, and what happens at the bound
+//!
+//! | what | bound | at the bound |
+//! |---|---|---|
+//! | entries | the storage's capacity | the least useful entry nobody holds goes; else [`HoldError::TableFull`] |
+//! | neighbours that do not answer | `Policy::unresolved_eighths` of the capacity | the oldest that nobody holds goes; else [`HoldError::TooManyUnresolved`] |
+//! | holds on one entry | 2^32 - 1 | [`HoldError::TooManyHolds`] |
+//! | requests to one neighbour | one per `Policy::retransmit` | they wait |
+//! | requests to all neighbours | `Policy::request_rate` | they wait, in turn |
+//! | replies | `Policy::reply_rate`, and four that the driver has not taken | counted as dropped |
+//! | events not fetched | eight | [`cache::Event::Lost`], counted |
+//! | tasks that wait | the resolver's `WAKERS` | all are woken, and look again |
+//!
+//! The limit for one neighbour lives in its entry. When that entry is removed, by command or by
+//! eviction, the memory of its last request goes with it; the global limit is what is left then.
 
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
