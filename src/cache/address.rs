@@ -7,7 +7,7 @@ use heapless::Vec;
 
 use super::key::Key;
 use crate::time::Instant;
-use crate::wire::{MacAddr, VlanId};
+use crate::wire::{MacAddr, VlanId, can_be_host};
 
 /// How many own addresses a cache can have, and how many prefixes it can answer for.
 pub const MAX_ADDRESSES: usize = 8;
@@ -119,14 +119,6 @@ impl Prefix {
         }
         Ok(())
     }
-}
-
-/// Whether a single host on a link can have this address at all.
-pub(super) fn can_be_host(ip: Ipv4Addr) -> bool {
-    // 0.0.0.0/8 is "this network" (RFC 1122 section 3.2.1.3); 240.0.0.0/4 is reserved and holds the
-    // limited broadcast address.
-    let [first, ..] = ip.octets();
-    first != 0 && !ip.is_loopback() && first < 224
 }
 
 /// Where packets to an address go, as far as the link is concerned.

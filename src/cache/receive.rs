@@ -1,6 +1,5 @@
 //! Frames in: what is refused, what is believed, what is answered.
 
-use super::address::can_be_host;
 use super::counters::DropReason;
 use super::event::Event;
 use super::key::{Key, Packed};
@@ -13,7 +12,7 @@ use super::{Cache, Destination};
 use crate::time::Instant;
 use crate::wire::{
     ArpError, ArpPacket, EtherType, EthernetError, EthernetFrame, Operation, UnicastMac, VlanId,
-    VlanTag,
+    VlanTag, can_be_host,
 };
 
 /// What became of a received frame.

@@ -2,7 +2,7 @@
 
 use core::net::Ipv4Addr;
 
-use crate::wire::{ArpPacket, MacAddr, UnicastMac};
+use crate::wire::{ArpPacket, MacAddr, UnicastMac, can_be_host};
 
 /// A packet for the driver to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +54,7 @@ pub(super) struct Candidate {
 
 impl Candidate {
     pub(super) const fn new(mac: UnicastMac, ip: Ipv4Addr) -> Result<Self, NotClaimable> {
-        let this_network = ip.octets()[0] == 0;
-        if this_network || ip.is_loopback() || ip.is_multicast() || ip.is_broadcast() {
+        if !can_be_host(ip) {
             return Err(NotClaimable(ip));
         }
         Ok(Self {
@@ -127,7 +126,7 @@ impl Candidate {
     }
 }
 
-/// No host can have this address: it is zero, a loopback, a group or everybody.
+/// No host can have this address: it is zero, a loopback, a group, reserved or everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[error("{0} is not an address that a host can claim")]

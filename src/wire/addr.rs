@@ -221,6 +221,14 @@ impl defmt::Format for UnicastMac {
 #[error("{0} is not the address of one station")]
 pub struct NotUnicast(pub MacAddr);
 
+/// Whether a single host on a link can have this address at all.
+pub(crate) const fn can_be_host(ip: Ipv4Addr) -> bool {
+    // 0.0.0.0/8 is "this network" (RFC 1122 section 3.2.1.3); 240.0.0.0/4 is reserved and holds the
+    // limited broadcast address.
+    let [first, ..] = ip.octets();
+    first != 0 && first < 224 && !ip.is_loopback()
+}
+
 /// The number of a VLAN: 1 to 4094 (IEEE 802.1Q reserves 0 and 4095).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -11,6 +11,7 @@ mod ethernet;
 mod ipv4;
 mod udp;
 
+pub(crate) use addr::can_be_host;
 pub use addr::{InvalidVlanId, MacAddr, NotUnicast, ParseMacError, UnicastMac, VlanId};
 pub use arp::{ARP_FRAME_LEN, ARP_LEN, ArpError, ArpPacket, HardwareTypes, Operation};
 pub use ethernet::{
