@@ -112,6 +112,54 @@ impl fmt::Display for Instant {
     }
 }
 
+/// A caller's clock that jumps back further than this has been set anew.
+const JITTER: Duration = Duration::from_secs(1);
+
+/// A state machine's own time: the caller's, made never to go backwards.
+///
+/// A small step back (two threads that read the clock and swapped places) is taken as no time at
+/// all. A large one means that the clock was set anew: time goes on from where it was, so that no
+/// timer waits for the old time to come round again.
+#[derive(Clone, Debug)]
+pub(crate) struct Clock {
+    /// The latest time of the caller's.
+    caller: Instant,
+    /// What time it is in here.
+    now: Instant,
+}
+
+impl Clock {
+    pub(crate) const fn new() -> Self {
+        Self {
+            caller: Instant::ZERO,
+            now: Instant::ZERO,
+        }
+    }
+
+    pub(crate) const fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub(crate) fn advance(&mut self, caller: Instant) -> Instant {
+        if caller >= self.caller {
+            self.now += caller - self.caller;
+            self.caller = caller;
+        } else if self.caller - caller > JITTER {
+            self.caller = caller;
+        }
+        self.now
+    }
+
+    /// The caller's name for a time of our own.
+    pub(crate) fn for_caller(&self, deadline: Instant) -> Instant {
+        if deadline >= self.now {
+            self.caller + (deadline - self.now)
+        } else {
+            self.caller - (self.now - deadline)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,5 +170,38 @@ mod tests {
         assert_eq!(Instant::ZERO - Duration::from_secs(1), Instant::ZERO);
         assert_eq!(Instant::from_secs(u64::MAX), Instant::FAR_FUTURE);
         assert_eq!(Instant::ZERO.since(Instant::from_secs(1)), Duration::ZERO);
+    }
+
+    #[test]
+    fn jitter_is_no_time_and_a_clock_set_back_goes_on_from_where_it_was() {
+        let mut clock = Clock::new();
+        assert_eq!(
+            clock.advance(Instant::from_secs(100)),
+            Instant::from_secs(100)
+        );
+        assert_eq!(
+            clock.advance(Instant::from_secs(99)),
+            Instant::from_secs(100)
+        );
+        assert_eq!(
+            clock.advance(Instant::from_secs(101)),
+            Instant::from_secs(101)
+        );
+        assert_eq!(
+            clock.advance(Instant::from_secs(10)),
+            Instant::from_secs(101)
+        );
+        assert_eq!(
+            clock.advance(Instant::from_secs(11)),
+            Instant::from_secs(102)
+        );
+        assert_eq!(
+            clock.for_caller(Instant::from_secs(103)),
+            Instant::from_secs(12)
+        );
+        assert_eq!(
+            clock.for_caller(Instant::from_secs(100)),
+            Instant::from_secs(9)
+        );
     }
 }

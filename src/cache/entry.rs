@@ -2,11 +2,10 @@
 
 use core::fmt;
 
-use super::clock::Clock;
 use super::key::Subject;
 use super::slot::{Index, Queue, Slot};
 use super::state::State;
-use crate::time::Instant;
+use crate::time::{Clock, Instant};
 use crate::wire::UnicastMac;
 
 /// What is known about one neighbour, or a deny rule.

@@ -9,12 +9,12 @@
 //! claims. `table` and `slot` keep it all without a search.
 
 mod address;
-mod clock;
 mod counters;
 mod entry;
 mod event;
 mod hold;
 mod key;
+mod limit;
 mod machine;
 mod policy;
 mod receive;
@@ -42,11 +42,11 @@ pub use storage::Growable;
 pub use storage::{Fixed, Storage};
 pub use transmit::Transmit;
 
-use crate::time::Instant;
+use crate::time::{Clock, Instant};
 use crate::wire::UnicastMac;
 use address::Addresses;
-use clock::{Bucket, Clock};
 use key::Packed;
+use limit::Bucket;
 use slot::{Queue, Rank};
 use state::State;
 use table::{Position, Table};

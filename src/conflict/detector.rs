@@ -3,7 +3,7 @@
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
-use crate::time::Instant;
+use crate::time::{Clock, Instant};
 use crate::wire::{ArpPacket, MacAddr, UnicastMac};
 
 use super::candidate::{Candidate, Claim, Ignored, NotClaimable, Transmit};
@@ -34,6 +34,7 @@ pub struct Detector {
     candidate: Candidate,
     timing: Timing,
     defence: Defence,
+    clock: Clock,
     link_up: bool,
     phase: Phase,
     /// Attempts begin no earlier (section 2.1.1).
@@ -178,6 +179,7 @@ impl Detector {
                 candidate,
                 timing,
                 defence,
+                clock: Clock::new(),
                 link_up: true,
                 phase: Phase::Idle,
                 limited_until: Instant::ZERO,
@@ -233,6 +235,7 @@ impl Detector {
 
     /// Wants the address: begins anew, whatever the state, as soon as link and limit allow.
     pub fn start(&mut self, now: Instant, random: u32) {
+        let now = self.clock.advance(now);
         let probe_wait = self.timing.before_first_probe(random);
         self.phase = if !self.link_up {
             Phase::LinkDown
@@ -265,6 +268,7 @@ impl Detector {
         packet: &ArpPacket,
         own: &[UnicastMac],
     ) {
+        let now = self.clock.advance(now);
         let Some(claim) = self.candidate.hear(ethernet_source, packet, own) else {
             return;
         };
@@ -307,6 +311,7 @@ impl Detector {
 
     /// Takes the time. Called late, it does what is due once, not once for each time missed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.clock.advance(now);
         match &mut self.phase {
             Phase::Idle | Phase::LinkDown | Phase::Conflicted => {}
             Phase::RateLimited { probe_wait } => {
@@ -350,6 +355,7 @@ impl Detector {
 
     /// Takes the news that the driver has sent the packet offered; without one, nothing happens.
     pub fn sent(&mut self, now: Instant, random: u32) {
+        let now = self.clock.advance(now);
         match self.phase {
             Phase::Probing {
                 sent,
@@ -407,6 +413,7 @@ impl Detector {
     /// The packet does not count and is tried again one interval later, which doubles the time
     /// between the last one that did leave and the next.
     pub fn refused(&mut self, now: Instant, random: u32) {
+        let now = self.clock.advance(now);
         let probe_again = now + self.timing.between_probes(random);
         let announce_again = now + self.timing.announce_interval;
         match &mut self.phase {
@@ -434,7 +441,7 @@ impl Detector {
 
     /// When to call [`handle_timeout`](Self::handle_timeout): not a microsecond earlier is of use.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match self.phase {
+        let deadline = match self.phase {
             Phase::Idle | Phase::LinkDown | Phase::Conflicted => None,
             Phase::RateLimited { probe_wait: _ } => Some(self.limited_until),
             Phase::Probing { sent: _, turn } | Phase::AnnounceWait { turn } => turn.deadline(),
@@ -446,7 +453,8 @@ impl Detector {
                 let defend = defending.and_then(|Defending { turn, .. }| turn.deadline());
                 announce.into_iter().chain(defend).min()
             }
-        }
+        };
+        deadline.map(|deadline| self.clock.for_caller(deadline))
     }
 
     fn first_packet(&self, now: Instant, probe_wait: Duration) -> Phase {

@@ -699,6 +699,20 @@ fn a_clock_that_goes_backwards_harms_nobody() {
 }
 
 #[test]
+fn wh_22_a_clock_set_back_by_years_delays_no_timer() {
+    let mut detector = Detector::new(OURS, IP, Timing::RFC5227, Defence::Never).unwrap();
+    detector.handle_timeout(Instant::from_secs(1_000_000_000));
+    detector.start(Instant::from_secs(1_000_000_000), u32::MAX);
+    let wait = Timing::RFC5227.probe_wait;
+    assert_eq!(
+        detector.poll_timeout(),
+        Some(Instant::from_secs(1_000_000_000) + wait)
+    );
+    detector.handle_timeout(Instant::ZERO);
+    assert_eq!(detector.poll_timeout(), Some(Instant::ZERO + wait));
+}
+
+#[test]
 fn start_and_stop_work_in_every_state() {
     for state in STATES {
         let mut host = Host::in_state(state, Defence::Never);
