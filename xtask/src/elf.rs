@@ -6,6 +6,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
+use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian};
 use anyhow::{Context, Result};
 use object::elf::{SHF_ALLOC, SHF_WRITE, SHT_NOBITS};
 use object::{
@@ -27,8 +28,15 @@ pub(crate) struct Sections {
 pub(crate) struct Program {
     pub(crate) sections: Sections,
     sizes: BTreeMap<String, u64>,
-    /// The callers of each function, by their readable names.
-    callers: BTreeMap<String, BTreeSet<String>>,
+    calls: Vec<Call>,
+}
+
+/// A place in the code that refers to a function; the names as people write them.
+struct Call {
+    caller: String,
+    callee: String,
+    /// Where the place is in the source, as near as the file can tell.
+    site: String,
 }
 
 impl Program {
@@ -39,7 +47,7 @@ impl Program {
         Ok(Self {
             sections: sections(&file),
             sizes: sizes(&file),
-            callers: callers(&file)?,
+            calls: calls(&file)?,
         })
     }
 
@@ -49,24 +57,32 @@ impl Program {
         symbols.filter_map(move |(name, &size)| Some((name.strip_prefix(prefix)?, size)))
     }
 
-    /// Every way from code outside the standard library into a panic: the function that is left,
-    /// and the calls down to the panic.
+    /// Every call that leads from code outside the standard library into a panic: the line that
+    /// makes it, and what it calls there.
     pub(crate) fn panic_paths(&self) -> BTreeSet<String> {
-        let roots = self.callers.keys().filter(|name| is_panic(name));
-        let mut pending: Vec<Vec<&str>> = roots.map(|name| vec![name.as_str()]).collect();
-        let mut seen = BTreeSet::new();
-        let mut paths = BTreeSet::new();
-        while let Some(path) = pending.pop() {
-            for caller in self.callers.get(path[0]).into_iter().flatten() {
-                let longer: Vec<&str> = [caller.as_str()].into_iter().chain(path.clone()).collect();
-                if !is_library(caller) {
-                    paths.insert(longer.join(" -> "));
-                } else if seen.insert(caller) {
-                    pending.push(longer);
-                }
+        let panicking = self.panicking_library();
+        let into_panic = self
+            .calls
+            .iter()
+            .filter(|call| !is_library(&call.caller) && panicking.contains(call.callee.as_str()));
+        into_panic
+            .map(|call| format!("{} -> {}", call.site, call.callee))
+            .collect()
+    }
+
+    /// The functions of the standard library from which a panic can be reached.
+    fn panicking_library(&self) -> BTreeSet<&str> {
+        let callees = self.calls.iter().map(|call| call.callee.as_str());
+        let mut pending: Vec<&str> = callees.filter(|name| is_panic(name)).collect();
+        let mut panicking = BTreeSet::new();
+        while let Some(callee) = pending.pop() {
+            if panicking.insert(callee) {
+                let calls = self.calls.iter().filter(|call| call.callee == callee);
+                let callers = calls.map(|call| call.caller.as_str());
+                pending.extend(callers.filter(|caller| is_library(caller)));
             }
         }
-        paths
+        panicking
     }
 }
 
@@ -81,6 +97,11 @@ fn is_library(name: &str) -> bool {
         .iter()
         .any(|prefix| name.starts_with(prefix))
         || is_panic(name)
+}
+
+/// The sources of the standard library, where we build it and where the Rust project built it.
+fn is_library_source(file: &str) -> bool {
+    file.contains("/rust/library/") || file.starts_with("/rustc/")
 }
 
 fn sections(file: &File<'_>) -> Sections {
@@ -114,9 +135,10 @@ fn sizes(file: &File<'_>) -> BTreeMap<String, u64> {
         .collect()
 }
 
-fn callers(file: &File<'_>) -> Result<BTreeMap<String, BTreeSet<String>>> {
+fn calls(file: &File<'_>) -> Result<Vec<Call>> {
     let functions = Functions::of(file);
-    let mut callers = BTreeMap::<_, BTreeSet<_>>::new();
+    let lines = Lines::of(file)?;
+    let mut calls = Vec::new();
     for section in file.sections() {
         for (place, relocation) in section.relocations() {
             let RelocationTarget::Symbol(index) = relocation.target() else {
@@ -127,17 +149,15 @@ fn callers(file: &File<'_>) -> Result<BTreeMap<String, BTreeSet<String>>> {
                 continue;
             }
             // A table of function pointers belongs to no function; its section stands for it.
-            let caller = match functions.at(place) {
-                Some(name) => name.to_owned(),
-                None => section.name()?.to_owned(),
-            };
-            callers
-                .entry(readable(callee.name()?))
-                .or_default()
-                .insert(caller);
+            let caller = functions.at(place).unwrap_or(section.name()?);
+            calls.push(Call {
+                caller: caller.to_owned(),
+                callee: readable(callee.name()?),
+                site: lines.outside_library(place).unwrap_or(caller.to_owned()),
+            });
         }
     }
-    Ok(callers)
+    Ok(calls)
 }
 
 /// The functions of a program by where they start.
@@ -165,4 +185,32 @@ impl Functions {
 
 fn readable(symbol: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(symbol))
+}
+
+/// Which line of the source each instruction comes from.
+struct Lines<'a>(addr2line::Context<EndianSlice<'a, LittleEndian>>);
+
+impl<'a> Lines<'a> {
+    fn of(file: &File<'a>) -> Result<Self> {
+        let dwarf = Dwarf::load(|id| {
+            let section = file.section_by_name(id.name());
+            let data = section.map_or(Ok(&[][..]), |section| section.data())?;
+            Ok::<_, anyhow::Error>(EndianSlice::new(data, LittleEndian))
+        })?;
+        Ok(Self(addr2line::Context::from_dwarf(dwarf)?))
+    }
+
+    /// The innermost function around this place, inlined ones included, that is not of the
+    /// standard library, and the line in it.
+    fn outside_library(&self, place: u64) -> Option<String> {
+        let mut frames = self.0.find_frames(place).skip_all_loads().ok()?;
+        while let Some(frame) = frames.next().ok()? {
+            let (function, location) = (frame.function?, frame.location?);
+            let (file, line) = (location.file?, location.line?);
+            if !is_library_source(file) {
+                return Some(format!("{file}:{line} ({})", function.demangle().ok()?));
+            }
+        }
+        None
+    }
 }

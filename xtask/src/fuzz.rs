@@ -128,7 +128,7 @@ impl Run {
             let Some((_, input)) = input else {
                 bail!("{log}{target} cannot run: {}", output.status);
             };
-            Some((input.trim().to_owned(), log.clone()))
+            Some((input.trim().to_owned(), tail(log)))
         };
         let progress = log.lines().rfind(|line| line.contains(" cov: "));
         Ok(Self {
@@ -154,6 +154,14 @@ impl Run {
             "{log}{target} crashed; reproduce with\n    cargo +nightly fuzz run {target} {input}"
         ))
     }
+}
+
+/// The last lines, in which libFuzzer tells what happened; before them come its thousand findings.
+fn tail(log: &str) -> String {
+    const LINES: usize = 60;
+    let lines: Vec<&str> = log.lines().collect();
+    let tail = &lines[lines.len().saturating_sub(LINES)..];
+    tail.join("\n") + "\n"
 }
 
 fn table_of(runs: &[Run]) -> String {

@@ -32,7 +32,7 @@ pub(crate) struct Report {
     pub(crate) toolchain: String,
     with: Program,
     without: Sections,
-    /// Ways into a panic; none if no panic can be reached.
+    /// The calls that can panic; `None` if no panic can be reached.
     panics: Option<Vec<String>>,
 }
 
@@ -111,7 +111,11 @@ impl Report {
         match &self.panics {
             None => text.push_str("panic-free: yes\n"),
             Some(paths) => {
-                let _ = writeln!(text, "panic-free: no, {} ways into a panic:", paths.len());
+                let _ = writeln!(
+                    text,
+                    "panic-free: no, {} calls that can panic:",
+                    paths.len()
+                );
                 for path in paths {
                     let _ = writeln!(text, "  {path}");
                 }
@@ -128,7 +132,7 @@ impl Report {
         }
         let panics = match &self.panics {
             None => "panic-free".to_owned(),
-            Some(paths) => format!("{} ways into a panic", paths.len()),
+            Some(paths) => format!("{} calls that can panic", paths.len()),
         };
         let ram = self.ram();
         Ok(format!(
