@@ -4,6 +4,7 @@ mod bench;
 mod cross;
 mod elf;
 mod fuzz;
+mod probe;
 mod project;
 mod setup;
 mod shell;
@@ -55,7 +56,10 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             true
         }
         "test" => stages::run(&project, &shell, &names)?,
-        "bench" => bench::run(&project, &shell, &names, quick)?,
+        "bench" => {
+            bench::run(&project, &shell, &names, quick)?;
+            true
+        }
         "fuzz" => fuzz::run(&project, &shell, &names, duration)?,
         other => bail!("no command is called `{other}`\n\n{USAGE}"),
     };

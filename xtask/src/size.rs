@@ -2,38 +2,29 @@
 //! without it, the sizes of its types, and whether any panic can be reached.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use crate::bench::Row;
-use crate::cross::{CrossToolchain, THUMBV8M};
+use crate::cross::THUMBV8M;
 use crate::elf::{Program, Sections};
+use crate::probe::Probe;
 use crate::project::Project;
 use crate::shell::Shell;
 
 /// The name under which `cargo xtask bench` knows this measurement.
 pub(crate) const NAME: &str = "size";
 
-/// Where the probe is, below the root.
-const PROBE: &str = "xtask/probe/Cargo.toml";
-
 /// The most flash that whohas may take, in bytes.
 const FLASH_BUDGET: u64 = 12 * 1024;
 
-/// What the linker must complain about where a panic can be reached, and nothing else.
-const UNDEFINED: &str = "undefined symbol: a_panic_can_be_reached";
-
-/// No emulated self-test works for longer than a few milliseconds; one that hangs must end.
-const EMULATION_LIMIT: Duration = Duration::from_secs(60);
-
 /// The result of the measurement.
 pub(crate) struct Report {
-    pub(crate) toolchain: String,
+    toolchain: String,
     with: Program,
     without: Sections,
-    /// The calls that can panic; `None` if no panic can be reached.
-    panics: Option<Vec<String>>,
+    /// No panic can be reached: the word of the linker.
+    panic_free: bool,
 }
 
 /// Builds the variants of the probe and measures them.
@@ -45,36 +36,13 @@ pub(crate) fn measure(project: &Project, shell: &Shell) -> Result<Report> {
         !probe.links_without_panic("whohas,panic-control")?,
         "the linker accepts a program that panics; its word means nothing"
     );
-    let panics = if probe.links_without_panic("whohas")? {
-        None
-    } else {
-        Some(with.panic_paths().into_iter().collect())
-    };
+    let panic_free = probe.links_without_panic("whohas")?;
     Ok(Report {
         toolchain: probe.toolchain.describe(),
         with,
         without,
-        panics,
+        panic_free,
     })
-}
-
-/// Runs the self-test on an emulated Cortex-M33 and says what it printed last.
-pub(crate) fn emulate(project: &Project, shell: &Shell) -> Result<String> {
-    let probe = Probe::new(project, shell)?;
-    probe.build("selftest", "")?;
-    let mut qemu = std::process::Command::new("qemu-system-arm");
-    qemu.args(["-machine", "mps2-an505", "-cpu", "cortex-m33", "-nographic"])
-        .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
-        .arg(probe.toolchain.program(project, "selftest"));
-    let output = shell.run_within("self-test on Cortex-M33", &mut qemu, EMULATION_LIMIT)?;
-    let checks = output
-        .stdout
-        .lines()
-        .filter(|line| line.starts_with("ok: "));
-    match checks.count() {
-        0 => bail!("{}the self-test ended without a check", output.log),
-        checks => Ok(format!("{checks} checks on an emulated Cortex-M33")),
-    }
 }
 
 impl Report {
@@ -108,17 +76,10 @@ impl Report {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{name:<12} text {code}  data {data}  bss {bss}");
         }
-        match &self.panics {
-            None => text.push_str("panic-free: yes\n"),
-            Some(paths) => {
-                let _ = writeln!(
-                    text,
-                    "panic-free: no, {} calls that can panic:",
-                    paths.len()
-                );
-                for path in paths {
-                    let _ = writeln!(text, "  {path}");
-                }
+        let _ = writeln!(text, "{}", self.panics());
+        if !self.panic_free {
+            for call in self.with.panic_paths() {
+                let _ = writeln!(text, "  {call}");
             }
         }
         text
@@ -126,18 +87,23 @@ impl Report {
 
     /// Holds the figures against their budgets.
     pub(crate) fn check(&self) -> Result<String> {
-        let flash = self.flash();
-        if flash > FLASH_BUDGET {
-            bail!("whohas takes {flash} B of flash; its budget is {FLASH_BUDGET}");
-        }
-        let panics = match &self.panics {
-            None => "panic-free".to_owned(),
-            Some(paths) => format!("{} calls that can panic", paths.len()),
-        };
-        let ram = self.ram();
+        let (flash, ram) = (self.flash(), self.ram());
+        ensure!(
+            flash <= FLASH_BUDGET,
+            "whohas takes {flash} B of flash; its budget is {FLASH_BUDGET}"
+        );
+        let panics = self.panics();
         Ok(format!(
             "flash {flash} of {FLASH_BUDGET} B, RAM {ram} B, {panics}"
         ))
+    }
+
+    fn panics(&self) -> String {
+        if self.panic_free {
+            return "panic-free: yes".into();
+        }
+        let calls = self.with.panic_paths().len();
+        format!("panic-free: no, {calls} calls that can panic")
     }
 
     fn flash(&self) -> u64 {
@@ -148,54 +114,5 @@ impl Report {
     fn ram(&self) -> u64 {
         let (with, without) = (self.with.sections, self.without);
         (with.data + with.bss).saturating_sub(without.data + without.bss)
-    }
-}
-
-/// The bare-metal crate beside this one, and what builds it.
-struct Probe<'a> {
-    project: &'a Project,
-    shell: &'a Shell,
-    toolchain: CrossToolchain,
-}
-
-impl<'a> Probe<'a> {
-    fn new(project: &'a Project, shell: &'a Shell) -> Result<Self> {
-        let toolchain = CrossToolchain::find(THUMBV8M).with_context(|| {
-            format!("no compiler for {THUMBV8M}; `cargo xtask test size` tries to get one")
-        })?;
-        Ok(Self {
-            project,
-            shell,
-            toolchain,
-        })
-    }
-
-    fn build(&self, program: &str, features: &str) -> Result<Program> {
-        let mut build = self.cargo_build(program, features)?;
-        self.shell.run(&format!("building {program}"), &mut build)?;
-        Program::read(&self.toolchain.program(self.project, program))
-    }
-
-    /// Whether the program with these features links where a panic would leave a symbol undefined.
-    fn links_without_panic(&self, features: &str) -> Result<bool> {
-        let features = format!("{features},panic-never");
-        let mut build = self.cargo_build("size", &features)?;
-        let output = self
-            .shell
-            .try_run("looking for panics", &mut build, Duration::MAX)?;
-        if output.status.success() {
-            return Ok(true);
-        }
-        ensure!(output.log.contains(UNDEFINED), "{}", output.log);
-        Ok(false)
-    }
-
-    fn cargo_build(&self, program: &str, features: &str) -> Result<std::process::Command> {
-        let mut build = self.toolchain.cargo(self.project, "build")?;
-        build
-            .arg("--manifest-path")
-            .arg(self.project.path(PROBE))
-            .args(["--release", "--bin", program, "--features", features]);
-        Ok(build)
     }
 }

@@ -1,5 +1,6 @@
 //! The stages of `cargo xtask test`: the table of them, what each does, and the verdict.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use crate::cross::{CrossToolchain, THUMBV6M, THUMBV8M};
 use crate::project::{PACKAGE, Project};
 use crate::setup::{Machine, Need, OldestRust};
 use crate::shell::{Shell, answer};
-use crate::{bench, fuzz, size};
+use crate::{bench, fuzz, probe, size};
 
 struct Stage {
     name: &'static str,
@@ -85,7 +86,7 @@ const STAGES: [Stage; 12] = [
         name: "emulated",
         about: "the self-test passes on an emulated Cortex-M33",
         needs: &[Need::CrossToolchain, Need::Qemu],
-        run: size::emulate,
+        run: probe::emulate,
     },
     Stage {
         name: "fuzz",
@@ -263,7 +264,10 @@ fn feature_sets(project: &Project) -> Vec<Vec<String>> {
 }
 
 fn describe(features: &[String]) -> String {
-    format!("features: {}", features.last().map_or("", String::as_str))
+    match features.last().map(String::as_str) {
+        None | Some("") => "no features".into(),
+        Some(features) => features.into(),
+    }
 }
 
 fn doc(project: &Project, shell: &Shell) -> Result<String> {
@@ -365,7 +369,7 @@ fn check_quickstart(stdout: &str) -> Result<()> {
 
 fn cross(project: &Project, shell: &Shell) -> Result<String> {
     let without_std = project.features_without_std().collect::<Vec<_>>().join(",");
-    let mut toolchains = Vec::new();
+    let mut compilers = BTreeSet::new();
     for target in [THUMBV8M, THUMBV6M] {
         let toolchain = CrossToolchain::find(target).context("found by the setup")?;
         for features in ["", "defmt,log", &without_std] {
@@ -373,11 +377,12 @@ fn cross(project: &Project, shell: &Shell) -> Result<String> {
             build
                 .args(["--package", PACKAGE, "--lib", "--release"])
                 .args(["--no-default-features", "--features", features]);
-            shell.run(&format!("{target}, features: {features}"), &mut build)?;
+            shell.run(&format!("{target} {features}"), &mut build)?;
         }
-        toolchains.push(format!("{target} ({})", toolchain.describe()));
+        compilers.insert(toolchain.describe());
     }
-    Ok(toolchains.join(", "))
+    let compilers = compilers.into_iter().collect::<Vec<_>>().join(", ");
+    Ok(format!("2 targets, 3 feature sets each ({compilers})"))
 }
 
 #[cfg(test)]
