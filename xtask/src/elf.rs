@@ -24,6 +24,18 @@ pub(crate) struct Sections {
     pub(crate) bss: u64,
 }
 
+impl Sections {
+    /// What must be stored: code, and the initial values.
+    pub(crate) fn flash(self) -> u64 {
+        self.text + self.data
+    }
+
+    /// What the variables take; the stack is the program's own affair.
+    pub(crate) fn ram(self) -> u64 {
+        self.data + self.bss
+    }
+}
+
 /// The facts of one program.
 pub(crate) struct Program {
     pub(crate) sections: Sections,

@@ -52,9 +52,9 @@ impl Report {
         let bytes = |case: String, value: u64| Row::of_whohas(case, value as f64, "B");
         let mut rows = vec![
             bytes("flash/whohas".into(), self.flash()),
-            bytes("flash/program".into(), with.text + with.data),
+            bytes("flash/program".into(), with.flash()),
             bytes("ram/whohas".into(), self.ram()),
-            bytes("ram/program".into(), with.data + with.bss),
+            bytes("ram/program".into(), with.ram()),
         ];
         let types = self.with.sizes("size_of ");
         rows.extend(types.map(|(name, size)| bytes(format!("size_of/{name}"), size)));
@@ -107,12 +107,12 @@ impl Report {
     }
 
     fn flash(&self) -> u64 {
-        let (with, without) = (self.with.sections, self.without);
-        (with.text + with.data).saturating_sub(without.text + without.data)
+        let without = self.without.flash();
+        self.with.sections.flash().saturating_sub(without)
     }
 
     fn ram(&self) -> u64 {
-        let (with, without) = (self.with.sections, self.without);
-        (with.data + with.bss).saturating_sub(without.data + without.bss)
+        let without = self.without.ram();
+        self.with.sections.ram().saturating_sub(without)
     }
 }
