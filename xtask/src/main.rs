@@ -1,2 +1,117 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask test`, `cargo xtask bench` and `cargo xtask fuzz`.
+
+mod bench;
+mod cross;
+mod elf;
+mod fuzz;
+mod probe;
+mod project;
+mod setup;
+mod shell;
+mod size;
+mod stages;
+mod table;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use lexopt::prelude::*;
+
+use project::Project;
+use shell::Shell;
+
+const USAGE: &str = "\
+cargo xtask test [--list] [--verbose] [STAGE..]    check everything, or the named stages
+cargo xtask bench [--quick] [--verbose] [NAME..]   measure, and write target/bench/NAME.json
+cargo xtask fuzz [--seconds N] [--verbose] [TARGET..]   look for crashes, N seconds per target
+
+With CI=true in the environment, `test` fails where it would otherwise skip a stage for something
+that it could not set up, unless this machine rules it out.";
+
+fn main() -> ExitCode {
+    match Arguments::parse().and_then(run) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    let Arguments {
+        command,
+        names,
+        list,
+        quick,
+        verbose,
+        duration,
+    } = arguments;
+    let project = Project::load()?;
+    let shell = Shell::new(verbose);
+    let success = match command.as_str() {
+        "test" if list => {
+            stages::list();
+            true
+        }
+        "test" => stages::run(&project, &shell, &names)?,
+        "bench" => {
+            bench::run(&project, &shell, &names, quick)?;
+            true
+        }
+        "fuzz" => fuzz::run(&project, &shell, &names, duration)?,
+        other => bail!("no command is called `{other}`\n\n{USAGE}"),
+    };
+    Ok(if success {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+struct Arguments {
+    command: String,
+    names: Vec<String>,
+    list: bool,
+    quick: bool,
+    verbose: bool,
+    duration: Duration,
+}
+
+impl Arguments {
+    fn parse() -> Result<Self> {
+        let mut arguments = Self {
+            command: String::new(),
+            names: Vec::new(),
+            list: false,
+            quick: false,
+            verbose: false,
+            duration: fuzz::DEFAULT_DURATION,
+        };
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("list") if arguments.command == "test" => arguments.list = true,
+                Long("quick") if arguments.command == "bench" => arguments.quick = true,
+                Long("seconds") if arguments.command == "fuzz" => {
+                    arguments.duration = Duration::from_secs(parser.value()?.parse()?);
+                }
+                Short('v') | Long("verbose") => arguments.verbose = true,
+                Short('h') | Long("help") => {
+                    println!("{USAGE}");
+                    std::process::exit(0);
+                }
+                Value(command) if arguments.command.is_empty() => {
+                    arguments.command = command.string()?;
+                }
+                Value(name) => arguments.names.push(name.string()?),
+                _ => return Err(argument.unexpected().into()),
+            }
+        }
+        if arguments.command.is_empty() {
+            bail!("{USAGE}");
+        }
+        Ok(arguments)
+    }
+}

@@ -1,0 +1,229 @@
+//! What stages need of the machine, and the getting of it: Debian's packages where we may install
+//! them, `cargo install` everywhere. Toolchains, components and targets are the user's to add:
+//! for those we say the command.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use crate::cross::{CrossToolchain, THUMBV6M, THUMBV8M};
+use crate::project::Project;
+use crate::shell::{Shell, answer};
+
+/// Something that a stage cannot run without.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    CargoFuzz,
+    Clippy,
+    CrossToolchain,
+    Nightly,
+    OldestRust,
+    Qemu,
+    Rustfmt,
+}
+
+/// A need that is not met.
+#[derive(Clone)]
+pub(crate) struct Lack {
+    /// What is missing, and what would help.
+    pub(crate) reason: String,
+    /// We are not able to get it on this machine, whatever we try.
+    pub(crate) beyond_us: bool,
+}
+
+/// How a need can be met.
+enum Source {
+    Debian(&'static [&'static str]),
+    Cargo(&'static str),
+    /// Only by the user, with this command.
+    User(&'static str),
+}
+
+/// What of the needs the machine lacks.
+pub(crate) struct Machine {
+    lacks: BTreeMap<Need, Lack>,
+}
+
+impl Machine {
+    /// Looks for everything in `needs` and tries to get what is missing.
+    pub(crate) fn set_up(
+        project: &Project,
+        shell: &Shell,
+        needs: impl IntoIterator<Item = Need>,
+    ) -> Self {
+        let mut lacks = BTreeMap::new();
+        for need in needs {
+            if need.is_met(project) || lacks.contains_key(&need) {
+                continue;
+            }
+            let attempt = need.get(project, shell);
+            if !need.is_met(project) {
+                lacks.insert(need, need.lack(project, attempt));
+            }
+        }
+        for lack in lacks.values() {
+            shell.say(&format!("setup: {}", lack.reason));
+        }
+        Self { lacks }
+    }
+
+    /// The first of `needs` that is not met.
+    pub(crate) fn lack(&self, needs: &[Need]) -> Option<&Lack> {
+        needs.iter().find_map(|need| self.lacks.get(need))
+    }
+}
+
+impl Need {
+    fn is_met(self, project: &Project) -> bool {
+        match self {
+            Self::CargoFuzz => answer(project.cargo("fuzz").arg("--version")).is_some(),
+            Self::Clippy => answer(project.cargo("clippy").arg("--version")).is_some(),
+            Self::CrossToolchain => [THUMBV8M, THUMBV6M]
+                .into_iter()
+                .all(|target| CrossToolchain::find(target).is_some()),
+            Self::Nightly => answer(&mut project.nightly_cargo("--version")).is_some(),
+            Self::OldestRust => OldestRust::find(project).is_some(),
+            Self::Qemu => answer(Command::new("qemu-system-arm").arg("--version")).is_some(),
+            Self::Rustfmt => answer(project.cargo("fmt").arg("--version")).is_some(),
+        }
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::CargoFuzz => "cargo-fuzz",
+            Self::Clippy => "clippy",
+            Self::CrossToolchain => "a compiler for Cortex-M",
+            Self::Nightly => "a nightly toolchain",
+            Self::OldestRust => "the toolchain of rust-version",
+            Self::Qemu => "an emulator for Cortex-M",
+            Self::Rustfmt => "rustfmt",
+        }
+    }
+
+    fn source(self) -> Source {
+        match self {
+            Self::CargoFuzz => Source::Cargo("cargo-fuzz"),
+            Self::Clippy => Source::User("rustup component add clippy"),
+            Self::CrossToolchain => Source::Debian(&["rustc-web", "rust-web-src"]),
+            Self::Nightly => Source::User("rustup toolchain install nightly"),
+            Self::OldestRust => Source::User("rustup toolchain install"),
+            Self::Qemu => Source::Debian(&["qemu-system-arm"]),
+            Self::Rustfmt => Source::User("rustup component add rustfmt"),
+        }
+    }
+
+    /// What the user can do; not always what we would do.
+    fn remedy(self, project: &Project) -> String {
+        match (self, self.source()) {
+            (Self::CrossToolchain, _) => format!("rustup target add {THUMBV8M} {THUMBV6M}"),
+            (Self::OldestRust, Source::User(command)) => {
+                format!("{command} {}", project.rust_version)
+            }
+            (_, Source::Debian(packages)) => format!("sudo apt-get install {}", packages.join(" ")),
+            (_, Source::Cargo(package)) => format!("cargo install --locked {package}"),
+            (_, Source::User(command)) => command.into(),
+        }
+    }
+
+    /// Tries to meet the need; the error says why that did not work.
+    fn get(self, project: &Project, shell: &Shell) -> Result<(), Problem> {
+        match self.source() {
+            Source::Debian(packages) => {
+                may_install_packages()?;
+                install_packages(shell, packages).map_err(Problem::Failed)
+            }
+            Source::Cargo(package) => {
+                shell.say(&format!("setup: cargo install --locked {package}"));
+                let mut install = project.cargo("install");
+                shell
+                    .run("setup", install.args(["--locked", package]))
+                    .map(drop)
+                    .map_err(Problem::Failed)
+            }
+            Source::User(_) => Err(Problem::BeyondUs("only you can install it".into())),
+        }
+    }
+
+    fn lack(self, project: &Project, attempt: Result<(), Problem>) -> Lack {
+        let (beyond_us, why) = match attempt {
+            Ok(()) => (false, "what was installed does not do".into()),
+            Err(Problem::BeyondUs(why)) => (true, why),
+            Err(Problem::Failed(error)) => (false, format!("{error:#}")),
+        };
+        let (what, remedy) = (self.what(), self.remedy(project));
+        Lack {
+            reason: format!("{what} is missing ({why}); try `{remedy}`"),
+            beyond_us,
+        }
+    }
+}
+
+/// A toolchain of the `rust-version` that Cargo.toml promises.
+pub(crate) enum OldestRust {
+    /// The one that runs us.
+    InUse,
+    /// Another one, by the name that rustup gives it.
+    Beside(String),
+}
+
+impl OldestRust {
+    pub(crate) fn find(project: &Project) -> Option<Self> {
+        let promised = &project.rust_version;
+        let in_use = answer(Command::new("rustc").arg("--version"))?;
+        if in_use.starts_with(&format!("rustc {promised}.")) {
+            return Some(Self::InUse);
+        }
+        let installed = answer(Command::new("rustup").args(["toolchain", "list"]))?;
+        let names = installed.lines().filter_map(|line| line.split(' ').next());
+        let prefixes = [format!("{promised}."), format!("{promised}-")];
+        names
+            .filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+            .map(|name| Self::Beside(name.to_owned()))
+            .next()
+    }
+}
+
+/// Why a need could not be met.
+enum Problem {
+    BeyondUs(String),
+    Failed(anyhow::Error),
+}
+
+fn may_install_packages() -> Result<(), Problem> {
+    if !Path::new("/etc/debian_version").exists()
+        || answer(Command::new("apt-get").arg("-v")).is_none()
+    {
+        return Err(Problem::BeyondUs("this is not Debian".into()));
+    }
+    if answer(Command::new("id").arg("-u")).is_none_or(|id| id != "0") {
+        return Err(Problem::BeyondUs("installing it takes root".into()));
+    }
+    Ok(())
+}
+
+/// Installs, and where that fails refreshes the lists of packages and tries once more: a fresh
+/// machine has none.
+fn install_packages(shell: &Shell, packages: &[&str]) -> anyhow::Result<()> {
+    shell.say(&format!("setup: apt-get install {}", packages.join(" ")));
+    let install = || {
+        let mut command = apt_get("install");
+        command
+            .args(["--no-install-recommends", "--yes"])
+            .args(packages);
+        shell.run("setup", &mut command)
+    };
+    if install().is_err() {
+        shell.say("setup: apt-get update");
+        shell.run("setup", &mut apt_get("update"))?;
+        install()?;
+    }
+    Ok(())
+}
+
+fn apt_get(subcommand: &str) -> Command {
+    let mut command = Command::new("apt-get");
+    command
+        .arg(subcommand)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}

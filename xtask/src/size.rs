@@ -1,0 +1,118 @@
+//! What whohas costs on a Cortex-M33: flash and RAM as the difference between the probe with and
+//! without it, the sizes of its types, and whether any panic can be reached.
+
+use std::fmt::Write as _;
+
+use anyhow::{Result, ensure};
+
+use crate::bench::Row;
+use crate::cross::THUMBV8M;
+use crate::elf::{Program, Sections};
+use crate::probe::Probe;
+use crate::project::Project;
+use crate::shell::Shell;
+
+/// The name under which `cargo xtask bench` knows this measurement.
+pub(crate) const NAME: &str = "size";
+
+/// The most flash that whohas may take, in bytes.
+const FLASH_BUDGET: u64 = 12 * 1024;
+
+/// The result of the measurement.
+pub(crate) struct Report {
+    toolchain: String,
+    with: Program,
+    without: Sections,
+    /// No panic can be reached: the word of the linker.
+    panic_free: bool,
+}
+
+/// Builds the variants of the probe and measures them.
+pub(crate) fn measure(project: &Project, shell: &Shell) -> Result<Report> {
+    let probe = Probe::new(project, shell)?;
+    let without = probe.build("size", "")?.sections;
+    let with = probe.build("size", "whohas")?;
+    ensure!(
+        !probe.links_without_panic("whohas,panic-control")?,
+        "the linker accepts a program that panics; its word means nothing"
+    );
+    let panic_free = probe.links_without_panic("whohas")?;
+    Ok(Report {
+        toolchain: probe.toolchain.describe(),
+        with,
+        without,
+        panic_free,
+    })
+}
+
+impl Report {
+    /// The rows of the bench.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let with = self.with.sections;
+        let bytes = |case: String, value: u64| Row::of_whohas(case, value as f64, "B");
+        let mut rows = vec![
+            bytes("flash/whohas".into(), self.flash()),
+            bytes("flash/program".into(), with.flash()),
+            bytes("ram/whohas".into(), self.ram()),
+            bytes("ram/program".into(), with.ram()),
+        ];
+        let types = self.with.sizes("size_of ");
+        rows.extend(types.map(|(name, size)| bytes(format!("size_of/{name}"), size)));
+        rows
+    }
+
+    /// What the rows cannot say.
+    pub(crate) fn describe(&self) -> String {
+        let mut text = format!("{THUMBV8M}, opt-level z, fat LTO ({})\n", self.toolchain);
+        for (name, sections) in [
+            ("with whohas", self.with.sections),
+            ("without", self.without),
+        ] {
+            let Sections {
+                text: code,
+                data,
+                bss,
+            } = sections;
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{name:<12} text {code}  data {data}  bss {bss}");
+        }
+        let _ = writeln!(text, "{}", self.panics());
+        if !self.panic_free {
+            for call in self.with.panic_paths() {
+                let _ = writeln!(text, "  {call}");
+            }
+        }
+        text
+    }
+
+    /// Holds the figures against their budgets.
+    pub(crate) fn check(&self) -> Result<String> {
+        let (flash, ram) = (self.flash(), self.ram());
+        ensure!(
+            flash <= FLASH_BUDGET,
+            "whohas takes {flash} B of flash; its budget is {FLASH_BUDGET}"
+        );
+        let panics = self.panics();
+        Ok(format!(
+            "flash {flash} of {FLASH_BUDGET} B, RAM {ram} B, {panics}"
+        ))
+    }
+
+    fn panics(&self) -> String {
+        if self.panic_free {
+            return "panic-free: yes".into();
+        }
+        let calls = self.with.panic_paths().len();
+        format!("panic-free: no, {calls} calls that can panic")
+    }
+
+    fn flash(&self) -> u64 {
+        let without = self.without.flash();
+        self.with.sections.flash().saturating_sub(without)
+    }
+
+    fn ram(&self) -> u64 {
+        let without = self.without.ram();
+        self.with.sections.ram().saturating_sub(without)
+    }
+}

@@ -1,0 +1,408 @@
+//! The stages of `cargo xtask test`: the table of them, what each does, and the verdict.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::cross::{CrossToolchain, THUMBV6M, THUMBV8M};
+use crate::project::{PACKAGE, Project};
+use crate::setup::{Machine, Need, OldestRust};
+use crate::shell::{Shell, answer};
+use crate::{bench, fuzz, probe, size};
+
+struct Stage {
+    name: &'static str,
+    about: &'static str,
+    needs: &'static [Need],
+    /// Does the work and says in a few words what it came to.
+    run: fn(&Project, &Shell) -> Result<String>,
+}
+
+const STAGES: [Stage; 12] = [
+    Stage {
+        name: "fmt",
+        about: "the code is formatted",
+        needs: &[Need::Rustfmt],
+        run: fmt,
+    },
+    Stage {
+        name: "rust-version",
+        about: "the oldest compiler that Cargo.toml promises really builds the crate",
+        needs: &[Need::OldestRust],
+        run: rust_version,
+    },
+    Stage {
+        name: "features",
+        about: "each feature alone builds for the host",
+        needs: &[],
+        run: features,
+    },
+    Stage {
+        name: "clippy",
+        about: "no warnings, whatever the features",
+        needs: &[Need::Clippy],
+        run: clippy,
+    },
+    Stage {
+        name: "doc",
+        about: "the documentation builds without warnings",
+        needs: &[],
+        run: doc,
+    },
+    Stage {
+        name: "unit",
+        about: "tests with all features and with none, and the examples in the documentation",
+        needs: &[],
+        run: unit,
+    },
+    Stage {
+        name: "examples",
+        about: "every example runs to its end",
+        needs: &[],
+        run: examples,
+    },
+    Stage {
+        name: "bench-smoke",
+        about: "every bench runs once, unmeasured",
+        needs: &[],
+        run: bench::smoke,
+    },
+    Stage {
+        name: "cross",
+        about: "the core builds for Cortex-M33 and for Cortex-M0+, which has no compare-and-swap",
+        needs: &[Need::CrossToolchain],
+        run: cross,
+    },
+    Stage {
+        name: "size",
+        about: "flash, RAM and panic paths on Cortex-M33 are within their budgets",
+        needs: &[Need::CrossToolchain],
+        run: |project, shell| size::measure(project, shell)?.check(),
+    },
+    Stage {
+        name: "emulated",
+        about: "the self-test passes on an emulated Cortex-M33",
+        needs: &[Need::CrossToolchain, Need::Qemu],
+        run: probe::emulate,
+    },
+    Stage {
+        name: "fuzz",
+        about: "no fuzz target crashes in 20 seconds each",
+        needs: &[Need::Nightly, Need::CargoFuzz],
+        run: fuzz::check,
+    },
+];
+
+/// An example that has not come to its end by then never will.
+const EXAMPLE_LIMIT: Duration = Duration::from_secs(300);
+
+/// What a stage came to.
+enum Verdict {
+    Passed(String),
+    Failed(String),
+    Skipped(String),
+}
+
+/// Prints the names of the stages and what they are for.
+pub(crate) fn list() {
+    for stage in &STAGES {
+        println!("{:<13} {}", stage.name, stage.about);
+    }
+}
+
+/// Runs the stages of these names, or all; the result is whether none has failed.
+pub(crate) fn run(project: &Project, shell: &Shell, names: &[String]) -> Result<bool> {
+    let stages = choose(names)?;
+    let needs = stages.iter().flat_map(|stage| stage.needs.iter().copied());
+    let machine = Machine::set_up(project, shell, needs);
+
+    let (mut passed, mut failed, mut skipped) = (0, Vec::new(), Vec::new());
+    let started = Instant::now();
+    for (index, stage) in stages.iter().enumerate() {
+        let position = format!("[{:>2}/{}] {}", index + 1, stages.len(), stage.name);
+        shell.say(&format!("{position}: {}", stage.about));
+        let stage_started = Instant::now();
+        let verdict = stage.judge(project, shell, &machine);
+        let seconds = stage_started.elapsed().as_secs_f32();
+        match verdict {
+            Verdict::Passed(figures) => {
+                passed += 1;
+                shell.say(&format!("        passed in {seconds:.1} s: {figures}"));
+            }
+            Verdict::Failed(reason) => {
+                shell.say(&format!("{reason}\n        FAILED in {seconds:.1} s"));
+                failed.push(stage.name);
+            }
+            Verdict::Skipped(reason) => {
+                shell.say(&format!("        skipped: {reason}"));
+                skipped.push(format!("  skipped {}: {reason}", stage.name));
+            }
+        }
+    }
+    shell.say(&format!(
+        "\n{passed} passed, {} failed, {} skipped in {:.0} s",
+        failed.len(),
+        skipped.len(),
+        started.elapsed().as_secs_f32(),
+    ));
+    for name in &failed {
+        shell.say(&format!(
+            "  FAILED {name}: `cargo xtask test --verbose {name}`"
+        ));
+    }
+    for line in &skipped {
+        shell.say(line);
+    }
+    Ok(failed.is_empty())
+}
+
+fn choose(names: &[String]) -> Result<Vec<&'static Stage>> {
+    if names.is_empty() {
+        return Ok(STAGES.iter().collect());
+    }
+    let find = |name: &String| {
+        let stage = STAGES.iter().find(|stage| stage.name == name);
+        stage.with_context(|| format!("no stage is called `{name}`; see `--list`"))
+    };
+    names.iter().map(find).collect()
+}
+
+impl Stage {
+    fn judge(&self, project: &Project, shell: &Shell, machine: &Machine) -> Verdict {
+        if let Some(lack) = machine.lack(self.needs) {
+            // Nobody reads what CI skips, so there only the impossible is skipped.
+            return if lack.beyond_us || !in_ci() {
+                Verdict::Skipped(lack.reason.clone())
+            } else {
+                Verdict::Failed(lack.reason.clone())
+            };
+        }
+        match (self.run)(project, shell) {
+            Ok(figures) => Verdict::Passed(figures),
+            Err(error) => Verdict::Failed(format!("{error:#}")),
+        }
+    }
+}
+
+fn in_ci() -> bool {
+    env::var("CI").is_ok_and(|value| value == "true")
+}
+
+fn fmt(project: &Project, shell: &Shell) -> Result<String> {
+    shell.run("workspace", project.cargo("fmt").args(["--all", "--check"]))?;
+    let outside = ["xtask/probe/Cargo.toml", "fuzz/Cargo.toml"];
+    let manifests = outside.map(|manifest| project.path(manifest));
+    for manifest in manifests.iter().filter(|manifest| manifest.is_file()) {
+        let mut fmt = project.cargo("fmt");
+        fmt.arg("--manifest-path").arg(manifest).arg("--check");
+        shell.run("outside of the workspace", &mut fmt)?;
+    }
+    Ok("workspace, probe and fuzz targets".into())
+}
+
+/// Where the compiler of all other stages is the promised one, they are the proof.
+fn rust_version(project: &Project, shell: &Shell) -> Result<String> {
+    let promised = &project.rust_version;
+    let toolchain = OldestRust::find(project).context("found by the setup")?;
+    match toolchain {
+        OldestRust::InUse => Ok(format!("{promised}, by every stage")),
+        OldestRust::Beside(toolchain) => {
+            let mut check = Command::new("cargo");
+            check
+                .args([&format!("+{toolchain}"), "check", "--package", PACKAGE])
+                .args(["--all-features", "--target-dir"])
+                .arg(project.target_dir.join("rust-version"))
+                .current_dir(&project.root);
+            shell.run(&toolchain, &mut check)?;
+            Ok(format!("{promised}, checked with {toolchain}"))
+        }
+    }
+}
+
+fn features(project: &Project, shell: &Shell) -> Result<String> {
+    let sets = feature_sets(project);
+    for features in &sets {
+        let mut check = project.cargo("check");
+        check.args(["--package", PACKAGE, "--lib"]).args(features);
+        shell.run(&describe(features), &mut check)?;
+    }
+    Ok(format!("{} sets", sets.len()))
+}
+
+fn clippy(project: &Project, shell: &Shell) -> Result<String> {
+    let sets = feature_sets(project);
+    for features in &sets {
+        let mut clippy = project.cargo("clippy");
+        clippy
+            .args(["--package", PACKAGE, "--all-targets"])
+            .args(features)
+            .args(["--", "--deny", "warnings"]);
+        shell.run(&describe(features), &mut clippy)?;
+    }
+    let mut clippy = project.cargo("clippy");
+    clippy.args(["--workspace", "--all-targets", "--", "--deny", "warnings"]);
+    shell.run("workspace", &mut clippy)?;
+    Ok(format!("{} feature sets and the workspace", sets.len()))
+}
+
+/// None, each alone, all.
+fn feature_sets(project: &Project) -> Vec<Vec<String>> {
+    let only = |features: &str| {
+        vec![
+            "--no-default-features".into(),
+            "--features".into(),
+            features.into(),
+        ]
+    };
+    let mut sets = vec![only("")];
+    sets.extend(project.features().map(only));
+    sets.push(vec!["--all-features".into()]);
+    sets
+}
+
+fn describe(features: &[String]) -> String {
+    match features.last().map(String::as_str) {
+        None | Some("") => "no features".into(),
+        Some(features) => features.into(),
+    }
+}
+
+fn doc(project: &Project, shell: &Shell) -> Result<String> {
+    let mut doc = project.cargo("doc");
+    doc.args(["--workspace", "--all-features", "--no-deps"])
+        .env("RUSTDOCFLAGS", "--deny warnings");
+    shell.run("doc", &mut doc)?;
+    Ok("all features".into())
+}
+
+fn unit(project: &Project, shell: &Shell) -> Result<String> {
+    let runner: &[&str] = if answer(project.cargo("nextest").arg("--version")).is_some() {
+        &["nextest", "run"]
+    } else {
+        &["test", "--all-targets"]
+    };
+    let all: &[&str] = &["--workspace", "--all-features"];
+    let none: &[&str] = &["--package", PACKAGE, "--no-default-features"];
+    let mut counts = Vec::new();
+    for (name, features) in [("all features", all), ("no features", none)] {
+        let mut tests = project.cargo(runner[0]);
+        tests.args(&runner[1..]).args(features);
+        let tests = shell.run(&format!("tests, {name}"), &mut tests)?;
+        let mut examples = project.cargo("test");
+        examples.arg("--doc").args(features);
+        let examples = shell.run(&format!("documentation, {name}"), &mut examples)?;
+        counts.push(format!(
+            "{name}: {} tests, {} examples in the documentation",
+            tests_passed(&tests.log),
+            tests_passed(&examples.log),
+        ));
+    }
+    Ok(counts.join("; "))
+}
+
+/// The number of tests that passed, as `cargo test` or nextest tells it.
+fn tests_passed(log: &str) -> u32 {
+    let totals = log.lines().map(str::trim_start);
+    let totals =
+        totals.filter(|line| line.starts_with("test result:") || line.starts_with("Summary"));
+    let words = totals.flat_map(|line| {
+        let (before, _) = line.split_once(" passed").unwrap_or_default();
+        before.split_whitespace().next_back()
+    });
+    words.filter_map(|count| count.parse::<u32>().ok()).sum()
+}
+
+/// `--json` of the quickstart is for other programs to read, so it is read here.
+fn examples(project: &Project, shell: &Shell) -> Result<String> {
+    let mut names = Vec::new();
+    for example in project.examples() {
+        let name = example.name.as_str();
+        let cargo = |subcommand| {
+            let mut command = project.cargo(subcommand);
+            command
+                .args([
+                    "--package",
+                    PACKAGE,
+                    "--release",
+                    "--quiet",
+                    "--example",
+                    name,
+                ])
+                .args(["--features", &example.required_features()]);
+            command
+        };
+        shell.run(&format!("building {name}"), &mut cargo("build"))?;
+        shell.run_within(name, &mut cargo("run"), EXAMPLE_LIMIT)?;
+        if name == "quickstart" {
+            let mut quickstart = cargo("run");
+            quickstart.args(["--", "--json"]);
+            let output = shell.run_within("quickstart --json", &mut quickstart, EXAMPLE_LIMIT)?;
+            check_quickstart(&output.stdout)?;
+        }
+        names.push(name);
+    }
+    ensure!(!names.is_empty(), "there are no examples");
+    Ok(names.join(", "))
+}
+
+fn check_quickstart(stdout: &str) -> Result<()> {
+    const FIGURES: [&str; 6] = [
+        "arp_requests",
+        "dials",
+        "holds_at_end",
+        "mqtt_interruptions",
+        "simulated_seconds",
+        "slots_leaked",
+    ];
+    let report: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(stdout).with_context(|| format!("not one JSON object: {stdout}"))?;
+    for figure in FIGURES {
+        if !report.get(figure).is_some_and(serde_json::Value::is_number) {
+            bail!("quickstart --json tells no {figure}: {stdout}");
+        }
+    }
+    Ok(())
+}
+
+fn cross(project: &Project, shell: &Shell) -> Result<String> {
+    let without_std = project.features_without_std().collect::<Vec<_>>().join(",");
+    let mut compilers = BTreeSet::new();
+    for target in [THUMBV8M, THUMBV6M] {
+        let toolchain = CrossToolchain::find(target).context("found by the setup")?;
+        for features in ["", "defmt,log", &without_std] {
+            let mut build = toolchain.cargo(project, "build")?;
+            build
+                .args(["--package", PACKAGE, "--lib", "--release"])
+                .args(["--no-default-features", "--features", features]);
+            shell.run(&format!("{target} {features}"), &mut build)?;
+        }
+        compilers.insert(toolchain.describe());
+    }
+    let compilers = compilers.into_iter().collect::<Vec<_>>().join(", ");
+    Ok(format!("2 targets, 3 feature sets each ({compilers})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passed_tests_are_counted_for_both_runners() {
+        let cargo = "test result: ok. 12 passed; 0 failed\ntest result: ok. 3 passed; 0 failed\n";
+        assert_eq!(tests_passed(cargo), 15);
+        let nextest = "     Summary [   0.131s] 18 tests run: 17 passed, 1 skipped\n";
+        assert_eq!(tests_passed(nextest), 17);
+    }
+
+    #[test]
+    fn the_quickstart_must_tell_every_figure_as_a_number() {
+        let complete = r#"{"dials":1,"arp_requests":1,"mqtt_interruptions":0,"holds_at_end":1,
+            "slots_leaked":0,"simulated_seconds":86400}"#;
+        assert!(check_quickstart(complete).is_ok());
+        assert!(check_quickstart(&complete.replace("dials", "calls")).is_err());
+        assert!(check_quickstart(&format!("report: {complete}")).is_err());
+    }
+}
