@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "in a test, everything is")]
 
 mod oracle;
+mod rfc;
 mod support;
 mod table;
 
