@@ -5,6 +5,7 @@
 
 mod oracle;
 mod rfc;
+mod smoltcp;
 mod support;
 mod table;
 
