@@ -3,6 +3,7 @@
 #![cfg(feature = "alloc")]
 #![allow(unreachable_pub, reason = "in a test, everything is")]
 
+mod corpus;
 mod hostile;
 mod oracle;
 mod rfc;

@@ -426,6 +426,11 @@ impl Rig {
         look!(self, cache => *cache.counters())
     }
 
+    /// Our own.
+    pub fn addresses(&self) -> Vec<Prefix> {
+        look!(self, cache => cache.addresses().collect())
+    }
+
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.counters().dropped.get(reason)
     }
