@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "in a test, everything is")]
 
 mod corpus;
+mod display;
 mod hostile;
 mod oracle;
 mod rfc;

@@ -2,7 +2,7 @@
 
 use whohas::cache::{DropReason, EntryState, Received};
 use whohas::wire::Operation;
-use whohas::{Policy, UnicastMac};
+use whohas::{Policy, UnicastMac, VlanId};
 
 use crate::support::{Frame, Rig, Sent, mac, rigs};
 
@@ -130,7 +130,7 @@ pub fn assert_answers(request: Frame, answer: &Sent) {
     assert_eq!(packet.sender_ip, request.tpa);
     assert_eq!(answer.header.source, packet.sender_mac.get());
     assert_eq!(
-        answer.header.tag.and_then(|tag| tag.id).map(|id| id.get()),
+        answer.header.tag.and_then(|tag| tag.id).map(VlanId::get),
         request.vlan
     );
 }
