@@ -155,6 +155,9 @@ pub struct Counters {
     pub requests_without_source: u64,
     /// Answers sent.
     pub replies: u64,
+    /// Answers withheld, because of the limit on them or because earlier ones still wait for the
+    /// driver. The request may have been accepted all the same: it may have taught us something.
+    pub replies_withheld: u64,
     /// Announcements of own addresses sent.
     pub announcements: u64,
     /// Queries begun because nothing was known of a neighbour.
@@ -188,6 +191,7 @@ impl Counters {
         unicast_requests: 0,
         requests_without_source: 0,
         replies: 0,
+        replies_withheld: 0,
         announcements: 0,
         queries: 0,
         joined: 0,

@@ -284,3 +284,114 @@ impl<S: Storage> Cache<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+    use crate::cache::Fixed;
+    use crate::wire::ArpPacket;
+    use crate::{Policy, Prefix};
+
+    const US: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+    const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+    /// Fewer where the compiler does not optimise.
+    const CYCLES: u32 = if cfg!(debug_assertions) {
+        1_000_000
+    } else {
+        10_000_000
+    };
+
+    fn mac(n: u8) -> UnicastMac {
+        UnicastMac::new([2, 0, 0, 0, 0, n]).unwrap()
+    }
+
+    fn cache() -> Cache<Fixed<4>> {
+        let mut cache = Cache::new(Policy::STRICT, Fixed::new());
+        cache.set_mac(Instant::ZERO, mac(1));
+        let ours = Prefix::new(US, 24).unwrap();
+        cache.set_addresses(Instant::ZERO, &[ours]).unwrap();
+        cache
+    }
+
+    fn drain(cache: &mut Cache<Fixed<4>>) {
+        while cache.poll_event().is_some() {}
+        while let Some(transmit) = cache.poll_transmit(Instant::ZERO) {
+            transmit.emit(&mut [0; 60]).unwrap();
+        }
+    }
+
+    /// CVE-2022-2928 and CVE-2018-5733: a counter of references that was never decremented came
+    /// round to zero after billions of packets.
+    #[test]
+    fn v13_the_count_of_holds_ends_in_an_error_and_never_comes_round() {
+        let mut cache = cache();
+        let first = cache.hold(PEER).unwrap();
+        let at = first.position as Position;
+        cache.table.slot_mut(at).holds = u32::MAX - 2;
+        let second = cache.hold(PEER).unwrap();
+        let third = cache.hold_again(&first).unwrap();
+        let joined = cache.counters.joined;
+        assert_eq!(cache.hold(PEER), Err(HoldError::TooManyHolds));
+        assert_eq!(cache.hold_again(&first), None);
+        assert_eq!(cache.table.slot(at).holds, u32::MAX);
+        assert_eq!(cache.counters.joined, joined, "the refused joined nothing");
+
+        // One leaves, one may come; and the entry is as good as ever.
+        cache.release(second);
+        let second = cache.hold(PEER).unwrap();
+        assert_eq!(cache.hold(PEER), Err(HoldError::TooManyHolds));
+        assert_eq!(cache.status(&second), Status::Pending);
+
+        // Without those that were never there, the last release is seen as the last.
+        cache.table.slot_mut(at).holds = 3;
+        for hold in [first, second] {
+            cache.release(hold);
+        }
+        assert_eq!(cache.table.slot(at).holds, 1);
+        cache.release(third);
+        assert!(cache.is_empty(), "nobody wants it, nothing was sent");
+    }
+
+    #[test]
+    fn v13_holds_of_a_known_neighbour_leave_nothing_behind() {
+        let mut cache = cache();
+        let keeper = cache.hold(PEER).unwrap();
+        drain(&mut cache);
+        let answer = ArpPacket::request(mac(1), US, PEER).answered_by(mac(2));
+        let mut frame = [0; 60];
+        answer.emit_frame(mac(1).get(), None, &mut frame).unwrap();
+        cache.receive(Instant::ZERO, &frame);
+        drain(&mut cache);
+        for _ in 0..CYCLES {
+            let hold = cache.hold(PEER).unwrap();
+            let again = cache.hold_again(&hold).unwrap();
+            cache.release(hold);
+            cache.release(again);
+        }
+        assert_eq!(cache.entry(PEER).unwrap().holds, 1);
+        assert_eq!(cache.status(&keeper), Status::Resolved(mac(2)));
+        cache.release(keeper);
+        assert_eq!(cache.entry(PEER).unwrap().holds, 0);
+        assert_eq!(cache.lookup(PEER), Some(mac(2)));
+    }
+
+    #[test]
+    fn v13_queries_begun_and_given_up_leave_nothing_behind() {
+        let mut cache = cache();
+        let keeper = cache.hold(Ipv4Addr::new(10, 0, 0, 9)).unwrap();
+        drain(&mut cache);
+        for _ in 0..CYCLES {
+            // Given up before its request could leave, so that its slot is free again at once.
+            let hold = cache.hold(PEER).unwrap();
+            cache.release(hold);
+        }
+        assert_eq!((cache.len(), cache.table.unresolved()), (1, 1));
+        assert_eq!(cache.status(&keeper), Status::Pending);
+        // The keeper is the only one who was ever asked for.
+        assert_eq!(cache.counters.broadcast_requests, 1);
+        assert_eq!(cache.counters.evicted, 0);
+        cache.release(keeper);
+    }
+}

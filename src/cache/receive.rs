@@ -77,6 +77,7 @@ impl<S: Storage> Cache<S> {
         match heard.kind {
             Kind::RequestForUs => {
                 let answered = self.answer(&heard);
+                self.counters.replies_withheld += u64::from(answered.is_err());
                 learnt.or(answered)
             }
             Kind::Answer | Kind::Gratuitous | Kind::Overheard => learnt,

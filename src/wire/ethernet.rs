@@ -148,6 +148,7 @@ impl EthernetHeader {
 
 /// A received frame, looked at in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct EthernetFrame<'a> {
     /// Who sends what to whom.
     pub header: EthernetHeader,

@@ -1,8 +1,16 @@
 //! What must hold, case by case: the tables of RFCs, of other stacks' tests and of their bug
 //! trackers, in virtual time, on both storages.
 #![cfg(feature = "alloc")]
+#![allow(unreachable_pub, reason = "in a test, everything is")]
 
+mod corpus;
+mod display;
+mod hostile;
+mod oracle;
+mod rfc;
+mod smoltcp;
 mod support;
+mod table;
 
 use support::{Frame, ip, mac, rigs};
 use whohas::Policy;

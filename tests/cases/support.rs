@@ -378,6 +378,12 @@ impl Rig {
         self.drain();
     }
 
+    pub fn announce(&mut self, key: impl Into<Key>) -> bool {
+        let ours = cache!(self, cache => cache.announce(key));
+        self.drain();
+        ours
+    }
+
     /// Holds `n`, lets it answer, and forgets the frames and events of that.
     #[track_caller]
     pub fn resolve(&mut self, n: u8) -> HoldKey {
@@ -418,6 +424,11 @@ impl Rig {
 
     pub fn counters(&self) -> Counters {
         look!(self, cache => *cache.counters())
+    }
+
+    /// Our own.
+    pub fn addresses(&self) -> Vec<Prefix> {
+        look!(self, cache => cache.addresses().collect())
     }
 
     pub fn dropped(&self, reason: DropReason) -> u64 {
