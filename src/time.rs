@@ -62,13 +62,16 @@ impl Instant {
 
 /// The whole microseconds of a duration, saturating.
 ///
-/// Spelled out in 64 bits: `Duration::as_micros` answers in 128, which drags a software
-/// multiplication into every 32-bit build.
+/// Spelled out: `Duration::as_micros` answers in 128 bits, and a checked product of 64 bits is a
+/// library call on a 32-bit target.
 pub(crate) const fn micros_of(duration: Duration) -> u64 {
-    duration
-        .as_secs()
-        .saturating_mul(1_000_000)
-        .saturating_add(duration.subsec_micros() as u64)
+    const MOST: u64 = u64::MAX / 1_000_000 - 1;
+    let secs = if duration.as_secs() < MOST {
+        duration.as_secs()
+    } else {
+        MOST
+    };
+    secs * 1_000_000 + duration.subsec_micros() as u64
 }
 
 impl Add<Duration> for Instant {

@@ -1,7 +1,7 @@
 //! The global limits: a token bucket.
 
 use super::policy::Rate;
-use crate::time::Instant;
+use crate::time::{Instant, micros_of};
 
 /// A token bucket, kept as the one time at which it would be full again (the generic cell rate
 /// algorithm): no refill to run, no remainder to lose.
@@ -20,7 +20,8 @@ impl Bucket {
     /// When the next token is there.
     pub(super) fn next(&self, rate: Rate) -> Instant {
         let Rate { interval, burst } = rate;
-        self.full_at - interval.saturating_mul(u32::from(burst.max(1)) - 1)
+        let saved_up = micros_of(interval).saturating_mul(u64::from(burst.max(1) - 1));
+        Instant::from_micros(self.full_at.as_micros().saturating_sub(saved_up))
     }
 
     /// Takes a token if there is one.

@@ -68,7 +68,7 @@ impl<S: Storage> Cache<S> {
 
     /// ARP, or the administrator, vouches for the address from now on.
     pub(super) fn vouch(&mut self, at: Position) {
-        self.table.slot_mut(at).learned = millis(self.clock.now());
+        self.table.slot_mut(at).learned = coarse(self.clock.now());
     }
 
     /// The address is confirmed.
@@ -163,8 +163,9 @@ impl<S: Storage> Cache<S> {
             | State::Denied => return,
         };
         if let Some(max_age) = self.policy.max_age {
-            let age = Duration::from_millis(u64::from(millis(now).wrapping_sub(slot.learned)));
-            if age.saturating_add(self.policy.reachable_time) > max_age {
+            let units = coarse(now).wrapping_sub(slot.learned);
+            let age = u64::from(units.saturating_sub(1)) << COARSE_BITS;
+            if age + micros_of(self.policy.reachable_time) > micros_of(max_age) {
                 return;
             }
         }
@@ -292,7 +293,10 @@ impl<S: Storage> Cache<S> {
     }
 }
 
-/// Milliseconds, wrapping after 49 days.
-fn millis(now: Instant) -> u32 {
-    (micros_of(now.since(Instant::ZERO)) / 1_000) as u32
+/// How fine the age of an entry is known: to 1,024 us, which needs no division.
+const COARSE_BITS: u32 = 10;
+
+/// A time in that unit, wrapping after 50 days.
+const fn coarse(now: Instant) -> u32 {
+    (now.as_micros() >> COARSE_BITS) as u32
 }

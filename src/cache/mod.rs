@@ -502,13 +502,14 @@ impl<S: Storage> Cache<S> {
     /// [`poll_transmit`](Self::poll_transmit) next: exactly then there is something to do, and not
     /// before. A time in the past says that there is something now.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let timers = Queue::timers()
-            .filter_map(|queue| self.table.first_in(queue))
-            .map(|at| self.table.slot(at).deadline);
-        timers
-            .chain(self.next_transmit())
-            .min()
-            .map(|deadline| self.clock.for_caller(deadline))
+        let mut next = self.next_transmit();
+        for queue in Queue::timers() {
+            if let Some(at) = self.table.first_in(queue) {
+                let deadline = self.table.slot(at).deadline;
+                next = Some(next.map_or(deadline, |next| next.min(deadline)));
+            }
+        }
+        next.map(|deadline| self.clock.for_caller(deadline))
     }
 
     fn tell(&mut self, event: Event) {

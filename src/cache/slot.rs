@@ -56,8 +56,8 @@ pub struct Slot<I> {
     /// Counts the entries that have lived here, so that a key to an earlier one opens nothing.
     pub(super) generation: u32,
     pub(super) holds: u32,
-    /// Milliseconds, wrapping: when ARP itself last vouched for the address. Only read while a
-    /// `max_age` shorter than the wrap is set.
+    /// When ARP itself last vouched for the address, coarse and wrapping after 50 days. Only read
+    /// while a `max_age` is set, which is shorter.
     pub(super) learned: u32,
     pub(super) key: Packed,
     pub(super) state: State,

@@ -2,62 +2,59 @@
 
 use core::task::Waker;
 
-use heapless::Vec;
-
 use crate::cache::{Event, Key};
 
 /// Up to `N` waiting tasks. When there is no place for another, all are woken instead of one lost:
 /// they look, and come back if they still have to wait.
 #[derive(Debug)]
 pub(super) struct Wakers<const N: usize> {
-    waiting: Vec<(Key, Waker), N>,
+    places: [Option<(Key, Waker)>; N],
 }
 
 impl<const N: usize> Wakers<N> {
     pub(super) const fn new() -> Self {
         const { assert!(N > 0, "a resolver needs room for at least one waiting task") };
         Self {
-            waiting: Vec::new(),
+            places: [const { None }; N],
         }
     }
 
     /// Wakes `waker` when something happens to `key`. Whoever had to make room is in `woken`.
     pub(super) fn register(&mut self, key: Key, waker: &Waker, woken: &mut Woken<N>) {
-        let known = |(waiting, other): &(Key, Waker)| *waiting == key && other.will_wake(waker);
-        if self.waiting.iter().any(known) {
+        let mut waiting = self.places.iter().flatten();
+        if waiting.any(|(other, known)| *other == key && known.will_wake(waker)) {
             return;
         }
-        if self.waiting.is_full() {
-            self.take(|_| true, woken);
+        if self.places.iter().all(Option::is_some) {
+            self.take(None, woken);
         }
-        // There is a place now: `N` is not zero.
-        let _ = self.waiting.push((key, waker.clone()));
+        if let Some(place) = self.places.iter_mut().find(|place| place.is_none()) {
+            *place = Some((key, waker.clone()));
+        }
     }
 
     /// Takes out those whom the event concerns.
     pub(super) fn notify(&mut self, event: Event, woken: &mut Woken<N>) {
         match event {
-            Event::Flushed | Event::Lost => self.take(|_| true, woken),
+            Event::Flushed | Event::Lost => self.take(None, woken),
             Event::AddressClaimed { key, .. }
             | Event::Conflict { key, .. }
             | Event::Moved { key, .. }
             | Event::Removed { key, .. }
             | Event::Resolved { key, .. }
-            | Event::Unreachable { key } => self.take(|waiting| waiting == key, woken),
+            | Event::Unreachable { key } => self.take(Some(key), woken),
         }
     }
 
-    fn take(&mut self, concerned: impl Fn(Key) -> bool, woken: &mut Woken<N>) {
-        let mut kept = Vec::new();
-        for (key, waker) in core::mem::take(&mut self.waiting) {
-            // Neither can be full: together they hold what one held before.
-            if concerned(key) {
+    /// Takes out those who wait for `key`, or all.
+    fn take(&mut self, key: Option<Key>, woken: &mut Woken<N>) {
+        for place in &mut self.places {
+            if let Some((_, waker)) =
+                place.take_if(|(other, _)| key.is_none_or(|key| key == *other))
+            {
                 woken.add(waker);
-            } else {
-                let _ = kept.push((key, waker));
             }
         }
-        self.waiting = kept;
     }
 }
 
@@ -65,22 +62,23 @@ impl<const N: usize> Wakers<N> {
 /// to the resolver.
 #[derive(Debug)]
 pub(super) struct Woken<const N: usize> {
-    wakers: Vec<Waker, N>,
+    wakers: [Option<Waker>; N],
     driver: Option<Waker>,
 }
 
 impl<const N: usize> Woken<N> {
     pub(super) const fn new() -> Self {
         Self {
-            wakers: Vec::new(),
+            wakers: [const { None }; N],
             driver: None,
         }
     }
 
     fn add(&mut self, waker: Waker) {
-        if let Err(waker) = self.wakers.push(waker) {
+        match self.wakers.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(waker),
             // More than were ever waiting at once; no reason to lose one.
-            waker.wake();
+            None => waker.wake(),
         }
     }
 
@@ -90,7 +88,7 @@ impl<const N: usize> Woken<N> {
 
     pub(super) fn wake(self) {
         let Self { wakers, driver } = self;
-        for waker in wakers.into_iter().chain(driver) {
+        for waker in wakers.into_iter().chain([driver]).flatten() {
             waker.wake();
         }
     }
