@@ -64,6 +64,7 @@ impl Instant {
 ///
 /// Spelled out: `Duration::as_micros` answers in 128 bits, and a checked product of 64 bits is a
 /// library call on a 32-bit target.
+#[inline(never)]
 pub(crate) const fn micros_of(duration: Duration) -> u64 {
     const MOST: u64 = u64::MAX / 1_000_000 - 1;
     let secs = if duration.as_secs() < MOST {
@@ -115,8 +116,8 @@ impl fmt::Display for Instant {
     }
 }
 
-/// A caller's clock that jumps back further than this has been set anew.
-const JITTER: Duration = Duration::from_secs(1);
+/// A caller's clock that jumps back further than this, in microseconds, has been set anew.
+const JITTER: u64 = 1_000_000;
 
 /// A state machine's own time: the caller's, made never to go backwards.
 ///
@@ -126,40 +127,38 @@ const JITTER: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     /// The latest time of the caller's.
-    caller: Instant,
+    caller: u64,
     /// What time it is in here.
-    now: Instant,
+    now: u64,
 }
 
 impl Clock {
     pub(crate) const fn new() -> Self {
-        Self {
-            caller: Instant::ZERO,
-            now: Instant::ZERO,
-        }
+        Self { caller: 0, now: 0 }
     }
 
     pub(crate) const fn now(&self) -> Instant {
-        self.now
+        Instant::from_micros(self.now)
     }
 
-    pub(crate) fn advance(&mut self, caller: Instant) -> Instant {
-        if caller >= self.caller {
-            self.now += caller - self.caller;
+    pub(crate) const fn advance(&mut self, caller: Instant) -> Instant {
+        let caller = caller.as_micros();
+        if let Some(passed) = caller.checked_sub(self.caller) {
+            self.now = self.now.saturating_add(passed);
             self.caller = caller;
         } else if self.caller - caller > JITTER {
             self.caller = caller;
         }
-        self.now
+        self.now()
     }
 
     /// The caller's name for a time of our own.
-    pub(crate) fn for_caller(&self, deadline: Instant) -> Instant {
-        if deadline >= self.now {
-            self.caller + (deadline - self.now)
-        } else {
-            self.caller - (self.now - deadline)
-        }
+    pub(crate) const fn for_caller(&self, deadline: Instant) -> Instant {
+        let deadline = deadline.as_micros();
+        Instant::from_micros(match deadline.checked_sub(self.now) {
+            Some(ahead) => self.caller.saturating_add(ahead),
+            None => self.caller.saturating_sub(self.now - deadline),
+        })
     }
 }
 
