@@ -1,0 +1,36 @@
+//! The cache against a reference model: random traces, compared after every step.
+//!
+//! A plain `cargo test` runs a few hundred traces. CI runs ten thousand of a hundred steps and more
+//! with `PROPTEST_CASES=10000 cargo test --release --test model`. A trace that fails is shrunk, and
+//! what is printed reads like a script.
+
+use proptest::prelude::*;
+use whohas_model::{Profile, Rig, traces};
+
+/// Traces per property if `PROPTEST_CASES` does not say.
+const CASES: u32 = 100;
+
+fn config() -> ProptestConfig {
+    let cases = match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default().cases,
+        None => CASES,
+    };
+    ProptestConfig {
+        cases,
+        max_shrink_iters: 20_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn the_cache_does_what_its_model_does(
+        profile: Profile,
+        trace in traces(100..200),
+    ) {
+        Rig::new(profile.policy()).run(&trace.0);
+    }
+}
