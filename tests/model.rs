@@ -5,7 +5,8 @@
 //! what is printed reads like a script.
 
 use proptest::prelude::*;
-use whohas_model::{Profile, Rig, traces};
+use whohas_model::Command::*;
+use whohas_model::{Command, Place, Profile, Rig, Station, Step, traces};
 
 /// Traces per property if `PROPTEST_CASES` does not say.
 const CASES: u32 = 100;
@@ -33,4 +34,25 @@ proptest! {
     ) {
         Rig::new(profile.policy()).run(&trace.0);
     }
+}
+
+// --- What the traces have found, shrunk ----------------------------------------------------------
+
+fn run(profile: Profile, commands: &[Command]) {
+    let mut rig = Rig::new(profile.policy());
+    for &command in commands {
+        rig.run(&[Step::Command(command)]);
+    }
+}
+
+const PEER: Place = Place::near(2);
+const STATION: Station = Station::number(2);
+
+/// Its address was taken back, and nobody was told.
+#[test]
+fn removing_a_static_entry_that_is_held_is_told() {
+    run(
+        Profile::Strict,
+        &[InsertStatic(PEER, STATION), Hold(PEER), Remove(PEER)],
+    );
 }

@@ -230,6 +230,14 @@ impl Rule {
 }
 
 impl Place {
+    /// 10.0.0.2 to 10.0.0.13, untagged.
+    pub const fn near(number: u8) -> Self {
+        Self {
+            address: Address::Near(number - 2),
+            segment: Segment::Untagged,
+        }
+    }
+
     pub fn key(self) -> Key {
         Key {
             vlan: self.segment.vlan(),
@@ -280,6 +288,11 @@ const fn near(number: u8) -> Ipv4Addr {
 impl Station {
     /// The one that we are at first.
     pub const US: Self = Self(0);
+
+    /// 02:00:00:00:00:01 to 02:00:00:00:00:06.
+    pub const fn number(number: u8) -> Self {
+        Self(number - 1)
+    }
 
     pub fn mac(self) -> UnicastMac {
         UnicastMac::new([2, 0, 0, 0, 0, 1 + self.0 % 6]).expect("the group bit is clear")
