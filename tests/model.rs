@@ -6,7 +6,8 @@
 
 use proptest::prelude::*;
 use whohas_model::Command::*;
-use whohas_model::{Command, Place, Profile, Rig, Station, Step, traces};
+use whohas_model::Step::*;
+use whohas_model::{Frame, Place, Profile, Rig, Station, Speech, Step, traces};
 
 /// Traces per property if `PROPTEST_CASES` does not say.
 const CASES: u32 = 100;
@@ -38,11 +39,8 @@ proptest! {
 
 // --- What the traces have found, shrunk ----------------------------------------------------------
 
-fn run(profile: Profile, commands: &[Command]) {
-    let mut rig = Rig::new(profile.policy());
-    for &command in commands {
-        rig.run(&[Step::Command(command)]);
-    }
+fn run(profile: Profile, trace: &[Step]) {
+    Rig::new(profile.policy()).run(trace);
 }
 
 const PEER: Place = Place::near(2);
@@ -53,6 +51,23 @@ const STATION: Station = Station::number(2);
 fn removing_a_static_entry_that_is_held_is_told() {
     run(
         Profile::Strict,
-        &[InsertStatic(PEER, STATION), Hold(PEER), Remove(PEER)],
+        &[
+            Command(InsertStatic(PEER, STATION)),
+            Command(Hold(PEER)),
+            Command(Remove(PEER)),
+        ],
+    );
+}
+
+/// Its address came unasked while our request was out, was to be verified, and so the next request
+/// followed at once.
+#[test]
+fn verifying_what_came_unasked_keeps_the_pause_after_the_request_before() {
+    run(
+        Profile::Credulous,
+        &[
+            Command(Hold(PEER)),
+            Receive(Frame::new(Speech::Request, PEER, STATION)),
+        ],
     );
 }

@@ -140,7 +140,13 @@ impl Ledger {
     }
 
     fn conflicts_are_told_once(&mut self, seen: &Observation<'_>) {
-        if matches!(seen.stimulus, Stimulus::Command(..)) {
+        // A command or an accepted frame may have confirmed one of the two.
+        let may_confirm = match seen.stimulus {
+            Stimulus::Command(..) => true,
+            Stimulus::Frame(_) => seen.received == Some(Received::Accepted),
+            Stimulus::Time => false,
+        };
+        if may_confirm {
             self.contested.clear();
         }
         for event in seen.events {
@@ -183,7 +189,7 @@ impl Ledger {
                 | Event::Unreachable { key } => {
                     self.outstanding.remove(key);
                 }
-                Event::Flushed => self.outstanding.clear(),
+                Event::Flushed => self.outstanding.retain(|key| seen.left_alone(*key)),
                 _ => {}
             }
         }
@@ -212,7 +218,7 @@ impl Ledger {
             let was_removed = matches!(seen.stimulus,
                 Stimulus::Command(Command::Remove(place), _) if place.key() == *key);
             let row = seen.after.row(*key);
-            !flushed && !was_removed && row.is_some_and(|row| !starts_anew(row))
+            (!flushed || seen.left_alone(*key)) && !was_removed && row.is_some_and(|row| !starts_anew(row))
         });
         for (key, sent) in seen.requests() {
             if let Some(last) = self.asked.insert(key, seen.now) {
@@ -237,6 +243,16 @@ impl Observation<'_> {
             };
             (key, sent)
         })
+    }
+
+    /// Whether the entry is as it was though many were forgotten: those who are still neighbours of
+    /// a new own address.
+    fn left_alone(&self, key: Key) -> bool {
+        let stimulus = matches!(
+            self.stimulus,
+            Stimulus::Command(Command::SetAddresses(_), _)
+        );
+        stimulus && self.after.row(key).is_some()
     }
 
     fn dropped_frames_change_nothing(&self) {

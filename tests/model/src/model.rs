@@ -220,9 +220,14 @@ impl Neighbour {
         !matches!(self.state, State::Static(_))
     }
 
-    /// Whether a request is out and its answer may still come.
-    fn listens(&self) -> bool {
-        matches!(self.wait, Wait::Until(_))
+    /// Whether a request was sent, and the time for its answer is not over.
+    fn request_is_out(&self) -> bool {
+        let asks = match self.state {
+            State::Incomplete { .. } | State::Probe { .. } => true,
+            State::Failed { asking, .. } => asking,
+            State::Reachable(_) | State::Stale(_) | State::Delay(_) | State::Static(_) => false,
+        };
+        asks && matches!(self.wait, Wait::Until(_))
     }
 
     fn vouched_within(&self, period: Duration, now: Instant) -> bool {
@@ -387,7 +392,11 @@ impl Model {
     fn probe(&mut self, key: Key, mac: UnicastMac) {
         let retransmit = self.policy.retransmit;
         let probe = State::Probe { mac, asked: 0 };
-        if self.known[&key].vouched_within(retransmit, self.now()) {
+        let neighbour = self.known[&key];
+        if neighbour.request_is_out() {
+            self.set(key, probe, neighbour.wait);
+            self.at(key).waits_since = neighbour.waits_since;
+        } else if neighbour.vouched_within(retransmit, self.now()) {
             self.set_for(key, probe, retransmit);
         } else {
             self.set(key, probe, Wait::Forever);
@@ -577,7 +586,7 @@ impl Model {
             neighbour.state,
             State::Incomplete { .. } | State::Failed { asking: true, .. }
         );
-        if asks && !neighbour.listens() {
+        if asks && !neighbour.request_is_out() {
             self.known.remove(&key);
         }
     }
@@ -806,7 +815,7 @@ impl Model {
             State::Incomplete { asked } if updates || is_answer && asked > 0 => {
                 self.accept(key, mac, is_answer);
             }
-            State::Failed { asking, .. } if updates || is_answer && asking && entry.listens() => {
+            State::Failed { asking, .. } if updates || is_answer && asking && entry.request_is_out() => {
                 self.accept(key, mac, is_answer);
             }
             State::Failed {

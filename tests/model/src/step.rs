@@ -318,6 +318,15 @@ impl OwnAddresses {
 }
 
 impl Frame {
+    pub const fn new(speech: Speech, place: Place, from: Station) -> Self {
+        Self {
+            speech,
+            place,
+            from,
+            damage: Damage::None,
+        }
+    }
+
     /// The bytes on the wire, where we are this station and have this address.
     pub fn bytes(&self, us: UnicastMac, our_ip: Ipv4Addr) -> Vec<u8> {
         let mac = self.from.mac();
