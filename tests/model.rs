@@ -71,3 +71,17 @@ fn verifying_what_came_unasked_keeps_the_pause_after_the_request_before() {
         ],
     );
 }
+
+/// Only queries were resumed, not verifications.
+#[test]
+fn what_is_to_be_verified_while_the_link_is_down_is_verified_when_it_is_back() {
+    run(
+        Profile::Strict,
+        &[
+            Command(Link(false)),
+            Command(InsertStatic(PEER, STATION)),
+            Command(Verify(PEER)),
+            Command(Link(true)),
+        ],
+    );
+}

@@ -257,7 +257,9 @@ impl<S: Storage> Cache<S> {
     /// The link is back: asks for those who waited for it.
     pub(super) fn ask_parked(&mut self) {
         for at in self.table.positions() {
-            if matches!(self.table.slot(at).state, State::Incomplete { .. }) {
+            let slot = self.table.slot(at);
+            // What is learnt waits either for a deadline or for its turn to ask.
+            if slot.state.is_dynamic() && slot.queue == Queue::NONE {
                 self.ask(at);
             }
         }
