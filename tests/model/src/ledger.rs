@@ -233,16 +233,7 @@ impl Ledger {
 impl Observation<'_> {
     /// Our requests for neighbours.
     fn requests(&self) -> impl Iterator<Item = (Key, &Sent)> {
-        let requests = self.sent.iter().filter(|sent| {
-            sent.packet.operation == Operation::Request && !sent.packet.is_gratuitous()
-        });
-        requests.map(|sent| {
-            let key = Key {
-                vlan: sent.vlan,
-                ip: sent.packet.target_ip,
-            };
-            (key, sent)
-        })
+        self.sent.iter().filter_map(|sent| Some((sent.asks_for()?, sent)))
     }
 
     /// Whether the entry is as it was though many were forgotten: those who are still neighbours of
@@ -337,7 +328,7 @@ impl Observation<'_> {
             } = sent.packet;
             assert_eq!(Some(sender_mac), self.model.mac(), "{sent:?}");
             assert!(is_own(sent.vlan, sender_ip), "{sent:?}");
-            if self.requests().any(|(_, request)| request == sent) {
+            if sent.asks_for().is_some() {
                 assert!(!is_own(sent.vlan, target_ip), "{sent:?}");
                 assert!(!target_ip.is_broadcast() && !target_ip.is_multicast());
                 assert!(!target_ip.is_unspecified() && !target_ip.is_loopback());

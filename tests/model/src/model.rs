@@ -266,11 +266,7 @@ impl Model {
 
     /// Where several began to wait at the same time, their order is the cache's to choose.
     pub(crate) fn follow(&mut self, sent: &[Sent]) {
-        let key = |sent: &Sent| Key {
-            vlan: sent.vlan,
-            ip: sent.packet.target_ip,
-        };
-        self.followed = sent.iter().map(key).collect();
+        self.followed = sent.iter().filter_map(Sent::asks_for).collect();
     }
 
     /// The time, as the cache under it counts it.

@@ -3,8 +3,8 @@
 use whohas::cache::{
     AddressError, Entry, EntryState, HoldError, InsertError, NotKnown, Status, Subject,
 };
-use whohas::wire::ArpPacket;
-use whohas::{Instant, MacAddr, UnicastMac, VlanId};
+use whohas::wire::{ArpPacket, Operation};
+use whohas::{Instant, Key, MacAddr, UnicastMac, VlanId};
 
 use crate::step::Command;
 
@@ -36,6 +36,18 @@ pub(crate) struct Sent {
     pub(crate) packet: ArpPacket,
     pub(crate) destination: MacAddr,
     pub(crate) vlan: Option<VlanId>,
+}
+
+impl Sent {
+    /// The neighbour, if this is a request for one.
+    pub(crate) fn asks_for(&self) -> Option<Key> {
+        let packet = &self.packet;
+        let asks = packet.operation == Operation::Request && !packet.is_gratuitous();
+        asks.then_some(Key {
+            vlan: self.vlan,
+            ip: packet.target_ip,
+        })
+    }
 }
 
 /// All that can be looked at.

@@ -6,13 +6,13 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use whohas::cache::{Fixed, Growable, Status};
-use whohas::wire::{ArpPacket, Operation};
+use whohas::wire::ARP_FRAME_LEN;
 use whohas::{Instant, Key, Policy, Prefix, UnicastMac};
 
 use crate::ledger::{Ledger, Observation, Stimulus};
 use crate::model::Model;
 use crate::observed::Observed;
-use crate::outcome::{Machine, View};
+use crate::outcome::{Machine, Sent, View};
 use crate::step::{Address, Command, OwnAddresses, Segment, Station, Step, Time};
 
 /// How many slots the caches have: fewer than there are neighbours.
@@ -36,7 +36,7 @@ pub struct Rig {
     /// After the latest step.
     view: View,
     /// The latest request of ours.
-    request: Option<(ArpPacket, Segment)>,
+    request: Option<Sent>,
 }
 
 impl Rig {
@@ -76,11 +76,7 @@ impl Rig {
 
     /// The latest request of ours: what it asks for.
     pub fn asked_for(&self) -> Option<Key> {
-        let (packet, segment) = self.request?;
-        Some(Key {
-            vlan: segment.vlan(),
-            ip: packet.target_ip,
-        })
+        self.request?.asks_for()
     }
 
     fn step(&mut self, step: &Step) {
@@ -121,12 +117,12 @@ impl Rig {
 
     /// Answers the latest request.
     pub fn answer(&mut self, station: Station) {
-        if let Some((request, segment)) = self.request {
-            let reply = request.answered_by(station.mac());
-            let mut frame = [0; 60];
+        if let Some(Sent { packet, vlan, .. }) = self.request {
+            let reply = packet.answered_by(station.mac());
+            let mut frame = [0; ARP_FRAME_LEN];
             reply
-                .emit_frame(reply.target_mac, segment.vlan(), &mut frame)
-                .expect("60 bytes are enough");
+                .emit_frame(reply.target_mac, vlan, &mut frame)
+                .expect("room for the frame");
             self.receive(&frame);
         }
     }
@@ -235,11 +231,9 @@ impl Rig {
             counters: self.fixed.counters(),
             model: &self.model,
         });
-        let requests = sent.iter().filter(|sent| {
-            sent.packet.operation == Operation::Request && !sent.packet.is_gratuitous()
-        });
-        if let Some(request) = requests.last().filter(|_| takes) {
-            self.request = Some((request.packet, Segment::of(request.vlan)));
+        let mut requests = sent.iter().rev().filter(|sent| sent.asks_for().is_some());
+        if let Some(&request) = requests.next().filter(|_| takes) {
+            self.request = Some(request);
         }
         !(events.is_empty() && sent.is_empty())
     }

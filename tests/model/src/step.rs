@@ -247,13 +247,6 @@ impl Place {
 }
 
 impl Segment {
-    pub fn of(vlan: Option<VlanId>) -> Self {
-        match vlan {
-            None => Self::Untagged,
-            Some(_) => Self::Vlan10,
-        }
-    }
-
     pub fn vlan(self) -> Option<VlanId> {
         match self {
             Self::Untagged => None,
