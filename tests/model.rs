@@ -1,0 +1,87 @@
+//! The cache against a reference model: random traces, compared after every step.
+//!
+//! A plain `cargo test` runs a few hundred traces. CI runs ten thousand of a hundred steps and more
+//! with `PROPTEST_CASES=10000 cargo test --release --test model`. A trace that fails is shrunk, and
+//! what is printed reads like a script.
+
+use proptest::prelude::*;
+use whohas_model::Command::*;
+use whohas_model::Step::*;
+use whohas_model::{Frame, Place, Profile, Rig, Station, Speech, Step, traces};
+
+/// Traces per property if `PROPTEST_CASES` does not say.
+const CASES: u32 = 100;
+
+fn config() -> ProptestConfig {
+    let cases = match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default().cases,
+        None => CASES,
+    };
+    ProptestConfig {
+        cases,
+        max_shrink_iters: 20_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn the_cache_does_what_its_model_does(
+        profile: Profile,
+        trace in traces(100..200),
+    ) {
+        Rig::new(profile.policy()).run(&trace.0);
+    }
+}
+
+// --- What the traces have found, shrunk ----------------------------------------------------------
+
+fn run(profile: Profile, trace: &[Step]) {
+    Rig::new(profile.policy()).run(trace);
+}
+
+const PEER: Place = Place::near(2);
+const STATION: Station = Station::number(2);
+
+/// Its address was taken back, and nobody was told.
+#[test]
+fn removing_a_static_entry_that_is_held_is_told() {
+    run(
+        Profile::Strict,
+        &[
+            Command(InsertStatic(PEER, STATION)),
+            Command(Hold(PEER)),
+            Command(Remove(PEER)),
+        ],
+    );
+}
+
+/// Its address came unasked while our request was out, was to be verified, and so the next request
+/// followed at once.
+#[test]
+fn verifying_what_came_unasked_keeps_the_pause_after_the_request_before() {
+    run(
+        Profile::Credulous,
+        &[
+            Command(Hold(PEER)),
+            Receive(Frame::new(Speech::Request, PEER, STATION)),
+        ],
+    );
+}
+
+/// Only queries were resumed, not verifications.
+#[test]
+fn what_is_to_be_verified_while_the_link_is_down_is_verified_when_it_is_back() {
+    run(
+        Profile::Strict,
+        &[
+            Command(Link(false)),
+            Command(InsertStatic(PEER, STATION)),
+            Command(Verify(PEER)),
+            Command(Link(true)),
+        ],
+    );
+}

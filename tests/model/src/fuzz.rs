@@ -1,0 +1,111 @@
+//! What the fuzz targets do, as functions, so that their corpus can be replayed without a fuzzer.
+
+use arbitrary::{Arbitrary, Unstructured};
+use whohas::wire::{
+    ARP_LEN, ArpError, ArpPacket, ETHERNET_MIN_LEN, EthernetError, EthernetFrame, HardwareTypes,
+};
+
+use crate::profile::Profile;
+use crate::rig::Rig;
+use crate::step::{Span, Step, Time};
+
+/// The longest script that is run: what goes wrong goes wrong sooner.
+const STEPS: usize = 256;
+
+/// Every target by its name: that of its binary, and of its folder in the corpus.
+pub const TARGETS: [(&str, fn(&[u8])); 3] = [
+    ("arp_roundtrip", arp_roundtrip),
+    ("frame", frame),
+    ("operations", operations),
+];
+
+/// A script of operations, run on both storages and the model side by side.
+pub fn operations(bytes: &[u8]) {
+    let mut bytes = Unstructured::new(bytes);
+    if let Ok(mut rig) = Profile::arbitrary(&mut bytes).map(|profile| Rig::new(profile.policy())) {
+        run(&mut rig, &mut bytes);
+    }
+}
+
+fn run(rig: &mut Rig, bytes: &mut Unstructured<'_>) {
+    for _ in 0..STEPS {
+        match Step::arbitrary(bytes) {
+            Ok(step) if !bytes.is_empty() => rig.run(&[step]),
+            Ok(_) | Err(_) => break,
+        }
+    }
+}
+
+/// A script brings the cache into any state; then come frames of nobody knows what, and time.
+pub fn frame(bytes: &[u8]) {
+    let mut bytes = Unstructured::new(bytes);
+    let _ = frames(&mut bytes);
+}
+
+fn frames(bytes: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+    let mut rig = Rig::new(Profile::arbitrary(bytes)?.policy());
+    let setup = Vec::<u8>::arbitrary(bytes)?;
+    run(&mut rig, &mut Unstructured::new(&setup));
+    for _ in 0..STEPS {
+        if bytes.is_empty() {
+            break;
+        }
+        rig.run(&[
+            Step::ReceiveBytes(Vec::arbitrary(bytes)?),
+            Step::Time(Time::Sleep(Span::arbitrary(bytes)?)),
+        ]);
+    }
+    Ok(())
+}
+
+/// What was parsed and is emitted again parses to the same, and says what it was told to say.
+pub fn arp_roundtrip(bytes: &[u8]) {
+    let frame = match EthernetFrame::parse(bytes) {
+        Ok(frame) => frame,
+        Err(error) => {
+            let _ = (error.to_string(), format!("{error:?}"));
+            assert!(error != EthernetError::Truncated || bytes.len() < 18);
+            return;
+        }
+    };
+    let header = frame.header;
+    let mut emitted = vec![0xca; header.len() + frame.payload.len()];
+    let rest = header.emit(&mut emitted).expect("room for the header");
+    rest.copy_from_slice(frame.payload);
+    assert_eq!(emitted, bytes, "an Ethernet frame");
+
+    for hardware in [HardwareTypes::Ethernet, HardwareTypes::EthernetOrIeee802] {
+        match ArpPacket::parse(frame.payload, hardware) {
+            Ok(packet) => {
+                packet_roundtrip(packet, frame.payload);
+                let vlan = header.tag.and_then(|tag| tag.id);
+                let mut buffer = [0xca; ETHERNET_MIN_LEN];
+                let len = packet
+                    .emit_frame(header.destination, vlan, &mut buffer)
+                    .expect("room for the frame");
+                let again = EthernetFrame::parse(&buffer[..len]).expect("our own frame");
+                assert_eq!(again.header.destination, header.destination);
+                assert_eq!(again.header.tag.and_then(|tag| tag.id), vlan);
+                assert_eq!(ArpPacket::parse(again.payload, hardware), Ok(packet));
+                assert!(again.payload[ARP_LEN..].iter().all(|&byte| byte == 0));
+            }
+            Err(error) => {
+                let _ = (error.to_string(), format!("{error:?}"));
+                assert!(error != ArpError::Truncated || frame.payload.len() < ARP_LEN);
+            }
+        }
+    }
+}
+
+fn packet_roundtrip(packet: ArpPacket, original: &[u8]) {
+    let mut emitted = [0xca; ARP_LEN];
+    let rest = packet.emit(&mut emitted).expect("room for the packet");
+    assert!(rest.is_empty());
+    assert_eq!(
+        ArpPacket::parse(&emitted, HardwareTypes::Ethernet),
+        Ok(packet)
+    );
+    // All but the hardware type, of which we send only one.
+    assert_eq!(emitted[2..], original[2..ARP_LEN]);
+    let _ = format!("{packet:?}");
+}

@@ -1,0 +1,27 @@
+//! The cache once more, simple and slow, and what compares the two step by step.
+//!
+//! A *trace* is a list of [`Step`]s. A [`Rig`] runs it on the cache in both storages and on the
+//! reference `model`, and panics at the first difference, or when an invariant of the `ledger`
+//! breaks. The property tests (`tests/model.rs`), the fuzz targets (`fuzz/`) and the replay of their
+//! corpus (`tests/corpus.rs`) all come down to this.
+
+#![expect(missing_docs, reason = "most of it is an alphabet that speaks for itself")]
+
+mod ledger;
+mod model;
+mod observed;
+mod outcome;
+mod profile;
+mod rig;
+mod step;
+mod trace;
+
+pub mod fuzz;
+
+pub use profile::Profile;
+pub use rig::{Rig, SLOTS};
+pub use step::{
+    Address, Command, Damage, Frame, OwnAddresses, Pick, Place, Rule, Segment, Span, Special,
+    Speech, Station, Step, Time,
+};
+pub use trace::{Trace, traces};
