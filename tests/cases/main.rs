@@ -5,4 +5,5 @@
 
 mod mirage;
 mod netstack3;
+mod own;
 mod support;

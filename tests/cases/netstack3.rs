@@ -187,7 +187,7 @@ enum Cell {
 const SAME: Cell = Cell::Same;
 const ASKED: Cell = Cell::Asked;
 
-const fn known(station: u8) -> Cell {
+const fn reached(station: u8) -> Cell {
     Cell::To(EntryState::Reachable, station)
 }
 const fn stale(station: u8) -> Cell {
@@ -200,8 +200,6 @@ const fn probe(station: u8) -> Cell {
     Cell::To(EntryState::Probe, station)
 }
 
-type Row = (&'static str, Stimulus, &'static [Profile], [Cell; 8]);
-
 const STRICT: &[Profile] = &[Profile::Strict];
 const LINUX: &[Profile] = &[Profile::Linux];
 const RFC826: &[Profile] = &[Profile::Rfc826];
@@ -213,26 +211,26 @@ const ANY: &[Profile] = &Profile::ALL;
 /// address, so nothing can confirm it without one. And `STRICT` believes nothing that it has not
 /// asked for: whoever contradicts makes it ask the station it knows, if the entry is in use.
 #[rustfmt::skip]
-const MATRIX: &[Row] = &[
+const MATRIX: &[(&str, Stimulus, &[Profile], [Cell; 8])] = &[
     //                                                         Incomplete    Reachable     Stale         Delay         Probe         Failed        Static  Held
     ("NS-02 NS-04", Stimulus::Request(OLD),           STRICT,  [SAME,        SAME,         SAME,         SAME,         SAME,         ASKED,        SAME,   SAME]),
     ("NS-02 NS-04", Stimulus::Request(OLD),           LENIENT, [delay(OLD),  SAME,         SAME,         SAME,         SAME,         delay(OLD),   SAME,   SAME]),
     ("NS-02 NS-04", Stimulus::Request(NEW),           STRICT,  [SAME,        stale(OLD),   SAME,         SAME,         SAME,         ASKED,        SAME,   probe(OLD)]),
     ("NS-02 NS-04", Stimulus::Request(NEW),           LENIENT, [delay(NEW),  stale(NEW),   stale(NEW),   stale(NEW),   stale(NEW),   delay(NEW),   SAME,   delay(NEW)]),
-    ("NS-03 NS-05", Stimulus::Reply(OLD),             STRICT,  [known(OLD), SAME,         SAME,         SAME,         known(OLD),  ASKED,        SAME,   SAME]),
-    ("NS-03 NS-05", Stimulus::Reply(OLD),             LENIENT, [known(OLD), known(OLD),  known(OLD),  known(OLD),  known(OLD),  known(OLD),  SAME,   known(OLD)]),
+    ("NS-03 NS-05", Stimulus::Reply(OLD),             STRICT,  [reached(OLD), SAME,         SAME,         SAME,         reached(OLD), ASKED,        SAME,   SAME]),
+    ("NS-03 NS-05", Stimulus::Reply(OLD),             LENIENT, [reached(OLD), reached(OLD), reached(OLD), reached(OLD), reached(OLD), reached(OLD), SAME,   reached(OLD)]),
     ("NS-06 NS-25", Stimulus::Announcement(OLD),      STRICT,  [SAME,        SAME,         SAME,         SAME,         SAME,         ASKED,        SAME,   SAME]),
     ("NS-06 NS-25", Stimulus::Announcement(OLD),      LENIENT, [delay(OLD),  SAME,         SAME,         SAME,         SAME,         delay(OLD),   SAME,   SAME]),
     ("NS-06 NS-25", Stimulus::Announcement(NEW),      STRICT,  [SAME,        stale(OLD),   SAME,         SAME,         SAME,         ASKED,        SAME,   probe(OLD)]),
     ("NS-06 NS-25", Stimulus::Announcement(NEW),      LENIENT, [delay(NEW),  stale(NEW),   stale(NEW),   stale(NEW),   stale(NEW),   delay(NEW),   SAME,   delay(NEW)]),
     ("NS-06 NS-25", Stimulus::AnnouncingReply(NEW),   STRICT,  [SAME,        stale(OLD),   SAME,         SAME,         SAME,         ASKED,        SAME,   probe(OLD)]),
     ("NS-06 NS-25", Stimulus::AnnouncingReply(NEW),   LENIENT, [delay(NEW),  stale(NEW),   stale(NEW),   stale(NEW),   stale(NEW),   delay(NEW),   SAME,   delay(NEW)]),
-    ("NS-03 NS-07", Stimulus::Reply(NEW),             STRICT,  [known(NEW), stale(OLD),   SAME,         SAME,         SAME,         ASKED,        SAME,   probe(OLD)]),
-    ("NS-03 NS-07", Stimulus::Reply(NEW),             LENIENT, [known(NEW), known(NEW),  known(NEW),  known(NEW),  known(NEW),  known(NEW),  SAME,   known(NEW)]),
+    ("NS-03 NS-07", Stimulus::Reply(NEW),             STRICT,  [reached(NEW), stale(OLD),   SAME,         SAME,         SAME,         ASKED,        SAME,   probe(OLD)]),
+    ("NS-03 NS-07", Stimulus::Reply(NEW),             LENIENT, [reached(NEW), reached(NEW), reached(NEW), reached(NEW), reached(NEW), reached(NEW), SAME,   reached(NEW)]),
     ("NS-08 NS-29", Stimulus::BroadcastReply(NEW),    STRICT,  [SAME,        SAME,         SAME,         SAME,         SAME,         SAME,         SAME,   SAME]),
     ("NS-08 NS-29", Stimulus::BroadcastReply(NEW),    LINUX,   [SAME,        stale(OLD),   SAME,         SAME,         SAME,         ASKED,        SAME,   probe(OLD)]),
     ("NS-08 NS-29", Stimulus::BroadcastReply(NEW),    RFC826,  [delay(NEW),  stale(NEW),   stale(NEW),   stale(NEW),   stale(NEW),   delay(NEW),   SAME,   delay(NEW)]),
-    ("NS-19",       Stimulus::Hint,                   ANY,     [SAME,        known(OLD),  known(OLD),  known(OLD),  known(OLD),  SAME,         SAME,   known(OLD)]),
+    ("NS-19",       Stimulus::Hint,                   ANY,     [SAME,        reached(OLD), reached(OLD), reached(OLD), reached(OLD), SAME,         SAME,   reached(OLD)]),
     ("NS-23",       Stimulus::Verify,                 ANY,     [SAME,        probe(OLD),   probe(OLD),   probe(OLD),   SAME,         SAME,         probe(OLD), probe(OLD)]),
 ];
 
@@ -447,8 +445,7 @@ fn ns_13_a_second_user_causes_no_second_request_and_moves_no_timer() {
 /// Who told us does not matter to those who wait; what would have asked again is gone.
 #[test]
 fn ns_14_17_ten_users_are_served_by_an_answer_and_by_the_administrator_alike() {
-    type Resolution = fn(&mut Rig);
-    let ways: [(&str, Resolution, Option<Duration>); 2] = [
+    let ways: [(&str, fn(&mut Rig), Option<Duration>); 2] = [
         (
             "answer",
             |rig| rig.accept(Frame::reply(mac(OLD), ip(PEER))),
