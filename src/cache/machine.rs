@@ -113,13 +113,17 @@ impl<S: Storage> Cache<S> {
     /// just now.
     pub(super) fn probe(&mut self, at: Position, mac: UnicastMac) {
         let retransmit = self.policy.retransmit;
+        let asking = self.table.slot(at).queue == Queue::RETRANSMIT;
         let since = self.vouched_at(at);
         let probe = State::Probe { mac, asked: 0 };
         if since.is_some_and(|since| self.clock.now() < since + retransmit) {
             self.enter(at, probe, Queue::RETRANSMIT, retransmit);
-        } else {
-            self.table.set_state(at, probe);
-            self.settle_rank(at);
+            return;
+        }
+        self.table.set_state(at, probe);
+        self.settle_rank(at);
+        // A request that is out, whatever it was for, keeps its time.
+        if !asking {
             self.ask(at);
         }
     }

@@ -122,3 +122,27 @@ fn requests(rig: &mut Rig) -> Vec<(Instant, std::net::Ipv4Addr)> {
         .map(|sent| (sent.at, sent.packet.target_ip))
         .collect()
 }
+
+/// Found by property 6. Under a policy that believes a peer's own request and verifies at once, the
+/// request that made us believe it came while one of ours was out: the verification went out in the
+/// same instant, and a liar with two addresses could have had a frame for each of his.
+#[test]
+fn what_is_believed_while_a_request_is_out_is_verified_only_after_its_time() {
+    let policy = Policy {
+        delay_first_probe: Duration::ZERO,
+        ..unlike(Policy::LINUX)
+    };
+    for mut rig in rigs(policy) {
+        let start = rig.now;
+        let hold = rig.hold(ip(2)).unwrap();
+        for liar in [3, 4, 3, 4, 2] {
+            rig.run_for(Duration::from_millis(100));
+            rig.accept(Frame::request(mac(liar), ip(2), ip(1)));
+            assert_eq!(rig.status(&hold), Status::Resolved(mac(liar)));
+        }
+        rig.run_until(start + policy.retransmit);
+        assert_eq!(rig.request_times(ip(2), start), [0.0, 0.7]);
+        rig.accept(Frame::reply(mac(2), ip(2)));
+        assert_eq!(rig.poll_timeout(), Some(rig.now + policy.reachable_time));
+    }
+}
