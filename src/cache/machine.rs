@@ -113,7 +113,7 @@ impl<S: Storage> Cache<S> {
     /// just now.
     pub(super) fn probe(&mut self, at: Position, mac: UnicastMac) {
         let retransmit = self.policy.retransmit;
-        let asking = self.table.slot(at).queue == Queue::RETRANSMIT;
+        let asking = matches!(self.table.slot(at).queue, Queue::READY | Queue::RETRANSMIT);
         let since = self.vouched_at(at);
         let probe = State::Probe { mac, asked: 0 };
         if since.is_some_and(|since| self.clock.now() < since + retransmit) {
@@ -122,7 +122,7 @@ impl<S: Storage> Cache<S> {
         }
         self.table.set_state(at, probe);
         self.settle_rank(at);
-        // A request that is out, whatever it was for, keeps its time.
+        // A request that is out keeps its time, one that waits for its turn keeps its place.
         if !asking {
             self.ask(at);
         }

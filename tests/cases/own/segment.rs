@@ -193,6 +193,7 @@ fn wh_29_what_is_no_neighbour_is_refused_with_the_reason_and_never_asked_for() {
     let not = HoldError::NotANeighbour;
     let cases = [
         (ip(DUT), not(Destination::Local)),
+        (ip(70), not(Destination::Local)),
         (Ipv4Addr::UNSPECIFIED, not(Destination::Invalid)),
         (ip(0), not(Destination::Invalid)),
         (Ipv4Addr::LOCALHOST, not(Destination::Invalid)),
@@ -205,6 +206,7 @@ fn wh_29_what_is_no_neighbour_is_refused_with_the_reason_and_never_asked_for() {
         (OFF_LINK, HoldError::OffLink),
     ];
     for mut rig in rigs(POLICY) {
+        rig.set_proxied(&[prefix(64, 26)]);
         for (address, error) in cases {
             assert_eq!(rig.hold(address), Err(error), "{address}");
         }

@@ -117,30 +117,24 @@ fn wh_10_a_static_entry_serves_those_who_wait_and_its_removal_ends_nobodys_hold(
 fn wh_11_whoever_loses_its_entry_is_told_exactly_once() {
     let key = Key::from(ip(2));
     let removed = |cause| Event::Removed { key, cause };
-    let ways: [(fn(&mut Rig), Event); 3] = [
-        (|rig| rig.flush(), Event::Flushed),
-        (
-            |rig| assert!(rig.remove(ip(2))),
-            removed(Removal::Commanded),
-        ),
-        (
-            |rig| rig.deny(Key::from(ip(2)), None),
-            removed(Removal::Denied),
-        ),
-    ];
-    for (lose, event) in ways {
-        for mut rig in rigs(POLICY) {
-            let holds = hold_times(&mut rig, 5);
-            lose(&mut rig);
-            assert_eq!(rig.take_events(), [event]);
-            for hold in holds {
-                assert_eq!(rig.status(&hold), Status::Gone, "{event:?}");
-                rig.release(hold);
-            }
-            rig.sent.clear();
-            rig.run_for(Duration::from_secs(600));
-            assert!(rig.sent.is_empty() && rig.events.is_empty(), "{event:?}");
+    five_users_lose_it(Rig::flush, Event::Flushed);
+    five_users_lose_it(|rig| assert!(rig.remove(key)), removed(Removal::Commanded));
+    five_users_lose_it(|rig| rig.deny(key, None), removed(Removal::Denied));
+}
+
+#[track_caller]
+fn five_users_lose_it(lose: impl Fn(&mut Rig), event: Event) {
+    for mut rig in rigs(POLICY) {
+        let holds = hold_times(&mut rig, 5);
+        lose(&mut rig);
+        assert_eq!(rig.take_events(), [event]);
+        for hold in holds {
+            assert_eq!(rig.status(&hold), Status::Gone, "{event:?}");
+            rig.release(hold);
         }
+        rig.sent.clear();
+        rig.run_for(Duration::from_secs(600));
+        assert!(rig.sent.is_empty() && rig.events.is_empty(), "{event:?}");
     }
 }
 
