@@ -7,7 +7,7 @@
 use proptest::prelude::*;
 use whohas_model::Command::*;
 use whohas_model::Step::*;
-use whohas_model::{Frame, Place, Profile, Rig, Station, Speech, Step, traces};
+use whohas_model::{Frame, Place, Profile, Rig, Speech, Station, Step, traces};
 
 /// Traces per property if `PROPTEST_CASES` does not say.
 const CASES: u32 = 100;

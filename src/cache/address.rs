@@ -255,8 +255,9 @@ impl Addresses {
         if self.answers_for(key) {
             return Destination::Local;
         }
-        // The longest prefix wins, as in any routing table.
-        let covering = self.own.iter().filter(|own| own.prefix.covers(key));
+        // The longest prefix wins, as in any routing table; of equals the first, which is the last
+        // of them to `max_by_key`.
+        let covering = self.own.iter().rev().filter(|own| own.prefix.covers(key));
         match covering.max_by_key(|own| own.prefix.len) {
             None => Destination::OffLink,
             Some(own) if own.prefix.broadcast() == Some(ip) => Destination::Broadcast,
@@ -307,6 +308,12 @@ mod tests {
         Destination::OnLink {
             source: source.into(),
         }
+    }
+
+    #[test]
+    fn a_second_address_in_the_prefix_does_not_become_the_one_that_asks() {
+        let own = [([10, 0, 0, 1], 24), ([10, 0, 0, 11], 24)];
+        assert_eq!(destination(&own, [10, 0, 0, 2]), from([10, 0, 0, 1]));
     }
 
     #[test]

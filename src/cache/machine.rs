@@ -114,16 +114,16 @@ impl<S: Storage> Cache<S> {
     pub(super) fn probe(&mut self, at: Position, mac: UnicastMac) {
         let retransmit = self.policy.retransmit;
         let since = self.vouched_at(at);
+        let asking = matches!(self.table.slot(at).queue, Queue::READY | Queue::RETRANSMIT);
         let probe = State::Probe { mac, asked: 0 };
-        if self.table.slot(at).queue == Queue::RETRANSMIT {
-            // A request is out, and the next must wait as long as after any other.
-            self.table.set_state(at, probe);
-            self.settle_rank(at);
-        } else if since.is_some_and(|since| self.clock.now() < since + retransmit) {
+        if since.is_some_and(|since| self.clock.now() < since + retransmit) {
             self.enter(at, probe, Queue::RETRANSMIT, retransmit);
-        } else {
-            self.table.set_state(at, probe);
-            self.settle_rank(at);
+            return;
+        }
+        self.table.set_state(at, probe);
+        self.settle_rank(at);
+        // A request that is out keeps its time, one that waits for its turn keeps its place.
+        if !asking {
             self.ask(at);
         }
     }

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use whohas::cache::{
     Cache, Counters, DropReason, Entry, EntryState, Event, Fixed, Growable, HoldError, HoldKey,
-    Received, Status,
+    NotKnown, Received, Status, Subject,
 };
 use whohas::wire::{
     ARP_LEN, ArpPacket, ETHERNET_MIN_LEN, EtherType, EthernetFrame, EthernetHeader, HardwareTypes,
@@ -198,6 +199,8 @@ pub struct Rig {
     pub sent: VecDeque<Sent>,
     /// Events told and not yet looked at.
     pub events: VecDeque<Event>,
+    /// What the driver does with frames that it is offered.
+    pub driver: Driver,
 }
 
 /// A rig for each storage, with its MAC and 10.0.0.1/24 set and already announced, at time 100 s
@@ -221,6 +224,7 @@ pub fn bare_rigs(policy: Policy) -> [Rig; 2] {
             now,
             sent: VecDeque::new(),
             events: VecDeque::new(),
+            driver: Driver::Takes,
         };
         rig.advance_to(now);
         rig
@@ -291,6 +295,9 @@ impl Rig {
         let now = self.now;
         while let Some(event) = cache!(self, cache => cache.poll_event()) {
             self.events.push_back(event);
+        }
+        if self.driver != Driver::Takes {
+            return self.offer_in_vain();
         }
         let mut buffer = [0xca; 64];
         while let Some(len) = cache!(self, cache => {
@@ -475,5 +482,148 @@ impl Rig {
         );
         assert_eq!(early, before, "something happened a tick too early");
         self.advance_to(due);
+    }
+}
+
+/// A driver, in good times and in bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// Takes every frame.
+    Takes,
+    /// Looks at a frame and does not take it.
+    Refuses,
+    /// Has buffers a byte too short for a frame.
+    HasShortBuffers,
+}
+
+/// The durations of a profile replaced by others, all different, so that none can stand in for
+/// another. What is zero because the profile does without it stays zero, except the delay before
+/// the first verification: with it, every state can be reached under every profile.
+pub const fn unlike(profile: Policy) -> Policy {
+    Policy {
+        requests: NonZeroU8::new(4).expect("four is not zero"),
+        retransmit: Duration::from_millis(700),
+        reachable_time: Duration::from_secs(41),
+        delay_first_probe: Duration::from_millis(2_500),
+        stale_time: Duration::from_secs(333),
+        unicast_probes: 2,
+        broadcast_probes: 1,
+        lock_time: if profile.lock_time.is_zero() {
+            Duration::ZERO
+        } else {
+            Duration::from_millis(1_300)
+        },
+        backoff_first: Duration::from_secs(2),
+        backoff_max: Duration::from_secs(30),
+        ..profile
+    }
+}
+
+/// The named profiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    Strict,
+    Linux,
+    Rfc826,
+}
+
+impl Profile {
+    pub const ALL: [Self; 3] = [Self::Strict, Self::Linux, Self::Rfc826];
+
+    pub const fn policy(self) -> Policy {
+        match self {
+            Self::Strict => Policy::STRICT,
+            Self::Linux => Policy::LINUX,
+            Self::Rfc826 => Policy::RFC826,
+        }
+    }
+}
+
+impl From<Sent> for Frame {
+    /// What we sent, as it arrives at another station.
+    fn from(sent: Sent) -> Self {
+        let packet = sent.packet;
+        let operation = match packet.operation {
+            Operation::Request => 1,
+            Operation::Reply => 2,
+        };
+        Self {
+            vlan: sent.header.tag.and_then(|tag| tag.id).map(VlanId::get),
+            tha: packet.target_mac,
+            tpa: packet.target_ip,
+            ..Self::new(
+                operation,
+                sent.header.destination,
+                packet.sender_mac,
+                packet.sender_ip,
+            )
+        }
+    }
+}
+
+/// The rarer commands and getters.
+impl Rig {
+    fn offer_in_vain(&mut self) {
+        let now = self.now;
+        let mut short = [0xca; ETHERNET_MIN_LEN - 1];
+        let driver = self.driver;
+        cache!(self, cache => if let Some(transmit) = cache.poll_transmit(now) {
+            match driver {
+                Driver::Takes | Driver::Refuses => drop(transmit),
+                Driver::HasShortBuffers => {
+                    transmit.emit(&mut short).expect_err("a buffer one byte too short");
+                }
+            }
+        });
+        assert_eq!(
+            short,
+            [0xca; ETHERNET_MIN_LEN - 1],
+            "a short buffer is not touched"
+        );
+    }
+
+    /// Changes what the driver does, and offers it what waits.
+    pub fn set_driver(&mut self, driver: Driver) {
+        self.driver = driver;
+        self.drain();
+    }
+
+    pub fn verify(&mut self, key: impl Into<Key>) -> Result<(), NotKnown> {
+        let now = self.now;
+        let verified = cache!(self, cache => cache.verify(now, key));
+        self.drain();
+        verified
+    }
+
+    #[track_caller]
+    pub fn deny(&mut self, subject: impl Into<Subject>, period: Option<Duration>) {
+        let now = self.now;
+        cache!(self, cache => cache.deny(now, subject, period)).expect("room for a rule");
+        self.drain();
+    }
+
+    pub fn allow(&mut self, subject: impl Into<Subject>) -> bool {
+        let allowed = cache!(self, cache => cache.allow(subject));
+        self.drain();
+        allowed
+    }
+
+    pub fn hold_again(&mut self, hold: &HoldKey) -> Option<HoldKey> {
+        cache!(self, cache => cache.hold_again(hold))
+    }
+
+    pub fn entries(&self) -> Vec<Entry> {
+        look!(self, cache => cache.entries().collect())
+    }
+
+    /// Everything that can be seen from outside, to see whether anything has happened.
+    pub fn snapshot(&self) -> (Option<Instant>, Vec<Entry>, Counters, usize, usize) {
+        (
+            self.poll_timeout(),
+            self.entries(),
+            self.counters(),
+            self.sent.len(),
+            self.events.len(),
+        )
     }
 }

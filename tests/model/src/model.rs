@@ -14,8 +14,8 @@ use whohas::cache::{
 use whohas::wire::{ArpPacket, EtherType, EthernetFrame, Operation};
 use whohas::{Instant, Key, MacAddr, Policy, Prefix, UnicastMac, VlanId};
 
-use crate::step::Command;
 use crate::outcome::{Answer, Machine, Row, Sent, View};
+use crate::step::Command;
 
 /// The answers that wait for the driver are few.
 const REPLIES: usize = 4;
@@ -410,7 +410,11 @@ impl Model {
         let millis = |at: Instant| Duration::from_millis(at.as_micros() / 1_000);
         let age = millis(self.now()) - millis(vouched);
         let reachable_time = self.policy.reachable_time;
-        if self.policy.max_age.is_none_or(|max| age + reachable_time <= max) {
+        if self
+            .policy
+            .max_age
+            .is_none_or(|max| age + reachable_time <= max)
+        {
             self.set_for(key, State::Reachable(mac), reachable_time);
         }
     }
@@ -432,7 +436,10 @@ impl Model {
             State::Probe { asked, .. } if asked < probes.max(1) => self.ask(key),
             State::Probe { .. } => self.back_off(key, 0),
             State::Failed { step, asking: true } => self.back_off(key, (step + 1).min(8)),
-            State::Failed { step, asking: false } => {
+            State::Failed {
+                step,
+                asking: false,
+            } => {
                 self.at(key).state = State::Failed { step, asking: true };
                 self.ask(key);
             }
@@ -478,10 +485,13 @@ impl Model {
     // --- Room ---------------------------------------------------------------------------------------
 
     fn oldest(&self, worth: Worth) -> Option<Key> {
-        let candidates = self.known.iter().filter(|(_, entry)| {
-            entry.holds == 0 && entry.state.worth() == Some(worth)
-        });
-        candidates.min_by_key(|(_, entry)| entry.used).map(|(&key, _)| key)
+        let candidates = self
+            .known
+            .iter()
+            .filter(|(_, entry)| entry.holds == 0 && entry.state.worth() == Some(worth));
+        candidates
+            .min_by_key(|(_, entry)| entry.used)
+            .map(|(&key, _)| key)
     }
 
     /// Makes room for one more, if need be in place of one that is worth no more than `upto`.
@@ -666,15 +676,17 @@ impl Model {
             }
         }
         let own = prefixes.iter().map(|&prefix| {
-            let same = |own: &&Own| {
-                (own.prefix.ip(), own.prefix.vlan()) == (prefix.ip(), prefix.vlan())
-            };
+            let same =
+                |own: &&Own| (own.prefix.ip(), own.prefix.vlan()) == (prefix.ip(), prefix.vlan());
             let fresh = Own {
                 prefix,
                 announcements: self.policy.announcements,
                 not_before: self.now(),
             };
-            self.own.iter().find(same).map_or(fresh, |&own| Own { prefix, ..own })
+            self.own
+                .iter()
+                .find(same)
+                .map_or(fresh, |&own| Own { prefix, ..own })
         });
         self.own = own.collect();
         self.replies.clear();
@@ -718,7 +730,11 @@ impl Model {
     }
 
     fn parked_if(parks: bool) -> LinkDown {
-        if parks { LinkDown::Park } else { LinkDown::Abort }
+        if parks {
+            LinkDown::Park
+        } else {
+            LinkDown::Abort
+        }
     }
 
     fn schedule_announcements(&mut self) {
@@ -790,7 +806,12 @@ impl Model {
             self.policy.overheard
         };
         if !packet.is_probe() {
-            self.learn(sender, packet.sender_mac, is_answer && sender != target, trust);
+            self.learn(
+                sender,
+                packet.sender_mac,
+                is_answer && sender != target,
+                trust,
+            );
         }
         if for_us && is_request {
             self.answer(packet, vlan);
@@ -811,7 +832,9 @@ impl Model {
             State::Incomplete { asked } if updates || is_answer && asked > 0 => {
                 self.accept(key, mac, is_answer);
             }
-            State::Failed { asking, .. } if updates || is_answer && asking && entry.request_is_out() => {
+            State::Failed { asking, .. }
+                if updates || is_answer && asking && entry.request_is_out() =>
+            {
                 self.accept(key, mac, is_answer);
             }
             State::Failed {
@@ -894,9 +917,8 @@ impl Model {
         let entries = self.known.iter();
         let ready = entries.filter(|(_, entry)| entry.wait == Wait::ForItsTurn);
         let turn = |key: &Key| self.followed.iter().position(|followed| followed == key);
-        let first = ready.min_by_key(|(key, entry)| {
-            (entry.waits_since, turn(key).unwrap_or(usize::MAX))
-        });
+        let first =
+            ready.min_by_key(|(key, entry)| (entry.waits_since, turn(key).unwrap_or(usize::MAX)));
         first.map(|(&key, _)| key)
     }
 
@@ -960,12 +982,15 @@ impl Model {
 
     /// Whose deadline has passed, and who is the first of them.
     fn next_due(&self) -> Option<Key> {
-        let due = self.known.iter().filter_map(|(&key, entry)| match entry.wait {
-            Wait::Until(deadline) if deadline <= self.now() => {
-                Some(((entry.state.turn(), deadline, entry.waits_since), key))
-            }
-            Wait::Until(_) | Wait::ForItsTurn | Wait::Forever => None,
-        });
+        let due = self
+            .known
+            .iter()
+            .filter_map(|(&key, entry)| match entry.wait {
+                Wait::Until(deadline) if deadline <= self.now() => {
+                    Some(((entry.state.turn(), deadline, entry.waits_since), key))
+                }
+                Wait::Until(_) | Wait::ForItsTurn | Wait::Forever => None,
+            });
         due.min().map(|(_, key)| key)
     }
 
@@ -1073,7 +1098,8 @@ impl Machine for Model {
             self.fire(key);
         }
         let now = self.now();
-        self.denied.retain(|&(_, end)| end.is_none_or(|end| end > now));
+        self.denied
+            .retain(|&(_, end)| end.is_none_or(|end| end > now));
     }
 
     fn transmit(&mut self, now: Instant, driver_takes: bool) -> Vec<Sent> {

@@ -4,8 +4,8 @@ use whohas::cache::{Cache, Counters, Event, HoldKey, Received, Storage};
 use whohas::wire::{ArpPacket, EthernetFrame, HardwareTypes};
 use whohas::{Instant, Policy};
 
-use crate::step::Command;
 use crate::outcome::{Answer, Machine, Row, Sent, View};
+use crate::step::Command;
 
 /// A cache whose events are fetched as soon as they are there.
 #[derive(Debug)]
