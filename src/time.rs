@@ -64,7 +64,6 @@ impl Instant {
 ///
 /// Spelled out: `Duration::as_micros` answers in 128 bits, and a checked product of 64 bits is a
 /// library call on a 32-bit target.
-#[inline(never)]
 pub(crate) const fn micros_of(duration: Duration) -> u64 {
     const MOST: u64 = u64::MAX / 1_000_000 - 1;
     let secs = if duration.as_secs() < MOST {
@@ -78,6 +77,8 @@ pub(crate) const fn micros_of(duration: Duration) -> u64 {
 impl Add<Duration> for Instant {
     type Output = Self;
 
+    // Once is enough on a chip: a conversion is longer than a call.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn add(self, duration: Duration) -> Self {
         Self::from_micros(self.micros.saturating_add(micros_of(duration)))
     }

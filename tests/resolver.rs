@@ -20,7 +20,7 @@ fn mac(n: u8) -> UnicastMac {
 }
 
 /// Sets the resolver up and sends its announcements away.
-fn set_up<const N: usize, const W: usize>(resolver: &LocalResolver<Fixed<N>, W>) {
+fn set_up<const N: usize, const W: usize>(resolver: &LocalResolver<Fixed<N>, Policy, W>) {
     resolver.set_mac(Instant::ZERO, mac(1));
     let own = Prefix::new(Ipv4Addr::new(10, 0, 0, 1), 24).expect("24 bits");
     resolver
@@ -31,7 +31,7 @@ fn set_up<const N: usize, const W: usize>(resolver: &LocalResolver<Fixed<N>, W>)
 
 /// Sends what wants to leave and returns the requests in it.
 fn requests<const N: usize, const W: usize>(
-    resolver: &LocalResolver<Fixed<N>, W>,
+    resolver: &LocalResolver<Fixed<N>, Policy, W>,
     now: Instant,
 ) -> Vec<ArpPacket> {
     let mut frame = [0; ARP_FRAME_LEN];
@@ -50,7 +50,7 @@ fn requests<const N: usize, const W: usize>(
 
 /// Lets the station that `request` asks for answer.
 fn answer<const N: usize, const W: usize>(
-    resolver: &LocalResolver<Fixed<N>, W>,
+    resolver: &LocalResolver<Fixed<N>, Policy, W>,
     now: Instant,
     request: &ArpPacket,
 ) {
@@ -114,7 +114,7 @@ fn without_an_executor_the_answer_wakes_the_waiter_once() {
 
 #[test]
 fn wh_12_more_waiters_than_places_wakes_all_and_loses_none() {
-    let resolver = LocalResolver::<Fixed<4>, 2>::new(Policy::STRICT, Fixed::new());
+    let resolver = LocalResolver::<Fixed<4>, Policy, 2>::new(Policy::STRICT, Fixed::new());
     set_up(&resolver);
     let holds: Vec<_> = (0..5).map(|_| resolver.hold(BROKER).unwrap()).collect();
     let wakers: Vec<_> = (0..5).map(|_| Count::waker()).collect();

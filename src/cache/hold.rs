@@ -6,7 +6,7 @@ use super::slot::{Queue, Rank};
 use super::state::State;
 use super::storage::Storage;
 use super::table::Position;
-use super::{Cache, Destination, Removal};
+use super::{Cache, Destination, Profile, Removal};
 use crate::time::Instant;
 use crate::wire::UnicastMac;
 
@@ -66,7 +66,7 @@ pub enum HoldError {
     TooManyUnresolved,
 }
 
-impl<S: Storage> Cache<S> {
+impl<S: Storage, P: Profile> Cache<S, P> {
     /// Claims a neighbour: joins its entry or its query, or starts one. Never blocks; how it stands
     /// is for [`status`](Self::status) to say, at any time.
     ///
@@ -198,7 +198,7 @@ impl<S: Storage> Cache<S> {
     }
 
     fn start_query(&mut self, packed: Packed) -> Result<Position, HoldError> {
-        let limit = self.policy.unresolved_limit(self.table.capacity());
+        let limit = self.policy().unresolved_limit(self.table.capacity());
         if self.table.unresolved() >= limit {
             let Some(oldest) = self.table.first_of(Rank::Unresolved) else {
                 self.counters.too_many_unresolved += 1;

@@ -9,11 +9,11 @@ use super::slot::{Queue, Rank};
 use super::state::State;
 use super::storage::Storage;
 use super::table::Position;
-use super::{Cache, Destination, Fate, Key, Policy};
+use super::{Cache, Destination, Fate, Key, Policy, Profile};
 use crate::time::{Instant, micros_of};
 use crate::wire::UnicastMac;
 
-impl<S: Storage> Cache<S> {
+impl<S: Storage, P: Profile> Cache<S, P> {
     /// The entry's deadline has passed.
     pub(super) fn fire(&mut self, at: Position) {
         let slot = self.table.slot(at);
@@ -21,7 +21,7 @@ impl<S: Storage> Cache<S> {
         match slot.state {
             State::Incomplete { .. } | State::Failed { .. } if !held => self.table.remove(at),
             // RFC 4861 7.2.2: ask again, up to a maximum; then it is unreachable.
-            State::Incomplete { asked } if asked < self.policy.requests.get() => self.ask(at),
+            State::Incomplete { asked } if asked < self.policy().requests.get() => self.ask(at),
             State::Incomplete { .. } => self.fail(at),
             // RFC 4861 7.3.3, REACHABLE: the confirmation has run out. Nobody looks at an entry that
             // nobody holds; one that is held is verified before its user can notice.
@@ -52,7 +52,7 @@ impl<S: Storage> Cache<S> {
 
     /// Joins the queue of those who want to send a request; while the link is down, none.
     pub(super) fn ask(&mut self, at: Position) {
-        if self.link_up {
+        if !self.link_down {
             self.table.arm(at, Queue::READY, self.clock.now());
         } else {
             self.table.disarm(at);
@@ -77,7 +77,12 @@ impl<S: Storage> Cache<S> {
             mac,
             contested: false,
         };
-        self.enter(at, reachable, Queue::REACHABLE, self.policy.reachable_time);
+        self.enter(
+            at,
+            reachable,
+            Queue::REACHABLE,
+            self.policy().reachable_time,
+        );
     }
 
     /// The address is known, but nobody vouches for it any more, or not yet. Whoever holds it wants
@@ -90,21 +95,21 @@ impl<S: Storage> Cache<S> {
                 at,
                 State::Stale { mac },
                 Queue::STALE,
-                self.policy.stale_time,
+                self.policy().stale_time,
             );
         }
     }
 
     /// RFC 4861 7.3.3, STALE: used again, so to be verified, unless the layers above do so first.
     pub(super) fn verify_soon(&mut self, at: Position, mac: UnicastMac) {
-        if self.policy.delay_first_probe.is_zero() {
+        if self.policy().delay_first_probe.is_zero() {
             self.probe(at, mac);
         } else {
             self.enter(
                 at,
                 State::Delay { mac },
                 Queue::DELAY,
-                self.policy.delay_first_probe,
+                self.policy().delay_first_probe,
             );
         }
     }
@@ -112,7 +117,7 @@ impl<S: Storage> Cache<S> {
     /// Verifies the address: asks the station itself, then everybody; at once, unless it was asked
     /// just now.
     pub(super) fn probe(&mut self, at: Position, mac: UnicastMac) {
-        let retransmit = self.policy.retransmit;
+        let retransmit = self.policy().retransmit;
         let since = self.vouched_at(at);
         let asking = matches!(self.table.slot(at).queue, Queue::READY | Queue::RETRANSMIT);
         let probe = State::Probe { mac, asked: 0 };
@@ -138,7 +143,7 @@ impl<S: Storage> Cache<S> {
     }
 
     fn back_off(&mut self, at: Position, step: u8) {
-        let silence = self.policy.backoff(step);
+        let silence = self.policy().backoff(step);
         self.enter(
             at,
             State::Failed {
@@ -166,10 +171,10 @@ impl<S: Storage> Cache<S> {
             | State::Static { .. }
             | State::Denied => return,
         };
-        if let Some(max_age) = self.policy.max_age {
+        if let Some(max_age) = self.policy().max_age {
             let units = coarse(now).wrapping_sub(slot.learned);
             let age = u64::from(units.saturating_sub(1)) << COARSE_BITS;
-            if age + micros_of(self.policy.reachable_time) > micros_of(max_age) {
+            if age + micros_of(self.policy().reachable_time) > micros_of(max_age) {
                 return;
             }
         }
@@ -177,7 +182,12 @@ impl<S: Storage> Cache<S> {
             mac,
             contested: false,
         };
-        self.enter(at, reachable, Queue::REACHABLE, self.policy.reachable_time);
+        self.enter(
+            at,
+            reachable,
+            Queue::REACHABLE,
+            self.policy().reachable_time,
+        );
     }
 
     /// A state without a deadline.
@@ -210,9 +220,9 @@ impl<S: Storage> Cache<S> {
     pub(super) fn vouched_at(&self, at: Position) -> Option<Instant> {
         let slot = self.table.slot(at);
         let wait = match slot.queue {
-            Queue::REACHABLE => self.policy.reachable_time,
-            Queue::DELAY => self.policy.delay_first_probe,
-            Queue::STALE => self.policy.stale_time,
+            Queue::REACHABLE => self.policy().reachable_time,
+            Queue::DELAY => self.policy().delay_first_probe,
+            Queue::STALE => self.policy().stale_time,
             _ => return None,
         };
         Some(slot.deadline - wait)
@@ -220,20 +230,20 @@ impl<S: Storage> Cache<S> {
 
     fn all_probes(&self) -> u8 {
         // An address that nobody could ever verify would never be given up either.
-        self.policy
+        self.policy()
             .unicast_probes
-            .saturating_add(self.policy.broadcast_probes)
+            .saturating_add(self.policy().broadcast_probes)
             .max(1)
     }
 
     /// Whether the next request of a verification goes to the one station only.
     pub(super) fn asks_known_station(&self, asked: u8) -> bool {
-        asked < self.policy.unicast_probes
+        asked < self.policy().unicast_probes
     }
 
     /// Passes judgement on every learnt entry, by where it is and how often it is held. One event
     /// stands for all.
-    pub(super) fn forget_where(&mut self, judge: impl Fn(Destination, u32) -> Fate) {
+    pub(super) fn forget_where(&mut self, judge: &dyn Fn(Destination, u32) -> Fate) {
         let mut forgotten = false;
         for at in self.table.positions() {
             let slot = self.table.slot(at);
@@ -268,7 +278,7 @@ impl<S: Storage> Cache<S> {
 
     /// Tells the segment of all own addresses, as often as the policy says.
     pub(super) fn schedule_announcements(&mut self, now: Instant) {
-        let announcements = self.policy.announcements;
+        let announcements = self.policy().announcements;
         for own in self.addresses.own_mut() {
             own.announcements = announcements;
             own.not_before = own.not_before.max(now);

@@ -33,7 +33,7 @@ pub(crate) use event::Events;
 pub use event::{Event, Removal};
 pub use hold::{HoldError, HoldKey, Status};
 pub use key::{Key, Subject};
-pub use policy::{LinkDown, Policy, Rate, Trust};
+pub use policy::{LinkDown, Policy, Profile, Rate, Strict, Trust};
 pub use receive::Received;
 #[cfg(feature = "alloc")]
 pub use storage::Growable;
@@ -118,12 +118,12 @@ use transmit::Replies;
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Cache<S: Storage> {
+pub struct Cache<S: Storage, P: Profile = Policy> {
     table: Table<S>,
-    policy: Policy,
+    profile: P,
     clock: Clock,
     mac: Option<UnicastMac>,
-    link_up: bool,
+    link_down: bool,
     addresses: Addresses,
     /// How many deny rules about stations there are: with none, no frame pays for looking.
     denied_stations: usize,
@@ -134,22 +134,22 @@ pub struct Cache<S: Storage> {
     counters: Counters,
 }
 
-impl<S: Storage> Cache<S> {
+impl<S: Storage, P: Profile> Cache<S, P> {
     /// An empty cache. The link counts as up; nothing is sent before [`set_mac`](Self::set_mac) and
     /// [`set_addresses`](Self::set_addresses).
-    pub const fn new(policy: Policy, storage: S) -> Self {
+    pub const fn new(policy: P, storage: S) -> Self {
         Self::seeded(policy, storage, 0)
     }
 
     /// The same with a secret number in the hash, so that nobody who can choose the addresses that
     /// are asked for can make them collide. Worth it on a router with a large on-link prefix.
-    pub const fn seeded(policy: Policy, storage: S, seed: u32) -> Self {
+    pub const fn seeded(policy: P, storage: S, seed: u32) -> Self {
         Self {
             table: Table::new(storage, seed),
-            policy,
+            profile: policy,
             clock: Clock::new(),
             mac: None,
-            link_up: true,
+            link_down: false,
             addresses: Addresses::new(),
             denied_stations: 0,
             requests: Bucket::new(),
@@ -162,7 +162,7 @@ impl<S: Storage> Cache<S> {
 }
 
 /// # Getters
-impl<S: Storage> Cache<S> {
+impl<S: Storage, P: Profile> Cache<S, P> {
     /// The address of a neighbour, if one is known. No query, no count, no use.
     pub fn lookup(&self, key: impl Into<Key>) -> Option<UnicastMac> {
         let at = self.table.find(Packed::from(key.into()))?;
@@ -210,7 +210,7 @@ impl<S: Storage> Cache<S> {
 
     /// The policy that the cache was made with.
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        self.profile.policy()
     }
 
     /// Our own MAC address, once it is set.
@@ -227,7 +227,7 @@ impl<S: Storage> Cache<S> {
 /// # Commands
 ///
 /// Those that need no time use the latest that an input brought.
-impl<S: Storage> Cache<S> {
+impl<S: Storage, P: Profile> Cache<S, P> {
     /// The address for a packet that leaves now. As [`lookup`](Self::lookup), but counts as a use:
     /// a stale entry will be verified (RFC 4861 section 7.3.3), and it will not be the next to go.
     pub fn touch(&mut self, now: Instant, key: impl Into<Key>) -> Option<UnicastMac> {
@@ -384,7 +384,7 @@ impl<S: Storage> Cache<S> {
 
     /// Removes everything learnt, and ends the holds on it. Static entries and deny rules stay.
     pub fn flush(&mut self) {
-        self.forget_where(|_, _| Fate::Remove);
+        self.forget_where(&|_, _| Fate::Remove);
     }
 
     /// Sets our own MAC address. As a new one makes answers to earlier questions go astray,
@@ -397,7 +397,7 @@ impl<S: Storage> Cache<S> {
         }
         self.replies.clear();
         if old.is_some() {
-            self.forget_where(|_, holds| {
+            self.forget_where(&|_, holds| {
                 if holds > 0 {
                     Fate::AskAnew
                 } else {
@@ -414,9 +414,9 @@ impl<S: Storage> Cache<S> {
     pub fn set_addresses(&mut self, now: Instant, own: &[Prefix]) -> Result<(), AddressError> {
         let now = self.clock.advance(now);
         self.addresses
-            .set_own(own, self.policy.announcements, now)?;
+            .set_own(own, self.policy().announcements, now)?;
         self.replies.clear();
-        self.forget_where(|destination, _| match destination {
+        self.forget_where(&|destination, _| match destination {
             Destination::OnLink { .. } => Fate::Keep,
             Destination::Broadcast
             | Destination::Invalid
@@ -437,7 +437,7 @@ impl<S: Storage> Cache<S> {
     /// time; false if it is not ours.
     pub fn announce(&mut self, key: impl Into<Key>) -> bool {
         let Key { vlan, ip } = key.into();
-        let announcements = self.policy.announcements.max(1);
+        let announcements = self.policy().announcements.max(1);
         let mut own = self.addresses.own_mut().iter_mut();
         match own.find(|own| own.prefix.ip() == ip && own.prefix.vlan() == vlan) {
             None => false,
@@ -450,13 +450,13 @@ impl<S: Storage> Cache<S> {
 }
 
 /// # Inputs: the link and the time; frames are received in [`receive`](Self::receive).
-impl<S: Storage> Cache<S> {
+impl<S: Storage, P: Profile> Cache<S, P> {
     /// The link went up or down. Down: what was learnt is forgotten, held or not, and open queries
     /// end or wait as the policy says. Up: they are asked anew, and own addresses announced.
     pub fn link_changed(&mut self, now: Instant, up: bool) {
         self.drained();
         let now = self.clock.advance(now);
-        if core::mem::replace(&mut self.link_up, up) == up {
+        if core::mem::replace(&mut self.link_down, !up) != up {
             return;
         }
         self.replies.clear();
@@ -464,11 +464,11 @@ impl<S: Storage> Cache<S> {
             self.ask_parked();
             self.schedule_announcements(now);
         } else {
-            let held = match self.policy.link_down {
+            let held = match self.policy().link_down {
                 LinkDown::Abort => Fate::Remove,
                 LinkDown::Park => Fate::AskAnew,
             };
-            self.forget_where(|_, holds| if holds > 0 { held } else { Fate::Remove });
+            self.forget_where(&|_, holds| if holds > 0 { held } else { Fate::Remove });
         }
     }
 
@@ -498,7 +498,7 @@ impl<S: Storage> Cache<S> {
 }
 
 /// # Outputs: frames come from [`poll_transmit`](Self::poll_transmit).
-impl<S: Storage> Cache<S> {
+impl<S: Storage, P: Profile> Cache<S, P> {
     /// What happened. Call until `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop()

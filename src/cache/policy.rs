@@ -1,6 +1,7 @@
 //! Policy is data: what the cache believes and how long it waits, in one struct with named
 //! profiles. The mechanism that obeys it is the rest of this module.
 
+use core::fmt;
 use core::num::NonZeroU8;
 use core::time::Duration;
 
@@ -203,6 +204,51 @@ impl Policy {
     pub(super) fn unresolved_limit(&self, capacity: usize) -> usize {
         let eighths = usize::from(self.unresolved_eighths.min(8));
         (capacity / 8 * eighths + capacity % 8 * eighths / 8).max(1)
+    }
+}
+
+/// Where a cache has its policy from: a [`Policy`], kept beside the entries, or a type that stands
+/// for one.
+///
+/// On a chip the second is worth it. The compiler knows what such a policy says and leaves out what
+/// it never does; no RAM holds it; and an empty cache is all zeros, so that a `static` costs no flash.
+///
+/// ```
+/// use core::time::Duration;
+/// use whohas::cache::{Cache, Fixed, Policy, Profile};
+///
+/// #[derive(Debug)]
+/// struct Mine;
+///
+/// impl Profile for Mine {
+///     fn policy(&self) -> &Policy {
+///         const { &Policy { reachable_time: Duration::from_secs(30), ..Policy::STRICT } }
+///     }
+/// }
+///
+/// static CACHE: Cache<Fixed<16>, Mine> = Cache::new(Mine, Fixed::new());
+/// ```
+pub trait Profile: fmt::Debug {
+    /// The policy: always the same one.
+    fn policy(&self) -> &Policy;
+}
+
+impl Profile for Policy {
+    #[inline]
+    fn policy(&self) -> &Policy {
+        self
+    }
+}
+
+/// [`Policy::STRICT`] as a type.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Strict;
+
+impl Profile for Strict {
+    #[inline]
+    fn policy(&self) -> &Policy {
+        const { &Policy::STRICT }
     }
 }
 

@@ -8,7 +8,7 @@ use super::slot::{Queue, Rank};
 use super::state::State;
 use super::storage::Storage;
 use super::table::Position;
-use super::{Cache, Destination};
+use super::{Cache, Destination, Profile};
 use crate::time::Instant;
 use crate::wire::{
     ArpError, ArpPacket, EtherType, EthernetError, EthernetFrame, Operation, UnicastMac, VlanId,
@@ -45,7 +45,7 @@ enum Kind {
     Overheard,
 }
 
-impl<S: Storage> Cache<S> {
+impl<S: Storage, P: Profile> Cache<S, P> {
     /// Takes a frame that the driver received: an Ethernet frame, with or without its padding.
     ///
     /// Whatever is in it, it cannot panic, and it adds one either to `accepted` or to one drop
@@ -88,13 +88,13 @@ impl<S: Storage> Cache<S> {
     fn admit(&mut self, frame: &[u8]) -> Result<Heard, DropReason> {
         let our_mac = self
             .mac
-            .filter(|_| self.link_up)
+            .filter(|_| !self.link_down)
             .ok_or(DropReason::NotReady)?;
         let frame = EthernetFrame::parse(frame)?;
         let header = frame.header;
         let vlan = match header.tag {
             None => None,
-            Some(VlanTag { id: None, .. }) if !self.policy.priority_tag_is_untagged => {
+            Some(VlanTag { id: None, .. }) if !self.policy().priority_tag_is_untagged => {
                 return Err(DropReason::PriorityTag);
             }
             Some(tag) => tag.id,
@@ -105,7 +105,7 @@ impl<S: Storage> Cache<S> {
         if our_mac != header.destination && !header.destination.is_broadcast() {
             return Err(DropReason::NotForUs);
         }
-        let packet = ArpPacket::parse(frame.payload, self.policy.hardware_types)?;
+        let packet = ArpPacket::parse(frame.payload, self.policy().hardware_types)?;
         let sender = Key {
             vlan,
             ip: packet.sender_ip,
@@ -113,7 +113,7 @@ impl<S: Storage> Cache<S> {
         if our_mac == header.source || our_mac == packet.sender_mac {
             return Err(DropReason::Echo);
         }
-        if self.policy.match_ethernet_source && packet.sender_mac != header.source {
+        if self.policy().match_ethernet_source && packet.sender_mac != header.source {
             return Err(DropReason::EthernetMismatch);
         }
         if self.is_denied(sender, packet.sender_mac) {
@@ -151,7 +151,7 @@ impl<S: Storage> Cache<S> {
         }
         match self.addresses.destination(sender) {
             Destination::OnLink { .. } => Ok(()),
-            Destination::OffLink if self.policy.require_on_link => Err(DropReason::SenderOffLink),
+            Destination::OffLink if self.policy().require_on_link => Err(DropReason::SenderOffLink),
             Destination::OffLink => Ok(()),
             // Somebody whom we answer for, and who is here after all.
             Destination::Local if can_be_host(sender.ip) => Ok(()),
@@ -184,10 +184,10 @@ impl<S: Storage> Cache<S> {
 
     fn trust(&self, kind: Kind) -> Trust {
         match kind {
-            Kind::Answer => self.policy.unasked_reply,
-            Kind::RequestForUs => self.policy.request_for_us,
-            Kind::Gratuitous => self.policy.gratuitous,
-            Kind::Overheard => self.policy.overheard,
+            Kind::Answer => self.policy().unasked_reply,
+            Kind::RequestForUs => self.policy().request_for_us,
+            Kind::Gratuitous => self.policy().gratuitous,
+            Kind::Overheard => self.policy().overheard,
         }
     }
 
@@ -201,7 +201,7 @@ impl<S: Storage> Cache<S> {
         if self.replies.is_full() {
             return Err(DropReason::ReplyQueueFull);
         }
-        if !heard.packet.is_probe() && !self.reply_limit.take(now, self.policy.reply_rate) {
+        if !heard.packet.is_probe() && !self.reply_limit.take(now, self.policy().reply_rate) {
             return Err(DropReason::ReplyLimit);
         }
         self.replies.push(heard.packet.answered_by(mac), heard.vlan);
@@ -323,7 +323,7 @@ impl<S: Storage> Cache<S> {
         let known = self.table.slot(at).state.mac();
         let fresh = self
             .vouched_at(at)
-            .is_some_and(|since| self.clock.now() < since + self.policy.lock_time);
+            .is_some_and(|since| self.clock.now() < since + self.policy().lock_time);
         // Answers are what a liar would send too, so the first of several is kept. What a station
         // tells everybody may overtake them where policy trusts it.
         if fresh && (kind == Kind::Answer || trust < Trust::Update) {

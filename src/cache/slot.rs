@@ -125,7 +125,7 @@ impl Queue {
 
     /// All queues that fire at a deadline.
     pub(super) fn timers() -> impl Iterator<Item = Self> {
-        (Self::RETRANSMIT.0..=Self::LAST_BACKOFF).map(Self)
+        (Self::RETRANSMIT.0..Self::COUNT as u8).map(Self)
     }
 
     pub(super) const fn number(self) -> usize {

@@ -79,6 +79,8 @@ impl<S: Storage> Table<S> {
         self.unresolved
     }
 
+    // On a chip the call is shorter than what it does, and slots are looked at in many places.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(super) fn slot(&self, at: Position) -> &Slot<S::Index> {
         self.storage
             .slots()
@@ -86,6 +88,7 @@ impl<S: Storage> Table<S> {
             .unwrap_or(&self.nobody)
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(super) fn slot_mut(&mut self, at: Position) -> &mut Slot<S::Index> {
         self.storage
             .slots_mut()

@@ -5,12 +5,12 @@
 
 use heapless::Deque;
 
-use super::Cache;
 use super::key::Subject;
 use super::slot::Queue;
 use super::state::State;
 use super::storage::Storage;
 use super::table::Position;
+use super::{Cache, Policy, Profile};
 use crate::time::Instant;
 use crate::wire::{ARP_FRAME_LEN, ArpPacket, BufferTooSmall, MacAddr, UnicastMac, VlanId};
 
@@ -42,8 +42,8 @@ impl Replies {
 /// Dropped, it will be offered again; [`emit`](Self::emit) it and it counts as sent.
 #[derive(Debug)]
 #[must_use = "a frame counts as sent only once it was emitted"]
-pub struct Transmit<'c, S: Storage> {
-    cache: &'c mut Cache<S>,
+pub struct Transmit<'c, S: Storage, P: Profile = Policy> {
+    cache: &'c mut Cache<S, P>,
     packet: ArpPacket,
     destination: MacAddr,
     vlan: Option<VlanId>,
@@ -59,7 +59,7 @@ enum Origin {
     Request(Position),
 }
 
-impl<S: Storage> Transmit<'_, S> {
+impl<S: Storage, P: Profile> Transmit<'_, S, P> {
     /// The ARP packet in the frame.
     pub const fn packet(&self) -> &ArpPacket {
         &self.packet
@@ -99,10 +99,10 @@ impl<S: Storage> Transmit<'_, S> {
     }
 }
 
-impl<S: Storage> Cache<S> {
+impl<S: Storage, P: Profile> Cache<S, P> {
     /// The next frame that wants to leave, if any may. Call until `None`, or until the driver takes
     /// no more.
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_, S>> {
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_, S, P>> {
         let now = self.clock.advance(now);
         let mac = self.sender()?;
         let (origin, packet, destination, vlan) = self
@@ -135,7 +135,7 @@ impl<S: Storage> Cache<S> {
             .filter(|own| own.announcements > 0);
         let request = self.table.first_in(Queue::READY).map(|at| {
             self.requests
-                .next(self.policy.request_rate)
+                .next(self.policy().request_rate)
                 .max(self.table.slot(at).deadline)
         });
         reply
@@ -147,7 +147,7 @@ impl<S: Storage> Cache<S> {
 
     /// Our MAC address, if anything can be sent at all.
     fn sender(&self) -> Option<UnicastMac> {
-        self.mac.filter(|_| self.link_up)
+        self.mac.filter(|_| !self.link_down)
     }
 
     fn next_reply(&self) -> Option<(Origin, ArpPacket, MacAddr, Option<VlanId>)> {
@@ -177,7 +177,7 @@ impl<S: Storage> Cache<S> {
         now: Instant,
         mac: UnicastMac,
     ) -> Option<(Origin, ArpPacket, MacAddr, Option<VlanId>)> {
-        if self.requests.next(self.policy.request_rate) > now {
+        if self.requests.next(self.policy().request_rate) > now {
             return None;
         }
         loop {
@@ -222,7 +222,7 @@ impl<S: Storage> Cache<S> {
                 self.counters.replies += 1;
             }
             Origin::Announcement(number) => {
-                let interval = self.policy.announce_interval;
+                let interval = self.policy().announce_interval;
                 if let Some(own) = self.addresses.own_mut().get_mut(number) {
                     own.announcements = own.announcements.saturating_sub(1);
                     own.not_before = now + interval;
@@ -230,7 +230,7 @@ impl<S: Storage> Cache<S> {
                 self.counters.announcements += 1;
             }
             Origin::Request(at) => {
-                self.requests.take(now, self.policy.request_rate);
+                self.requests.take(now, self.policy().request_rate);
                 if destination.is_broadcast() {
                     self.counters.broadcast_requests += 1;
                 } else {
@@ -263,7 +263,7 @@ impl<S: Storage> Cache<S> {
         self.table.arm(
             at,
             Queue::RETRANSMIT,
-            self.clock.now() + self.policy.retransmit,
+            self.clock.now() + self.policy().retransmit,
         );
     }
 }

@@ -11,7 +11,7 @@ use super::wakers::{Wakers, Woken};
 use super::{Hold, ResolveError, Resolver};
 use crate::cache::{
     AddressError, Cache, Counters, Entry, Event, Events, Fixed, HoldError, HoldKey, InsertError,
-    Key, Policy, Prefix, Received, Status, Storage, Subject,
+    Key, Policy, Prefix, Profile, Received, Status, Storage, Subject,
 };
 use crate::time::Instant;
 use crate::wire::{ARP_FRAME_LEN, UnicastMac};
@@ -52,13 +52,13 @@ use crate::wire::{ARP_FRAME_LEN, UnicastMac};
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct LocalResolver<S: Storage = Fixed<16>, const WAKERS: usize = 8> {
-    inner: Mutex<RefCell<Inner<S, WAKERS>>>,
+pub struct LocalResolver<S: Storage = Fixed<16>, P: Profile = Policy, const WAKERS: usize = 8> {
+    inner: Mutex<RefCell<Inner<S, P, WAKERS>>>,
 }
 
 #[derive(Debug)]
-struct Inner<S: Storage, const WAKERS: usize> {
-    cache: Cache<S>,
+struct Inner<S: Storage, P: Profile, const WAKERS: usize> {
+    cache: Cache<S, P>,
     waiting: Wakers<WAKERS>,
     /// A second copy of the events, for whoever watches. Nobody has to.
     watched: Events,
@@ -75,9 +75,9 @@ struct Driver {
     wanted: bool,
 }
 
-impl<S: Storage, const WAKERS: usize> LocalResolver<S, WAKERS> {
+impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     /// A resolver with an empty cache; see [`Cache::new`].
-    pub const fn new(policy: Policy, storage: S) -> Self {
+    pub const fn new(policy: P, storage: S) -> Self {
         let inner = Inner {
             cache: Cache::new(policy, storage),
             waiting: Wakers::new(),
@@ -93,14 +93,19 @@ impl<S: Storage, const WAKERS: usize> LocalResolver<S, WAKERS> {
         }
     }
 
-    /// The one place that locks. Whatever was done to the cache, its events reach those who wait,
-    /// and the driver learns of work that is due sooner than it knows; all of them are woken after
-    /// the lock is gone.
-    fn with<R>(&self, act: impl FnOnce(&mut Inner<S, WAKERS>, &mut Woken<WAKERS>) -> R) -> R {
+    /// The one place that locks.
+    fn lock<R>(&self, act: impl FnOnce(&mut Inner<S, P, WAKERS>) -> R) -> R {
+        critical_section::with(|section| {
+            // Never borrowed already: nothing that runs in here can come back.
+            act(&mut self.inner.borrow_ref_mut(section))
+        })
+    }
+
+    /// Whatever was done to the cache, its events reach those who wait, and the driver learns of
+    /// work that is due sooner than it knows; all of them are woken after the lock is gone.
+    fn with<R>(&self, act: impl FnOnce(&mut Inner<S, P, WAKERS>, &mut Woken<WAKERS>) -> R) -> R {
         let mut woken = Woken::new();
-        let result = critical_section::with(|section| {
-            // Never borrowed already: nothing in here calls anything that could come back.
-            let inner = &mut *self.inner.borrow_ref_mut(section);
+        let result = self.lock(|inner| {
             let result = act(inner, &mut woken);
             inner.pass_on(&mut woken);
             result
@@ -109,17 +114,17 @@ impl<S: Storage, const WAKERS: usize> LocalResolver<S, WAKERS> {
         result
     }
 
-    fn command<R>(&self, act: impl FnOnce(&mut Cache<S>) -> R) -> R {
+    fn command<R>(&self, act: impl FnOnce(&mut Cache<S, P>) -> R) -> R {
         self.with(|inner, _woken| act(&mut inner.cache))
     }
 
-    /// Looks without touching.
-    fn look<R>(&self, act: impl FnOnce(&Cache<S>) -> R) -> R {
-        critical_section::with(|section| act(&self.inner.borrow_ref(section).cache))
+    /// Looks, and changes nothing that anybody waits for.
+    fn look<R>(&self, act: impl FnOnce(&Cache<S, P>) -> R) -> R {
+        self.lock(|inner| act(&inner.cache))
     }
 }
 
-impl<S: Storage, const WAKERS: usize> Inner<S, WAKERS> {
+impl<S: Storage, P: Profile, const WAKERS: usize> Inner<S, P, WAKERS> {
     fn pass_on(&mut self, woken: &mut Woken<WAKERS>) {
         while let Some(event) = self.cache.poll_event() {
             self.waiting.notify(event, woken);
@@ -134,7 +139,7 @@ impl<S: Storage, const WAKERS: usize> Inner<S, WAKERS> {
 }
 
 /// # The driver's side
-impl<S: Storage, const WAKERS: usize> LocalResolver<S, WAKERS> {
+impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     /// Takes a received frame; see [`Cache::receive`].
     pub fn receive(&self, now: Instant, frame: &[u8]) -> Received {
         self.command(|cache| cache.receive(now, frame))
@@ -203,9 +208,9 @@ impl<S: Storage, const WAKERS: usize> LocalResolver<S, WAKERS> {
 }
 
 /// # The users' side, also as the [`Resolver`] trait
-impl<S: Storage, const WAKERS: usize> LocalResolver<S, WAKERS> {
+impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     /// Claims a neighbour: joins its entry or its query, or starts one. Never blocks.
-    pub fn hold(&self, key: impl Into<Key>) -> Result<LocalHold<'_, S, WAKERS>, HoldError> {
+    pub fn hold(&self, key: impl Into<Key>) -> Result<LocalHold<'_, S, P, WAKERS>, HoldError> {
         let key = key.into();
         let hold = self.command(|cache| cache.hold(key))?;
         Ok(LocalHold {
@@ -222,7 +227,7 @@ impl<S: Storage, const WAKERS: usize> LocalResolver<S, WAKERS> {
 }
 
 /// # The administrator's side
-impl<S: Storage, const WAKERS: usize> LocalResolver<S, WAKERS> {
+impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     /// Sets the address of a neighbour for good; see [`Cache::insert_static`].
     pub fn insert_static(&self, key: impl Into<Key>, mac: UnicastMac) -> Result<(), InsertError> {
         self.command(|cache| cache.insert_static(key, mac))
@@ -259,7 +264,7 @@ impl<S: Storage, const WAKERS: usize> LocalResolver<S, WAKERS> {
     /// # Panics
     ///
     /// If `act` comes back to the resolver.
-    pub fn with_cache<R>(&self, act: impl FnOnce(&mut Cache<S>) -> R) -> R {
+    pub fn with_cache<R>(&self, act: impl FnOnce(&mut Cache<S, P>) -> R) -> R {
         self.command(act)
     }
 
@@ -280,8 +285,8 @@ impl<S: Storage, const WAKERS: usize> LocalResolver<S, WAKERS> {
     }
 }
 
-impl<'r, S: Storage, const WAKERS: usize> Resolver for &'r LocalResolver<S, WAKERS> {
-    type Hold = LocalHold<'r, S, WAKERS>;
+impl<'r, S: Storage, P: Profile, const WAKERS: usize> Resolver for &'r LocalResolver<S, P, WAKERS> {
+    type Hold = LocalHold<'r, S, P, WAKERS>;
 
     fn hold(&self, key: impl Into<Key>) -> Result<Self::Hold, HoldError> {
         LocalResolver::hold(self, key)
@@ -295,13 +300,13 @@ impl<'r, S: Storage, const WAKERS: usize> Resolver for &'r LocalResolver<S, WAKE
 /// A claim on one neighbour of a [`LocalResolver`]; dropped, it is given back.
 #[derive(Debug)]
 #[must_use = "a hold counts until it is dropped"]
-pub struct LocalHold<'r, S: Storage = Fixed<16>, const WAKERS: usize = 8> {
-    resolver: &'r LocalResolver<S, WAKERS>,
+pub struct LocalHold<'r, S: Storage = Fixed<16>, P: Profile = Policy, const WAKERS: usize = 8> {
+    resolver: &'r LocalResolver<S, P, WAKERS>,
     key: Key,
     hold: HoldKey,
 }
 
-impl<S: Storage, const WAKERS: usize> LocalHold<'_, S, WAKERS> {
+impl<S: Storage, P: Profile, const WAKERS: usize> LocalHold<'_, S, P, WAKERS> {
     /// A second claim on the same entry; `None` if the entry is gone, or held as often as can be
     /// counted.
     pub fn try_clone(&self) -> Option<Self> {
@@ -316,7 +321,7 @@ impl<S: Storage, const WAKERS: usize> LocalHold<'_, S, WAKERS> {
     }
 }
 
-impl<S: Storage, const WAKERS: usize> Hold for LocalHold<'_, S, WAKERS> {
+impl<S: Storage, P: Profile, const WAKERS: usize> Hold for LocalHold<'_, S, P, WAKERS> {
     fn key(&self) -> Key {
         self.key
     }
@@ -344,7 +349,7 @@ impl<S: Storage, const WAKERS: usize> Hold for LocalHold<'_, S, WAKERS> {
     }
 }
 
-impl<S: Storage, const WAKERS: usize> Drop for LocalHold<'_, S, WAKERS> {
+impl<S: Storage, P: Profile, const WAKERS: usize> Drop for LocalHold<'_, S, P, WAKERS> {
     fn drop(&mut self) {
         self.resolver.command(|cache| cache.let_go(&self.hold));
     }

@@ -86,10 +86,11 @@ impl<const N: usize> Woken<N> {
         self.driver = waker;
     }
 
-    pub(super) fn wake(self) {
-        let Self { wakers, driver } = self;
-        for waker in wakers.into_iter().chain([driver]).flatten() {
-            waker.wake();
+    pub(super) fn wake(&mut self) {
+        for place in self.wakers.iter_mut().chain([&mut self.driver]) {
+            if let Some(waker) = place.take() {
+                waker.wake();
+            }
         }
     }
 }

@@ -3,12 +3,12 @@
 use alloc::vec::Vec;
 
 use super::Station;
-use crate::cache::Storage;
+use crate::cache::{Profile, Storage};
 use crate::resolver::LocalResolver;
 use crate::time::Instant;
 use crate::wire::ARP_FRAME_LEN;
 
-impl<S: Storage, const WAKERS: usize> Station for &LocalResolver<S, WAKERS> {
+impl<S: Storage, P: Profile, const WAKERS: usize> Station for &LocalResolver<S, P, WAKERS> {
     fn receive(&mut self, now: Instant, frame: &[u8]) {
         LocalResolver::receive(self, now, frame);
     }

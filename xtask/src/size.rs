@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::bench::Row;
 use crate::cross::THUMBV8M;
@@ -17,6 +17,13 @@ pub(crate) const NAME: &str = "size";
 
 /// The most flash that whohas may take, in bytes.
 const FLASH_BUDGET: u64 = 12 * 1024;
+
+/// The most RAM that one more neighbour may take, in bytes.
+const ENTRY_BUDGET: u64 = 48;
+
+/// The tables whose difference is so many entries.
+const LARGE: (&str, u64) = ("Cache<Fixed<16>, Strict>", 16);
+const SMALL: (&str, u64) = ("Cache<Fixed<8>, Strict>", 8);
 
 /// The result of the measurement.
 pub(crate) struct Report {
@@ -56,6 +63,7 @@ impl Report {
             bytes("ram/whohas".into(), self.ram()),
             bytes("ram/program".into(), with.ram()),
         ];
+        rows.extend(self.entry().map(|entry| bytes("ram/entry".into(), entry)));
         let types = self.with.sizes("size_of ");
         rows.extend(types.map(|(name, size)| bytes(format!("size_of/{name}"), size)));
         rows
@@ -92,9 +100,20 @@ impl Report {
             flash <= FLASH_BUDGET,
             "whohas takes {flash} B of flash; its budget is {FLASH_BUDGET}"
         );
+        let entry = self.entry()?;
+        ensure!(
+            entry <= ENTRY_BUDGET,
+            "an entry takes {entry} B of RAM; its budget is {ENTRY_BUDGET}"
+        );
+        let data = self.with.sections.data;
+        ensure!(
+            data == self.without.data,
+            "an empty cache is no longer all zeros: {data} B of it are in flash"
+        );
         let panics = self.panics();
         Ok(format!(
-            "flash {flash} of {FLASH_BUDGET} B, RAM {ram} B, {panics}"
+            "flash {flash} of {FLASH_BUDGET} B, RAM {ram} B, {entry} of {ENTRY_BUDGET} B an entry, \
+             {panics}"
         ))
     }
 
@@ -104,6 +123,17 @@ impl Report {
         }
         let calls = self.with.panic_paths().len();
         format!("panic-free: no, {calls} calls that can panic")
+    }
+
+    /// What one more entry takes.
+    fn entry(&self) -> Result<u64> {
+        let size = |wanted: &str| {
+            let mut types = self.with.sizes("size_of ");
+            let found = types.find(|(name, _)| *name == wanted);
+            let (_, size) = found.with_context(|| format!("the probe has no size of {wanted}"))?;
+            Ok::<_, anyhow::Error>(size)
+        };
+        Ok((size(LARGE.0)? - size(SMALL.0)?) / (LARGE.1 - SMALL.1))
     }
 
     fn flash(&self) -> u64 {
