@@ -12,11 +12,28 @@ use crate::step::{Span, Step, Time};
 /// The longest script that is run: what goes wrong goes wrong sooner.
 const STEPS: usize = 256;
 
-/// Every target by its name: that of its binary, and of its folder in the corpus.
-pub const TARGETS: [(&str, fn(&[u8])); 3] = [
-    ("arp_roundtrip", arp_roundtrip),
-    ("frame", frame),
-    ("operations", operations),
+/// A fuzz target.
+pub struct Target {
+    /// The name of its binary, and of its folder in the corpus.
+    pub name: &'static str,
+    /// Panics where something is wrong.
+    pub run: fn(&[u8]),
+}
+
+/// All there are.
+pub const TARGETS: [Target; 3] = [
+    Target {
+        name: "arp_roundtrip",
+        run: arp_roundtrip,
+    },
+    Target {
+        name: "frame",
+        run: frame,
+    },
+    Target {
+        name: "operations",
+        run: operations,
+    },
 ];
 
 /// A script of operations, run on both storages and the model side by side.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use whohas::cache::{Counters, Event, EntryState, LinkDown, Received, Status, Subject, Trust};
+use whohas::cache::{Counters, EntryState, Event, LinkDown, Received, Status, Subject, Trust};
 use whohas::wire::{ArpPacket, EthernetFrame, Operation};
 use whohas::{Instant, Key, Policy};
 
@@ -150,7 +150,12 @@ impl Ledger {
             self.contested.clear();
         }
         for event in seen.events {
-            if let Event::Conflict { key, known, claimed } = event {
+            if let Event::Conflict {
+                key,
+                known,
+                claimed,
+            } = event
+            {
                 assert_ne!(known, claimed);
                 let row = *seen.before.row(*key).expect("an entry in conflict");
                 assert_eq!(row.mac, Some(*known));
@@ -218,7 +223,9 @@ impl Ledger {
             let was_removed = matches!(seen.stimulus,
                 Stimulus::Command(Command::Remove(place), _) if place.key() == *key);
             let row = seen.after.row(*key);
-            (!flushed || seen.left_alone(*key)) && !was_removed && row.is_some_and(|row| !starts_anew(row))
+            (!flushed || seen.left_alone(*key))
+                && !was_removed
+                && row.is_some_and(|row| !starts_anew(row))
         });
         for (key, sent) in seen.requests() {
             if let Some(last) = self.asked.insert(key, seen.now) {
@@ -233,7 +240,9 @@ impl Ledger {
 impl Observation<'_> {
     /// Our requests for neighbours.
     fn requests(&self) -> impl Iterator<Item = (Key, &Sent)> {
-        self.sent.iter().filter_map(|sent| Some((sent.asks_for()?, sent)))
+        self.sent
+            .iter()
+            .filter_map(|sent| Some((sent.asks_for()?, sent)))
     }
 
     /// Whether the entry is as it was though many were forgotten: those who are still neighbours of
@@ -256,7 +265,11 @@ impl Observation<'_> {
     }
 
     fn holds_balance(&self) {
-        let live = self.after.holds.iter().filter(|&&status| status != Status::Gone);
+        let live = self
+            .after
+            .holds
+            .iter()
+            .filter(|&&status| status != Status::Gone);
         let counted: u32 = self.after.rows.iter().map(|row| row.holds).sum();
         assert_eq!(counted as usize, live.count(), "holds");
     }
@@ -317,7 +330,11 @@ impl Observation<'_> {
     /// Every frame has our MAC address and, on its VLAN, an address of ours; and none asks for what
     /// is no neighbour.
     fn we_speak_for_ourselves(&self) {
-        let is_own = |vlan, ip| self.model.own().any(|own| (own.vlan(), own.ip()) == (vlan, ip));
+        let is_own = |vlan, ip| {
+            self.model
+                .own()
+                .any(|own| (own.vlan(), own.ip()) == (vlan, ip))
+        };
         for sent in self.sent {
             let ArpPacket {
                 operation: _,

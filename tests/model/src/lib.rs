@@ -5,7 +5,10 @@
 //! breaks. The property tests (`tests/model.rs`), the fuzz targets (`fuzz/`) and the replay of their
 //! corpus (`tests/corpus.rs`) all come down to this.
 
-#![expect(missing_docs, reason = "most of it is an alphabet that speaks for itself")]
+#![expect(
+    missing_docs,
+    reason = "most of it is an alphabet that speaks for itself"
+)]
 
 mod ledger;
 mod model;

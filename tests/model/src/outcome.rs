@@ -91,9 +91,8 @@ impl View {
 
     /// How many neighbours nobody has answered for.
     pub(crate) fn unresolved(&self) -> usize {
-        let unresolved = |row: &&Row| {
-            matches!(row.state, EntryState::Incomplete | EntryState::Failed)
-        };
+        let unresolved =
+            |row: &&Row| matches!(row.state, EntryState::Incomplete | EntryState::Failed);
         self.rows.iter().filter(unresolved).count()
     }
 }

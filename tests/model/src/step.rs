@@ -326,9 +326,8 @@ impl Frame {
         let Key { vlan, ip } = self.place.key();
         let request = |sender, target| ArpPacket::request(mac, sender, target);
         // As an answer to what `asker` would have asked for.
-        let reply = |asker: UnicastMac, asker_ip| {
-            ArpPacket::request(asker, asker_ip, ip).answered_by(mac)
-        };
+        let reply =
+            |asker: UnicastMac, asker_ip| ArpPacket::request(asker, asker_ip, ip).answered_by(mac);
         let other = Self::STRANGER.mac();
         let (packet, destination) = match self.speech {
             Speech::Reply => (reply(us, our_ip), us.get()),

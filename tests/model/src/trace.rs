@@ -24,6 +24,8 @@ pub fn traces(len: impl Into<SizeRange>) -> impl Strategy<Value = Trace> {
 
 impl fmt::Debug for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|step| write!(f, "\n    {step:?}"))
+        self.0
+            .iter()
+            .try_for_each(|step| write!(f, "\n    {step:?}"))
     }
 }
