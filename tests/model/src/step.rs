@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
 use whohas::cache::Subject;
 use whohas::wire::{
     ARP_LEN, ArpPacket, ETHERNET_MIN_LEN, EtherType, EthernetHeader, Operation, VlanTag,
@@ -23,7 +23,7 @@ pub enum Step {
     Receive(Frame),
     /// A frame of nobody knows what.
     #[proptest(weight = 1)]
-    ReceiveBytes(Vec<u8>),
+    ReceiveBytes(#[arbitrary(with = raw_frame)] Vec<u8>),
     /// A reply to the latest request, from this station.
     #[proptest(weight = 4)]
     Answer(Station),
@@ -32,6 +32,15 @@ pub enum Step {
     /// Whether the driver takes frames from now on.
     #[proptest(weight = 1)]
     DriverTakes(bool),
+}
+
+/// The longest frame of nobody knows what: an ARP frame with a tag and padding, and some more.
+const RAW_FRAME_LEN: usize = 80;
+
+/// A length and as many bytes, so that a fuzzer can put a whole frame there.
+pub(crate) fn raw_frame(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
+    let len = bytes.int_in_range(0..=RAW_FRAME_LEN)?;
+    Ok(bytes.bytes(len.min(bytes.len()))?.to_vec())
 }
 
 /// A command, as the cache has them.
@@ -235,6 +244,14 @@ impl Place {
         Self {
             address: Address::Near(number - 2),
             segment: Segment::Untagged,
+        }
+    }
+
+    /// The same on VLAN 10.
+    pub const fn tagged(self) -> Self {
+        Self {
+            segment: Segment::Vlan10,
+            ..self
         }
     }
 
