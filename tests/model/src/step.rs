@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
+use proptest::prelude::{Strategy, any};
 use whohas::cache::Subject;
 use whohas::wire::{
     ARP_LEN, ArpPacket, ETHERNET_MIN_LEN, EtherType, EthernetHeader, Operation, VlanTag,
@@ -18,9 +19,9 @@ use whohas::{Key, MacAddr, Prefix, UnicastMac, VlanId};
 #[derive(Clone, Arbitrary, proptest_derive::Arbitrary)]
 pub enum Step {
     #[proptest(weight = 12)]
-    Command(Command),
+    Command(#[proptest(strategy = "any::<Command>().boxed()")] Command),
     #[proptest(weight = 8)]
-    Receive(Frame),
+    Receive(#[proptest(strategy = "any::<Frame>().boxed()")] Frame),
     /// A frame of nobody knows what.
     #[proptest(weight = 1)]
     ReceiveBytes(#[arbitrary(with = raw_frame)] Vec<u8>),
@@ -114,6 +115,8 @@ pub enum Rule {
 /// An IPv4 address on a segment.
 #[derive(Clone, Copy, PartialEq, Eq, Arbitrary, proptest_derive::Arbitrary)]
 pub struct Place {
+    // Boxed, as above, for the sake of the stack: strategies are as large as all they can make.
+    #[proptest(strategy = "any::<Address>().boxed()")]
     pub address: Address,
     pub segment: Segment,
 }
