@@ -22,7 +22,7 @@ pub const SLOTS: usize = 8;
 const TICK: Duration = Duration::from_micros(1);
 
 /// How many deadlines a trace meets in one sleep before the rest is skipped.
-const DEADLINES_PER_SLEEP: usize = 64;
+const DEADLINES_PER_SLEEP: usize = 16;
 
 /// Two caches, their model, and the time.
 #[derive(Debug)]
