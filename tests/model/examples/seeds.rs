@@ -60,6 +60,7 @@ fn frames() -> Vec<Vec<u8>> {
         Speech::UnicastRequest,
         Speech::RequestForAnother,
         Speech::ReplyToAnother,
+        Speech::ProbeForOurs,
     ];
     let whole = speeches.map(|speech| Frame::new(speech, place, from));
     let tagged = speeches.map(|speech| Frame::new(speech, place.tagged(), from));

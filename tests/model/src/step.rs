@@ -187,7 +187,7 @@ pub struct Frame {
 pub enum Speech {
     #[proptest(weight = 6)]
     Reply,
-    #[proptest(weight = 2)]
+    #[proptest(weight = 4)]
     Request,
     Announcement,
     GratuitousReply,
@@ -196,6 +196,8 @@ pub enum Speech {
     UnicastRequest,
     RequestForAnother,
     ReplyToAnother,
+    #[proptest(weight = 3)]
+    ProbeForOurs,
 }
 
 /// What happened to a frame on its way.
@@ -357,6 +359,7 @@ impl Frame {
             Speech::UnicastRequest => (request(ip, our_ip), us.get()),
             Speech::RequestForAnother => (request(ip, near(200)), MacAddr::BROADCAST),
             Speech::Probe => (ArpPacket::probe(mac, ip), MacAddr::BROADCAST),
+            Speech::ProbeForOurs => (ArpPacket::probe(mac, our_ip), MacAddr::BROADCAST),
             Speech::Announcement => (ArpPacket::announcement(mac, ip), MacAddr::BROADCAST),
             Speech::GratuitousReply => {
                 let announced = ArpPacket::announcement(mac, ip);
