@@ -1,13 +1,15 @@
 //! The cache against a reference model: random traces, compared after every step.
 //!
-//! A plain `cargo test` runs a few hundred traces. CI runs ten thousand of a hundred steps and more
+//! A plain `cargo test` runs a hundred traces. CI runs ten thousand, of a hundred steps and more each,
 //! with `PROPTEST_CASES=10000 cargo test --release --test model`. A trace that fails is shrunk, and
 //! what is printed reads like a script.
 
+use proptest::collection::vec;
 use proptest::prelude::*;
+use whohas::cache::Status;
 use whohas_model::Command::*;
 use whohas_model::Step::*;
-use whohas_model::{Frame, Place, Profile, Rig, Speech, Station, Step, traces};
+use whohas_model::{Frame, Pick, Place, Profile, Rig, Speech, Station, Step, traces};
 
 /// Traces per property if `PROPTEST_CASES` does not say.
 const CASES: u32 = 100;
@@ -34,6 +36,41 @@ proptest! {
         trace in traces(100..200),
     ) {
         Rig::new(profile.policy()).run(&trace.0);
+    }
+}
+
+/// What users do who share a query.
+fn sharing() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        Just(Command(Hold(PEER))),
+        any::<Pick>().prop_map(|pick| Command(HoldAgain(pick))),
+        any::<Pick>().prop_map(|pick| Command(Release(pick))),
+    ]
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// Liveness: whoever waits is served by the first answer, however many requests it took and
+    /// whoever else joined and gave up meanwhile.
+    #[test]
+    fn a_peer_that_answers_the_kth_request_serves_every_waiter(
+        profile: Profile,
+        unanswered in 0_usize..3,
+        users in vec(vec(sharing(), 0..10), 2),
+    ) {
+        let mut rig = Rig::new(profile.policy());
+        for users in &users[..unanswered] {
+            rig.run(users);
+            rig.run(&[Command(Hold(PEER))]);
+            rig.wait_for_request();
+        }
+        rig.run(&[Command(Hold(PEER)), Answer(STATION)]);
+        let served = Status::Resolved(STATION.mac());
+        prop_assert!(!rig.statuses().is_empty());
+        for status in rig.statuses() {
+            prop_assert_eq!(*status, served);
+        }
     }
 }
 

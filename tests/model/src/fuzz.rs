@@ -7,51 +7,66 @@ use whohas::wire::{
 
 use crate::profile::Profile;
 use crate::rig::Rig;
-use crate::step::{Span, Step, Time};
+use crate::step::{Span, Step, Time, raw_frame};
 
 /// The longest script that is run: what goes wrong goes wrong sooner.
-const STEPS: usize = 256;
+const STEPS: usize = 255;
 
-/// Every target by its name: that of its binary, and of its folder in the corpus.
-pub const TARGETS: [(&str, fn(&[u8])); 3] = [
-    ("arp_roundtrip", arp_roundtrip),
-    ("frame", frame),
-    ("operations", operations),
+/// A fuzz target.
+pub struct Target {
+    /// The name of its binary, and of its folder in the corpus.
+    pub name: &'static str,
+    /// Panics where something is wrong.
+    pub run: fn(&[u8]),
+}
+
+/// All there are.
+pub const TARGETS: [Target; 3] = [
+    Target {
+        name: "arp_roundtrip",
+        run: arp_roundtrip,
+    },
+    Target {
+        name: "frame",
+        run: frame,
+    },
+    Target {
+        name: "operations",
+        run: operations,
+    },
 ];
 
 /// A script of operations, run on both storages and the model side by side.
 pub fn operations(bytes: &[u8]) {
-    let mut bytes = Unstructured::new(bytes);
-    if let Ok(mut rig) = Profile::arbitrary(&mut bytes).map(|profile| Rig::new(profile.policy())) {
-        run(&mut rig, &mut bytes);
-    }
-}
-
-fn run(rig: &mut Rig, bytes: &mut Unstructured<'_>) {
-    for _ in 0..STEPS {
-        match Step::arbitrary(bytes) {
-            Ok(step) if !bytes.is_empty() => rig.run(&[step]),
-            Ok(_) | Err(_) => break,
-        }
-    }
+    let _ = play(&mut Unstructured::new(bytes), STEPS);
 }
 
 /// A script brings the cache into any state; then come frames of nobody knows what, and time.
 pub fn frame(bytes: &[u8]) {
-    let mut bytes = Unstructured::new(bytes);
-    let _ = frames(&mut bytes);
+    let _ = play_frames(&mut Unstructured::new(bytes));
 }
 
-fn frames(bytes: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+/// The profile and up to `steps` steps; an error says that the bytes are used up.
+fn play(bytes: &mut Unstructured<'_>, steps: usize) -> arbitrary::Result<Rig> {
     let mut rig = Rig::new(Profile::arbitrary(bytes)?.policy());
-    let setup = Vec::<u8>::arbitrary(bytes)?;
-    run(&mut rig, &mut Unstructured::new(&setup));
+    for _ in 0..steps {
+        if bytes.is_empty() {
+            break;
+        }
+        rig.run(&[Step::arbitrary(bytes)?]);
+    }
+    Ok(rig)
+}
+
+fn play_frames(bytes: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+    let setup = bytes.int_in_range(0..=STEPS)?;
+    let mut rig = play(bytes, setup)?;
     for _ in 0..STEPS {
         if bytes.is_empty() {
             break;
         }
         rig.run(&[
-            Step::ReceiveBytes(Vec::arbitrary(bytes)?),
+            Step::ReceiveBytes(raw_frame(bytes)?),
             Step::Time(Time::Sleep(Span::arbitrary(bytes)?)),
         ]);
     }

@@ -5,7 +5,7 @@ use whohas::wire::{ArpPacket, EthernetFrame, HardwareTypes};
 use whohas::{Instant, Policy};
 
 use crate::outcome::{Answer, Machine, Row, Sent, View};
-use crate::step::Command;
+use crate::step::{Command, Span};
 
 /// A cache whose events are fetched as soon as they are there.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl<S: Storage> Machine for Observed<S> {
             }
             Command::Remove(place) => Answer::Was(cache.remove(place.key())),
             Command::Deny(rule, span) => {
-                let period = span.map(|span| span.duration());
+                let period = span.map(Span::duration);
                 Answer::Inserted(cache.deny(now, rule.subject(), period))
             }
             Command::Allow(rule) => Answer::Was(cache.allow(rule.subject())),

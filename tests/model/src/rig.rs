@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use whohas::cache::{Fixed, Growable, Status};
 use whohas::wire::ARP_FRAME_LEN;
-use whohas::{Instant, Key, Policy, Prefix, UnicastMac};
+use whohas::{Instant, Policy, Prefix, UnicastMac};
 
 use crate::ledger::{Ledger, Observation, Stimulus};
 use crate::model::Model;
@@ -22,7 +22,7 @@ pub const SLOTS: usize = 8;
 const TICK: Duration = Duration::from_micros(1);
 
 /// How many deadlines a trace meets in one sleep before the rest is skipped.
-const DEADLINES_PER_SLEEP: usize = 64;
+const DEADLINES_PER_SLEEP: usize = 16;
 
 /// Two caches, their model, and the time.
 #[derive(Debug)]
@@ -74,11 +74,6 @@ impl Rig {
         &self.view.holds
     }
 
-    /// The latest request of ours: what it asks for.
-    pub fn asked_for(&self) -> Option<Key> {
-        self.request?.asks_for()
-    }
-
     fn step(&mut self, step: &Step) {
         match step {
             Step::Command(command) => self.command(*command),
@@ -116,7 +111,7 @@ impl Rig {
     }
 
     /// Answers the latest request.
-    pub fn answer(&mut self, station: Station) {
+    fn answer(&mut self, station: Station) {
         if let Some(Sent { packet, vlan, .. }) = self.request {
             let reply = packet.answered_by(station.mac());
             let mut frame = [0; ARP_FRAME_LEN];
@@ -149,6 +144,15 @@ impl Rig {
             Time::Back(span) => {
                 self.advance(self.now - span.duration());
             }
+        }
+    }
+
+    /// Lets time pass until the next request of ours has left.
+    pub fn wait_for_request(&mut self) {
+        self.request = None;
+        while self.request.is_none() {
+            let deadline = self.view.timeout.expect("somebody is asked for");
+            self.meet(deadline);
         }
     }
 

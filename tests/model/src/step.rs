@@ -7,7 +7,8 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
+use proptest::prelude::{Strategy, any};
 use whohas::cache::Subject;
 use whohas::wire::{
     ARP_LEN, ArpPacket, ETHERNET_MIN_LEN, EtherType, EthernetHeader, Operation, VlanTag,
@@ -18,12 +19,12 @@ use whohas::{Key, MacAddr, Prefix, UnicastMac, VlanId};
 #[derive(Clone, Arbitrary, proptest_derive::Arbitrary)]
 pub enum Step {
     #[proptest(weight = 12)]
-    Command(Command),
+    Command(#[proptest(strategy = "any::<Command>().boxed()")] Command),
     #[proptest(weight = 8)]
-    Receive(Frame),
+    Receive(#[proptest(strategy = "any::<Frame>().boxed()")] Frame),
     /// A frame of nobody knows what.
     #[proptest(weight = 1)]
-    ReceiveBytes(Vec<u8>),
+    ReceiveBytes(#[arbitrary(with = raw_frame)] Vec<u8>),
     /// A reply to the latest request, from this station.
     #[proptest(weight = 4)]
     Answer(Station),
@@ -32,6 +33,15 @@ pub enum Step {
     /// Whether the driver takes frames from now on.
     #[proptest(weight = 1)]
     DriverTakes(bool),
+}
+
+/// The longest frame of nobody knows what: an ARP frame with a tag and padding, and some more.
+const RAW_FRAME_LEN: usize = 80;
+
+/// A length and as many bytes, so that a fuzzer can put a whole frame there.
+pub(crate) fn raw_frame(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
+    let len = bytes.int_in_range(0..=RAW_FRAME_LEN)?;
+    Ok(bytes.bytes(len.min(bytes.len()))?.to_vec())
 }
 
 /// A command, as the cache has them.
@@ -105,6 +115,8 @@ pub enum Rule {
 /// An IPv4 address on a segment.
 #[derive(Clone, Copy, PartialEq, Eq, Arbitrary, proptest_derive::Arbitrary)]
 pub struct Place {
+    // Boxed, as above, for the sake of the stack: strategies are as large as all they can make.
+    #[proptest(strategy = "any::<Address>().boxed()")]
     pub address: Address,
     pub segment: Segment,
 }
@@ -175,7 +187,7 @@ pub struct Frame {
 pub enum Speech {
     #[proptest(weight = 6)]
     Reply,
-    #[proptest(weight = 2)]
+    #[proptest(weight = 4)]
     Request,
     Announcement,
     GratuitousReply,
@@ -184,6 +196,8 @@ pub enum Speech {
     UnicastRequest,
     RequestForAnother,
     ReplyToAnother,
+    #[proptest(weight = 3)]
+    ProbeForOurs,
 }
 
 /// What happened to a frame on its way.
@@ -235,6 +249,14 @@ impl Place {
         Self {
             address: Address::Near(number - 2),
             segment: Segment::Untagged,
+        }
+    }
+
+    /// The same on VLAN 10.
+    pub const fn tagged(self) -> Self {
+        Self {
+            segment: Segment::Vlan10,
+            ..self
         }
     }
 
@@ -337,6 +359,7 @@ impl Frame {
             Speech::UnicastRequest => (request(ip, our_ip), us.get()),
             Speech::RequestForAnother => (request(ip, near(200)), MacAddr::BROADCAST),
             Speech::Probe => (ArpPacket::probe(mac, ip), MacAddr::BROADCAST),
+            Speech::ProbeForOurs => (ArpPacket::probe(mac, our_ip), MacAddr::BROADCAST),
             Speech::Announcement => (ArpPacket::announcement(mac, ip), MacAddr::BROADCAST),
             Speech::GratuitousReply => {
                 let announced = ArpPacket::announcement(mac, ip);
