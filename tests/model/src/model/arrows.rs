@@ -77,7 +77,7 @@ impl Model {
         let retransmit = self.policy.retransmit;
         let probe = State::Probe { mac, asked: 0 };
         let neighbour = self.known[&key];
-        if neighbour.request_is_out() {
+        if neighbour.is_on_its_way() {
             self.set(key, probe, neighbour.wait);
             self.at(key).waits_since = neighbour.waits_since;
         } else if neighbour.vouched_within(retransmit, self.now()) {
@@ -95,8 +95,10 @@ impl Model {
         let Some(mac) = state.mac().filter(|_| self.known[&key].is_learnt()) else {
             return;
         };
-        let millis = |at: Instant| Duration::from_millis(at.as_micros() / 1_000);
-        let age = millis(self.now()) - millis(vouched);
+        // Known to 1,024 us only, and in doubt too young.
+        let units = |at: Instant| at.as_micros() / 1_024;
+        let age = (units(self.now()) - units(vouched)).saturating_sub(1);
+        let age = Duration::from_micros(age * 1_024);
         let reachable_time = self.policy.reachable_time;
         if self
             .policy

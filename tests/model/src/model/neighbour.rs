@@ -110,14 +110,23 @@ impl Neighbour {
         !matches!(self.state, State::Static(_))
     }
 
-    /// Whether a request was sent, and the time for its answer is not over.
-    pub(super) fn request_is_out(&self) -> bool {
-        let asks = match self.state {
+    /// Whether it is being asked for, its turn come or not.
+    fn asks(&self) -> bool {
+        match self.state {
             State::Incomplete { .. } | State::Probe { .. } => true,
             State::Failed { asking, .. } => asking,
             State::Reachable(_) | State::Stale(_) | State::Delay(_) | State::Static(_) => false,
-        };
-        asks && matches!(self.wait, Wait::Until(_))
+        }
+    }
+
+    /// Whether a request was sent, and the time for its answer is not over.
+    pub(super) fn request_is_out(&self) -> bool {
+        self.asks() && matches!(self.wait, Wait::Until(_))
+    }
+
+    /// The same, or it stands in line for sending one.
+    pub(super) fn is_on_its_way(&self) -> bool {
+        self.asks() && self.wait != Wait::Forever
     }
 
     pub(super) fn vouched_within(&self, period: Duration, now: Instant) -> bool {
