@@ -224,3 +224,32 @@ fn ns_11_25_what_nobody_asked_for_makes_an_entry_only_under_rfc826() {
         }
     }
 }
+
+/// The column that the matrix lacks: Failed, held by nobody. Whoever is believed ends it; under
+/// `STRICT` nobody is, and nobody is worth a question.
+#[test]
+fn ns_02_to_08_a_failed_neighbour_that_nobody_holds_is_not_asked_for() {
+    let stimuli = [
+        (Stimulus::Request(NEW), EntryState::Stale),
+        (Stimulus::Reply(NEW), EntryState::Reachable),
+        (Stimulus::Announcement(NEW), EntryState::Stale),
+    ];
+    for (stimulus, learnt) in stimuli {
+        for profile in Profile::ALL {
+            let policy = unlike(profile.policy());
+            for mut rig in rigs(policy) {
+                let hold = reach(&mut rig, Start::Failed, &policy).expect("held");
+                rig.release(hold);
+                stimulus.apply(&mut rig);
+                let expected = match profile {
+                    Profile::Strict => EntryState::Failed,
+                    Profile::Linux | Profile::Rfc826 => learnt,
+                };
+                let context = format!("{stimulus:?} under {profile:?}");
+                assert_eq!(rig.state(ip(PEER)), Some(expected), "{context}");
+                let mut sent = rig.take_sent().into_iter();
+                assert!(sent.all(|sent| !sent.is_request(ip(PEER))), "{context}");
+            }
+        }
+    }
+}
