@@ -129,7 +129,7 @@ fn ns_13_a_second_user_causes_no_second_request_and_moves_no_timer() {
 
 /// Who told us does not matter to those who wait; what would have asked again is gone.
 #[test]
-fn ns_14_17_ten_users_are_served_by_an_answer_and_by_the_administrator_alike() {
+fn ns_14_ns_17_ten_users_are_served_by_an_answer_and_by_the_administrator_alike() {
     let answer = |rig: &mut Rig| rig.accept(Frame::reply(mac(OLD), ip(PEER)));
     let administrator = |rig: &mut Rig| rig.insert_static(ip(PEER), mac(OLD));
     ten_users_are_served_by(answer, Some(unlike(Policy::STRICT).reachable_time));
@@ -167,7 +167,7 @@ fn assert_statuses(rig: &Rig, holds: &[HoldKey], expected: Status) {
 /// netstack3 removes the entry at once. We keep it as a negative cache for as long as the first
 /// silence lasts, so that the next user does not cause the same requests again (WH-14).
 #[test]
-fn ns_15_18_ten_users_are_told_once_that_nobody_answers_and_then_nothing_is_left() {
+fn ns_15_ns_18_ten_users_are_told_once_that_nobody_answers_and_then_nothing_is_left() {
     let policy = unlike(Policy::STRICT);
     for mut rig in rigs(policy) {
         let holds = hold_times(&mut rig, 10);
@@ -188,7 +188,7 @@ fn ns_15_18_ten_users_are_told_once_that_nobody_answers_and_then_nothing_is_left
 }
 
 #[test]
-fn ns_16_18_flushed_users_are_told_at_once_and_no_timer_is_left() {
+fn ns_16_ns_18_flushed_users_are_told_at_once_and_no_timer_is_left() {
     for start in [Start::Incomplete, Start::Held, Start::Failed] {
         let policy = unlike(Policy::STRICT);
         for mut rig in rigs(policy) {

@@ -124,7 +124,7 @@ const MATRIX: &[(&str, Stimulus, &[Profile], [Cell; 8])] = &[
 ];
 
 #[test]
-fn ns_02_to_08_19_23_25_29_every_start_meets_every_stimulus_under_every_profile() {
+fn ns_02_to_ns_29_every_start_meets_every_stimulus_under_every_profile() {
     for &(row, stimulus, profiles, cells) in MATRIX {
         for &profile in profiles {
             let policy = unlike(profile.policy());
@@ -206,7 +206,7 @@ fn ns_23_only_a_known_address_can_be_verified() {
 /// Who may make an entry out of nothing: NS-11 (a reply nobody asked for) and NS-25 (both kinds of
 /// gratuitous ARP). netstack3 says nobody; RFC 826 says everybody. Neither answers.
 #[test]
-fn ns_11_25_what_nobody_asked_for_makes_an_entry_only_under_rfc826() {
+fn ns_11_ns_25_what_nobody_asked_for_makes_an_entry_only_under_rfc826() {
     let learnt = [
         ("NS-11", Stimulus::Reply(NEW), EntryState::Reachable),
         ("NS-25", Stimulus::Announcement(NEW), EntryState::Stale),
@@ -228,7 +228,7 @@ fn ns_11_25_what_nobody_asked_for_makes_an_entry_only_under_rfc826() {
 /// The column that the matrix lacks: Failed, held by nobody. Whoever is believed ends it; under
 /// `STRICT` nobody is, and nobody is worth a question.
 #[test]
-fn ns_02_to_08_a_failed_neighbour_that_nobody_holds_is_not_asked_for() {
+fn ns_02_to_ns_08_a_failed_neighbour_that_nobody_holds_is_not_asked_for() {
     let stimuli = [
         (Stimulus::Request(NEW), EntryState::Stale),
         (Stimulus::Reply(NEW), EntryState::Reachable),

@@ -190,7 +190,7 @@ fn wh_28_a_query_whose_source_goes_is_asked_from_another_or_ended() {
 /// It waits for the driver while the link goes and comes, or our addresses change: it may be for
 /// another segment, from a station or an address that we are no more.
 #[test]
-fn wh_26_27_28_an_answer_that_has_not_left_is_not_sent_any_more_once_it_may_be_wrong() {
+fn wh_26_wh_27_wh_28_an_answer_that_has_not_left_is_not_sent_any_more_once_it_may_be_wrong() {
     let changes: [&dyn Fn(&mut Rig); 3] = [
         &|rig| {
             rig.link_changed(false);
