@@ -77,7 +77,8 @@ impl Model {
         let retransmit = self.policy.retransmit;
         let probe = State::Probe { mac, asked: 0 };
         let neighbour = self.known[&key];
-        if neighbour.request_is_out() {
+        // A place in the queue is kept like the time of a request that is out.
+        if neighbour.request_is_out() || matches!(neighbour.wait, Wait::ForItsTurn) {
             self.set(key, probe, neighbour.wait);
             self.at(key).waits_since = neighbour.waits_since;
         } else if neighbour.vouched_within(retransmit, self.now()) {
