@@ -70,7 +70,7 @@ fn mi_02_a_query_for_an_unknown_address_sends_one_frame() {
 }
 
 #[test]
-fn mi_03_04_a_second_query_joins_and_a_reply_serves_exactly_those_who_asked_for_it() {
+fn mi_03_mi_04_a_second_query_joins_and_a_reply_serves_exactly_those_who_asked_for_it() {
     for mut rig in rigs(unlike(Policy::STRICT)) {
         let merged = [rig.hold(ip(2)).unwrap(), rig.hold(ip(2)).unwrap()];
         let other = rig.hold(ip(3)).unwrap();
@@ -103,7 +103,7 @@ fn mi_05_waiters_are_told_when_the_administrator_sets_the_address_or_gives_it_to
 }
 
 #[test]
-fn mi_06_07_each_tick_asks_once_for_every_open_query_and_the_last_gives_up() {
+fn mi_06_mi_07_each_tick_asks_once_for_every_open_query_and_the_last_gives_up() {
     let policy = unlike(Policy::STRICT);
     for mut rig in rigs(policy) {
         let holds = [2, 3, 4].map(|n| rig.hold(ip(n)).unwrap());
@@ -126,7 +126,7 @@ fn mi_06_07_each_tick_asks_once_for_every_open_query_and_the_last_gives_up() {
 
 /// The permissive profile is what RFC 826 says, and differs on purpose (NS-11, NS-25).
 #[test]
-fn mi_08_09_nothing_is_cached_of_an_unknown_station_that_speaks_unasked() {
+fn mi_08_mi_09_nothing_is_cached_of_an_unknown_station_that_speaks_unasked() {
     for profile in [Profile::Strict, Profile::Linux] {
         for mut rig in rigs(unlike(profile.policy())) {
             for (row, frame) in [
@@ -205,7 +205,7 @@ fn mi_13_nobody_is_told_what_we_have_learnt() {
 }
 
 #[test]
-fn mi_14_15_a_second_address_is_announced_and_answered_for_until_it_is_removed() {
+fn mi_14_mi_15_a_second_address_is_announced_and_answered_for_until_it_is_removed() {
     let policy = unlike(Policy::STRICT);
     for mut rig in rigs(policy) {
         let start = rig.now;

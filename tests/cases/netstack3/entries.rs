@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use whohas::cache::{Event, HoldError, HoldKey, Removal, Status};
+use whohas::cache::{DropReason, EntryState, Event, HoldError, HoldKey, Removal, Status};
 use whohas::{Key, Policy};
 
 use super::{OLD, PEER, Start, reach};
@@ -43,6 +43,19 @@ fn ns_09_a_stale_address_is_used_first_and_verified_later() {
         rig.advance_to(rig.now + Duration::from_secs(1));
         assert_eq!(rig.touch(ip(PEER)), Some(mac(OLD)));
         rig.assert_due_after(policy.delay_first_probe - Duration::from_secs(1));
+        assert_unicast_request(&rig.take_sent());
+    }
+}
+
+/// As good as used: who holds a stale neighbour will use it.
+#[test]
+fn ns_09_a_stale_address_that_is_held_is_verified_too() {
+    let policy = unlike(Policy::LINUX);
+    for mut rig in rigs(policy) {
+        reach(&mut rig, Start::Stale, &policy);
+        let hold = rig.hold(ip(PEER)).unwrap();
+        assert_eq!(rig.status(&hold), Status::Resolved(mac(OLD)));
+        rig.assert_due_after(policy.delay_first_probe);
         assert_unicast_request(&rig.take_sent());
     }
 }
@@ -116,7 +129,7 @@ fn ns_13_a_second_user_causes_no_second_request_and_moves_no_timer() {
 
 /// Who told us does not matter to those who wait; what would have asked again is gone.
 #[test]
-fn ns_14_17_ten_users_are_served_by_an_answer_and_by_the_administrator_alike() {
+fn ns_14_ns_17_ten_users_are_served_by_an_answer_and_by_the_administrator_alike() {
     let answer = |rig: &mut Rig| rig.accept(Frame::reply(mac(OLD), ip(PEER)));
     let administrator = |rig: &mut Rig| rig.insert_static(ip(PEER), mac(OLD));
     ten_users_are_served_by(answer, Some(unlike(Policy::STRICT).reachable_time));
@@ -154,7 +167,7 @@ fn assert_statuses(rig: &Rig, holds: &[HoldKey], expected: Status) {
 /// netstack3 removes the entry at once. We keep it as a negative cache for as long as the first
 /// silence lasts, so that the next user does not cause the same requests again (WH-14).
 #[test]
-fn ns_15_18_ten_users_are_told_once_that_nobody_answers_and_then_nothing_is_left() {
+fn ns_15_ns_18_ten_users_are_told_once_that_nobody_answers_and_then_nothing_is_left() {
     let policy = unlike(Policy::STRICT);
     for mut rig in rigs(policy) {
         let holds = hold_times(&mut rig, 10);
@@ -175,7 +188,7 @@ fn ns_15_18_ten_users_are_told_once_that_nobody_answers_and_then_nothing_is_left
 }
 
 #[test]
-fn ns_16_18_flushed_users_are_told_at_once_and_no_timer_is_left() {
+fn ns_16_ns_18_flushed_users_are_told_at_once_and_no_timer_is_left() {
     for start in [Start::Incomplete, Start::Held, Start::Failed] {
         let policy = unlike(Policy::STRICT);
         for mut rig in rigs(policy) {
@@ -277,6 +290,29 @@ fn ns_21_a_full_table_gives_up_the_failed_then_the_stale_then_the_live_and_never
         assert_eq!(rig.hold(ip(30)), Err(HoldError::TableFull));
         assert_eq!(rig.lookup(ip(held)), Some(mac(held)));
         assert_eq!(rig.lookup(ip(fixed)), Some(mac(fixed)));
+    }
+}
+
+/// A stranger that speaks unasked may take the place of what is stale, but not of what is live: else
+/// a flood of lies would push out the truth.
+#[test]
+fn ns_21_a_stranger_takes_the_place_of_the_stale_and_never_of_the_live() {
+    let policy = unlike(Policy::RFC826);
+    for mut rig in rigs(policy) {
+        for n in 2..10 {
+            let hold = rig.resolve(n);
+            rig.release(hold);
+            rig.run_for(Duration::from_secs(1));
+        }
+        rig.refuse(Frame::reply(mac(100), ip(100)), DropReason::Unasked);
+        assert_eq!((rig.len(), rig.counters().evicted), (SLOTS, 0));
+        rig.run_for(policy.reachable_time - Duration::from_secs(7));
+        assert_eq!(rig.state(ip(2)), Some(EntryState::Stale));
+        rig.accept(Frame::reply(mac(100), ip(100)));
+        assert_eq!(
+            (rig.entry(ip(2)), rig.lookup(ip(100))),
+            (None, Some(mac(100)))
+        );
     }
 }
 

@@ -124,7 +124,7 @@ const MATRIX: &[(&str, Stimulus, &[Profile], [Cell; 8])] = &[
 ];
 
 #[test]
-fn ns_02_to_08_19_23_25_29_every_start_meets_every_stimulus_under_every_profile() {
+fn ns_02_to_ns_29_every_start_meets_every_stimulus_under_every_profile() {
     for &(row, stimulus, profiles, cells) in MATRIX {
         for &profile in profiles {
             let policy = unlike(profile.policy());
@@ -206,7 +206,7 @@ fn ns_23_only_a_known_address_can_be_verified() {
 /// Who may make an entry out of nothing: NS-11 (a reply nobody asked for) and NS-25 (both kinds of
 /// gratuitous ARP). netstack3 says nobody; RFC 826 says everybody. Neither answers.
 #[test]
-fn ns_11_25_what_nobody_asked_for_makes_an_entry_only_under_rfc826() {
+fn ns_11_ns_25_what_nobody_asked_for_makes_an_entry_only_under_rfc826() {
     let learnt = [
         ("NS-11", Stimulus::Reply(NEW), EntryState::Reachable),
         ("NS-25", Stimulus::Announcement(NEW), EntryState::Stale),
@@ -220,6 +220,35 @@ fn ns_11_25_what_nobody_asked_for_makes_an_entry_only_under_rfc826() {
                 let context = format!("{row}: {stimulus:?} under {profile:?}");
                 assert_eq!(rig.state(ip(PEER)), expected, "{context}");
                 assert!(rig.sent.is_empty(), "{context}");
+            }
+        }
+    }
+}
+
+/// The column that the matrix lacks: Failed, held by nobody. Whoever is believed ends it; under
+/// `STRICT` nobody is, and nobody is worth a question.
+#[test]
+fn ns_02_to_ns_08_a_failed_neighbour_that_nobody_holds_is_not_asked_for() {
+    let stimuli = [
+        (Stimulus::Request(NEW), EntryState::Stale),
+        (Stimulus::Reply(NEW), EntryState::Reachable),
+        (Stimulus::Announcement(NEW), EntryState::Stale),
+    ];
+    for (stimulus, learnt) in stimuli {
+        for profile in Profile::ALL {
+            let policy = unlike(profile.policy());
+            for mut rig in rigs(policy) {
+                let hold = reach(&mut rig, Start::Failed, &policy).expect("held");
+                rig.release(hold);
+                stimulus.apply(&mut rig);
+                let expected = match profile {
+                    Profile::Strict => EntryState::Failed,
+                    Profile::Linux | Profile::Rfc826 => learnt,
+                };
+                let context = format!("{stimulus:?} under {profile:?}");
+                assert_eq!(rig.state(ip(PEER)), Some(expected), "{context}");
+                let mut sent = rig.take_sent().into_iter();
+                assert!(sent.all(|sent| !sent.is_request(ip(PEER))), "{context}");
             }
         }
     }

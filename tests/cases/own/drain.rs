@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use whohas::cache::{
-    Cache, Counters, EntryState, Event, Fixed, Growable, HoldKey, Status, Storage,
+    Cache, Counters, DropReason, EntryState, Event, Fixed, Growable, HoldKey, Status, Storage,
 };
 use whohas::wire::ARP_FRAME_LEN;
 use whohas::{Instant, Policy, Prefix};
@@ -295,5 +295,19 @@ fn wh_31_a_frame_that_the_driver_refuses_is_offered_again_and_not_counted() {
                 assert_eq!(rig.poll_timeout(), next, "{context}");
             }
         }
+    }
+}
+
+/// Whoever answers before we have asked knows more than an honest neighbour can.
+#[test]
+fn wh_31_an_answer_to_a_request_that_has_not_left_is_none() {
+    for mut rig in rigs(POLICY) {
+        rig.driver = Driver::Refuses;
+        let hold = rig.hold(ip(2)).unwrap();
+        rig.refuse(Frame::reply(mac(66), ip(2)), DropReason::Unasked);
+        assert_eq!(rig.status(&hold), Status::Pending);
+        rig.set_driver(Driver::Takes);
+        rig.accept(Frame::reply(mac(2), ip(2)));
+        assert_eq!(rig.status(&hold), Status::Resolved(mac(2)));
     }
 }

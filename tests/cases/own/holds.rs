@@ -43,6 +43,28 @@ fn wh_05_strangers_that_we_learn_from_do_not_take_a_held_place() {
     }
 }
 
+/// RFC 6583: a scan of empty addresses uses up its share and not the table. Within the share the
+/// newest question drives out the oldest that nobody waits for.
+#[test]
+fn wh_05_the_unanswered_never_use_more_than_their_share() {
+    for mut rig in rigs(POLICY) {
+        let share = 6;
+        let mut scan: Vec<_> = (100..106).map(|n| rig.hold(ip(n)).unwrap()).collect();
+        assert_eq!(scan.len(), share);
+        assert_eq!(rig.hold(ip(120)), Err(HoldError::TooManyUnresolved));
+        assert_eq!((rig.len(), rig.counters().too_many_unresolved), (share, 1));
+
+        rig.release(scan.remove(0));
+        let _newest = rig.hold(ip(120)).expect("the first is not waited for");
+        assert_eq!((rig.len(), rig.entry(ip(100))), (share, None));
+
+        // The answer to one makes room for another.
+        rig.accept(Frame::reply(mac(101), ip(101)));
+        let _another = rig.hold(ip(121)).expect("one has been answered");
+        assert_eq!(rig.len(), share + 1);
+    }
+}
+
 #[test]
 fn wh_06_the_last_release_leaves_the_neighbour_known_and_its_place_for_others() {
     for mut rig in rigs(POLICY) {

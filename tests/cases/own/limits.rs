@@ -146,3 +146,22 @@ fn what_is_believed_while_a_request_is_out_is_verified_only_after_its_time() {
         assert_eq!(rig.poll_timeout(), Some(rig.now + policy.reachable_time));
     }
 }
+
+#[test]
+fn what_is_believed_while_it_waits_for_its_turn_to_be_asked_for_keeps_its_place() {
+    let policy = Policy {
+        delay_first_probe: Duration::ZERO,
+        request_rate: SLOW.request_rate,
+        ..unlike(Policy::LINUX)
+    };
+    for mut rig in rigs(policy) {
+        let start = rig.now;
+        let _holds = [2, 3, 4].map(|n| rig.hold(ip(n)).unwrap());
+        rig.receive(Frame::request(mac(3), ip(3), ip(1)));
+        rig.sent.retain(|sent| sent.packet.target_ip == ip(2));
+        rig.run_for(Duration::from_millis(600));
+        let turns = [(0, 2), (300, 3), (600, 4)];
+        let expected = turns.map(|(at, n)| (start + Duration::from_millis(at), ip(n)));
+        assert_eq!(requests(&mut rig), expected);
+    }
+}

@@ -8,7 +8,7 @@ use whohas::cache::{Destination, DropReason, Event, HoldError, LinkDown, Status}
 use whohas::wire::ArpPacket;
 use whohas::{Key, MacAddr, Policy, Prefix, UnicastMac, VlanId};
 
-use crate::support::{DUT, Frame, OFF_LINK, Rig, ip, mac, rigs, unlike};
+use crate::support::{DUT, Driver, Frame, OFF_LINK, Rig, ip, mac, rigs, unlike};
 
 const POLICY: Policy = unlike(Policy::STRICT);
 
@@ -183,6 +183,34 @@ fn wh_28_a_query_whose_source_goes_is_asked_from_another_or_ended() {
             for sent in sent {
                 assert_eq!(sent.packet.sender_ip, own[0].ip());
             }
+        }
+    }
+}
+
+/// It waits for the driver while the link goes and comes, or our addresses change: it may be for
+/// another segment, from a station or an address that we are no more.
+#[test]
+fn wh_26_wh_27_wh_28_an_answer_that_has_not_left_is_not_sent_any_more_once_it_may_be_wrong() {
+    let changes: [&dyn Fn(&mut Rig); 3] = [
+        &|rig| {
+            rig.link_changed(false);
+            rig.link_changed(true);
+        },
+        &|rig| rig.set_mac(mac(77)),
+        &|rig| rig.set_addresses(&[prefix(11, 24)]),
+    ];
+    for change in changes {
+        for mut rig in rigs(POLICY) {
+            rig.driver = Driver::Refuses;
+            rig.receive(Frame::request(mac(2), ip(2), ip(DUT)));
+            change(&mut rig);
+            rig.set_driver(Driver::Takes);
+            rig.run_for(Duration::from_secs(10));
+            let sent = rig.take_sent();
+            assert!(
+                sent.iter().all(|sent| sent.packet.is_gratuitous()),
+                "{sent:?}"
+            );
         }
     }
 }

@@ -72,10 +72,29 @@ fn wh_04_a_user_that_comes_back_at_once_causes_no_second_request_and_gets_the_la
         rig.release(hold);
         rig.advance_to(start + Duration::from_millis(10));
         let back = rig.hold(ip(2)).unwrap();
-        rig.run_until(start + POLICY.retransmit * 2);
-        assert_eq!(rig.request_times(ip(2), start), SCHEDULE[..3]);
+        assert_eq!(rig.request_times(ip(2), start), [0.0]);
         rig.accept(Frame::reply(mac(2), ip(2)));
         assert_eq!(rig.status(&back), Status::Resolved(mac(2)));
+    }
+}
+
+/// The last request of those who gave up counts as the first of the newcomer's.
+#[test]
+fn wh_04_a_user_that_comes_after_others_gave_up_has_a_whole_budget() {
+    for (asked, expected) in [
+        (0, &[0.0, 0.7, 1.4, 2.1][..]),
+        (2, &[0.0, 0.7, 1.4, 2.1, 2.8, 3.5]),
+    ] {
+        for mut rig in rigs(POLICY) {
+            let start = rig.now;
+            let gives_up = rig.hold(ip(2)).unwrap();
+            rig.run_for(POLICY.retransmit * asked);
+            rig.release(gives_up);
+            let newcomer = rig.hold(ip(2)).unwrap();
+            rig.run_for(POLICY.retransmit * 4);
+            assert_eq!(rig.request_times(ip(2), start), expected);
+            assert_eq!(rig.status(&newcomer), Status::Unreachable);
+        }
     }
 }
 
