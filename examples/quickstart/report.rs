@@ -77,32 +77,30 @@ Telemetry dials every 30 s: {dials} times, of which {succeeded} go well, {refuse
                                           free the first match   never free
 "
         )?;
-        let rows: [(&str, fn(&Outcome) -> String); 7] = [
-            ("ARP requests on the wire", |day| {
-                day.arp_requests.to_string()
-            }),
-            ("dials that found no address", |day| {
-                day.failed_to_resolve.to_string()
-            }),
-            ("releases that hit another's", |day| {
-                day.took_anothers.to_string()
-            }),
-            ("MQTT kept from connecting", |day| {
-                times(day.mqtt_interruptions)
-            }),
-            ("MQTT offline", |day| duration(day.mqtt_offline)),
-            ("holds or slots at the end", |day| {
-                day.in_use_at_end.to_string()
-            }),
-            ("  of which nobody's", |day| day.leaked.to_string()),
-        ];
-        for (label, cell) in rows {
+        let mut row = |label: &str, cell: fn(&Outcome) -> String| {
             let [shared, first_match, never] = [shared, first_match, never].map(cell);
             writeln!(
                 f,
                 "{label:<28} {shared:>8}   {first_match:>20}   {never:>10}"
-            )?;
-        }
+            )
+        };
+        row("ARP requests on the wire", |day| {
+            day.arp_requests.to_string()
+        })?;
+        row("dials that found no address", |day| {
+            day.failed_to_resolve.to_string()
+        })?;
+        row("releases that hit another's", |day| {
+            day.took_anothers.to_string()
+        })?;
+        row("MQTT kept from connecting", |day| {
+            times(day.mqtt_interruptions)
+        })?;
+        row("MQTT offline", |day| duration(day.mqtt_offline))?;
+        row("holds or slots at the end", |day| {
+            day.in_use_at_end.to_string()
+        })?;
+        row("  of which nobody's", |day| day.leaked.to_string())?;
         let ending = match shared.in_use_at_end {
             1 => "the one hold left is MQTT's own".to_owned(),
             holds => format!("{holds} holds are left"),

@@ -21,7 +21,7 @@ struct Stage {
     run: fn(&Project, &Shell) -> Result<String>,
 }
 
-const STAGES: [Stage; 12] = [
+const STAGES: [Stage; 13] = [
     Stage {
         name: "fmt",
         about: "the code is formatted",
@@ -54,9 +54,15 @@ const STAGES: [Stage; 12] = [
     },
     Stage {
         name: "unit",
-        about: "tests with all features and with none, and the examples in the documentation",
+        about: "every test, and the examples in the documentation",
         needs: &[],
         run: unit,
+    },
+    Stage {
+        name: "model",
+        about: "the cache does what its reference model does, in 10,000 random traces",
+        needs: &[],
+        run: model,
     },
     Stage {
         name: "examples",
@@ -284,23 +290,35 @@ fn unit(project: &Project, shell: &Shell) -> Result<String> {
     } else {
         &["test", "--all-targets"]
     };
-    let all: &[&str] = &["--workspace", "--all-features"];
-    let none: &[&str] = &["--package", PACKAGE, "--no-default-features"];
-    let mut counts = Vec::new();
-    for (name, features) in [("all features", all), ("no features", none)] {
-        let mut tests = project.cargo(runner[0]);
-        tests.args(&runner[1..]).args(features);
-        let tests = shell.run(&format!("tests, {name}"), &mut tests)?;
-        let mut examples = project.cargo("test");
-        examples.arg("--doc").args(features);
-        let examples = shell.run(&format!("documentation, {name}"), &mut examples)?;
-        counts.push(format!(
-            "{name}: {} tests, {} examples in the documentation",
-            tests_passed(&tests.log),
-            tests_passed(&examples.log),
-        ));
-    }
-    Ok(counts.join("; "))
+    // The tests need `std` and `sim` in any case; that the crate builds without them is for the
+    // stages `features` and `cross` to see, and that it works without them for `emulated`.
+    let features = ["--workspace", "--all-features"];
+    let mut tests = project.cargo(runner[0]);
+    tests.args(&runner[1..]).args(features);
+    let tests = shell.run("tests", &mut tests)?;
+    let mut examples = project.cargo("test");
+    examples.arg("--doc").args(features);
+    let examples = shell.run("documentation", &mut examples)?;
+    Ok(format!(
+        "{} tests, {} examples in the documentation",
+        tests_passed(&tests.log),
+        tests_passed(&examples.log),
+    ))
+}
+
+/// How many random traces a run buys.
+const TRACES: u32 = 10_000;
+
+fn model(project: &Project, shell: &Shell) -> Result<String> {
+    let mut traces = project.cargo("test");
+    traces
+        .args(["--package", PACKAGE, "--release", "--test", "model"])
+        .env("PROPTEST_CASES", TRACES.to_string());
+    let tests = shell.run("traces", &mut traces)?;
+    let passed = tests_passed(&tests.log);
+    Ok(format!(
+        "{passed} properties, {TRACES} traces of 100 steps and more"
+    ))
 }
 
 /// The number of tests that passed, as `cargo test` or nextest tells it.
