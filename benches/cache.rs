@@ -53,7 +53,13 @@ fn small<const N: usize>(criterion: &mut Criterion) {
     let (size, n) = (N.to_string(), N as u32);
     whohas(criterion, &size, n, Fixed::<N>::new);
     hash_maps(criterion, &size, n);
-    frames(criterion, "smoltcp", &size, n, &mut Smoltcp::new(n));
+    frames(
+        criterion,
+        "smoltcp",
+        &size,
+        n,
+        &mut Lazy::new(|| Smoltcp::new(n)),
+    );
 }
 
 fn whohas<S: whohas::cache::Storage>(
@@ -81,40 +87,51 @@ fn all<C: Contender>(
     n: u32,
     contender: impl Fn(bool) -> C,
 ) {
-    let mut cache = contender(false);
+    let mut cache = Lazy::new(|| contender(false));
     let mut known = Round::new(0..n);
     let mut unknown = Round::new(n..2 * n);
     group(criterion, "lookup-hit", size).bench_function(who, |bencher| {
+        let cache = cache.get();
         bencher.iter(|| cache.lookup(known.next()));
     });
     group(criterion, "lookup-miss", size).bench_function(who, |bencher| {
+        let cache = cache.get();
         bencher.iter(|| cache.lookup(unknown.next()));
     });
     group(criterion, "hold-release", size).bench_function(who, |bencher| {
+        let cache = cache.get();
         bencher.iter(|| cache.hold_and_release(known.next()));
     });
     group(criterion, "poll-timeout", size).bench_function(who, |bencher| {
-        bencher.iter(|| black_box(&mut cache).next_deadline());
+        let cache = cache.get();
+        bencher.iter(|| black_box(&mut *cache).next_deadline());
     });
     frames(criterion, who, size, n, &mut cache);
     drop(cache);
-    refresh(criterion, who, size, n, contender(true));
+    refresh(criterion, who, size, n, Lazy::new(|| contender(true)));
 }
 
 /// From the frame that comes in to the frame that goes out, if any does.
-fn frames(criterion: &mut Criterion, who: &str, size: &str, n: u32, receiver: &mut impl Receiver) {
-    let mut senders = Round::new(0..n);
-    let mut request = Frame::request();
+fn frames<R: Receiver>(
+    criterion: &mut Criterion,
+    who: &str,
+    size: &str,
+    n: u32,
+    receiver: &mut Lazy<R, impl Fn() -> R>,
+) {
+    let mut requests = Arrivals::new(Frame::request(), n);
     group(criterion, "request-in-answer-out", size).bench_function(who, |bencher| {
+        let receiver = receiver.get();
         bencher.iter(|| {
-            let answer = receiver.receive(request.from(senders.next()));
+            let answer = receiver.receive(requests.next());
             assert!(answer > 0, "a request is answered");
         });
     });
-    let mut reply = Frame::reply();
+    let mut replies = Arrivals::new(Frame::reply(), n);
     group(criterion, "reply-in", size).bench_function(who, |bencher| {
+        let receiver = receiver.get();
         bencher.iter(|| {
-            let answer = receiver.receive(reply.from(senders.next()));
+            let answer = receiver.receive(replies.next());
             assert_eq!(answer, 0, "a reply is not answered");
         });
     });
@@ -122,14 +139,21 @@ fn frames(criterion: &mut Criterion, who: &str, size: &str, n: u32, receiver: &m
 
 /// The cycle of a held entry: its deadline comes, fires, the neighbour is asked, answers, and the
 /// deadline is set anew.
-fn refresh(criterion: &mut Criterion, who: &str, size: &str, n: u32, mut cache: impl Contender) {
-    // One more round of answers, so that the order in time is not that in memory.
+fn refresh<C: Contender>(
+    criterion: &mut Criterion,
+    who: &str,
+    size: &str,
+    n: u32,
+    mut cache: Lazy<C, impl Fn() -> C>,
+) {
     let mut reply = Frame::reply();
-    let mut senders = Round::new(0..n);
-    for _ in 0..n {
-        cache.receive(reply.from(senders.next()));
-    }
     group(criterion, "timer-cycle", size).bench_function(who, |bencher| {
+        let cache = cache.get();
+        // One more round of answers, so that the order in time is not that in memory.
+        let mut replies = Arrivals::new(Frame::reply(), n);
+        for _ in 0..n {
+            cache.receive(replies.next());
+        }
         bencher.iter(|| {
             let asked = cache.fire();
             cache.receive(reply.from(asked))
@@ -139,6 +163,56 @@ fn refresh(criterion: &mut Criterion, who: &str, size: &str, n: u32, mut cache: 
 
 fn group<'c>(criterion: &'c mut Criterion, case: &str, size: &str) -> BenchmarkGroup<'c, WallTime> {
     criterion.benchmark_group(format!("{case}/{size}"))
+}
+
+/// What takes long to make is made when a case that was chosen wants it.
+struct Lazy<T, F> {
+    made: Option<T>,
+    make: F,
+}
+
+impl<T, F: Fn() -> T> Lazy<T, F> {
+    fn new(make: F) -> Self {
+        Self { made: None, make }
+    }
+
+    fn get(&mut self) -> &mut T {
+        self.made.get_or_insert_with(&self.make)
+    }
+}
+
+/// Frames from neighbours in random order. Each was written a while before it is read, as those of
+/// a driver are: a processor stalls on bytes that it has only just stored.
+struct Arrivals {
+    senders: Round,
+    ring: [Frame; Self::RING],
+    next: usize,
+}
+
+impl Arrivals {
+    const RING: usize = 32;
+
+    fn new(frame: Frame, n: u32) -> Self {
+        let mut senders = Round::new(0..n);
+        let ring = std::array::from_fn(|_| {
+            let mut frame = frame.clone();
+            frame.from(senders.next());
+            frame
+        });
+        Self {
+            senders,
+            ring,
+            next: 0,
+        }
+    }
+
+    fn next(&mut self) -> &[u8] {
+        let last = (self.next + Self::RING - 1) % Self::RING;
+        self.ring[last].from(self.senders.next());
+        let frame = &self.ring[self.next];
+        self.next = (self.next + 1) % Self::RING;
+        frame.bytes()
+    }
 }
 
 /// The addresses of neighbours in random order, over and over.

@@ -54,6 +54,10 @@ impl Frame {
         Self(bytes)
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The frame as `ip` would send it.
     pub(crate) fn from(&mut self, ip: Ipv4Addr) -> &[u8] {
         let ip = ip.octets();
