@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::policy::Rate;
-use crate::time::Instant;
+use crate::time::{Instant, micros_of};
 
 /// A caller's clock that jumps back further than this has been set anew.
 const JITTER: Duration = Duration::from_secs(1);
@@ -18,39 +18,40 @@ const JITTER: Duration = Duration::from_secs(1);
 pub(super) struct Clock {
     /// The latest time of the caller's.
     caller: Instant,
-    /// What time it is in the cache.
-    now: Instant,
+    /// By how many microseconds all settings of the caller's clock together have put it back.
+    behind: u64,
 }
 
 impl Clock {
     pub(super) const fn new() -> Self {
         Self {
             caller: Instant::ZERO,
-            now: Instant::ZERO,
+            behind: 0,
         }
     }
 
+    /// What time it is in the cache.
+    #[inline]
     pub(super) const fn now(&self) -> Instant {
-        self.now
+        Instant::from_micros(self.caller.as_micros().saturating_add(self.behind))
     }
 
+    #[inline]
     pub(super) fn advance(&mut self, caller: Instant) -> Instant {
         if caller >= self.caller {
-            self.now += caller - self.caller;
             self.caller = caller;
         } else if self.caller - caller > JITTER {
+            let back = self.caller.as_micros() - caller.as_micros();
+            self.behind = self.behind.saturating_add(back);
             self.caller = caller;
         }
-        self.now
+        self.now()
     }
 
     /// The caller's name for a time of the cache's.
-    pub(super) fn for_caller(&self, deadline: Instant) -> Instant {
-        if deadline >= self.now {
-            self.caller + (deadline - self.now)
-        } else {
-            self.caller - (self.now - deadline)
-        }
+    #[inline]
+    pub(super) const fn for_caller(&self, deadline: Instant) -> Instant {
+        Instant::from_micros(deadline.as_micros().saturating_sub(self.behind))
     }
 }
 
@@ -71,7 +72,8 @@ impl Bucket {
     /// When the next token is there.
     pub(super) fn next(&self, rate: Rate) -> Instant {
         let Rate { interval, burst } = rate;
-        self.full_at - interval.saturating_mul(u32::from(burst.max(1)) - 1)
+        let saved_up = micros_of(interval).saturating_mul(u64::from(burst.max(1)) - 1);
+        Instant::from_micros(self.full_at.as_micros().saturating_sub(saved_up))
     }
 
     /// Takes a token if there is one.

@@ -10,7 +10,7 @@ use super::state::State;
 use super::storage::Storage;
 use super::table::Position;
 use super::{Cache, Destination, Fate, Key, Policy};
-use crate::time::{Instant, micros_of};
+use crate::time::Instant;
 use crate::wire::UnicastMac;
 
 impl<S: Storage> Cache<S> {
@@ -294,5 +294,5 @@ impl<S: Storage> Cache<S> {
 
 /// Milliseconds, wrapping after 49 days.
 fn millis(now: Instant) -> u32 {
-    (micros_of(now.since(Instant::ZERO)) / 1_000) as u32
+    (now.as_micros() / 1_000) as u32
 }

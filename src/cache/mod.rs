@@ -127,8 +127,8 @@ pub struct Cache<S: Storage> {
     mac: Option<UnicastMac>,
     link_up: bool,
     addresses: Addresses,
-    /// How many deny rules about stations there are: with none, no frame pays for looking.
-    denied_stations: usize,
+    /// How many deny rules there are: with none, no frame pays for looking.
+    deny_rules: usize,
     requests: Bucket,
     reply_limit: Bucket,
     replies: Replies,
@@ -153,7 +153,7 @@ impl<S: Storage> Cache<S> {
             mac: None,
             link_up: true,
             addresses: Addresses::new(),
-            denied_stations: 0,
+            deny_rules: 0,
             requests: Bucket::new(),
             reply_limit: Bucket::new(),
             replies: Replies::new(),
@@ -332,7 +332,7 @@ impl<S: Storage> Cache<S> {
             None => {
                 let at = self.make_room(packed, State::Denied, Rank::Live);
                 let at = at.ok_or(InsertError::TableFull)?;
-                self.denied_stations += usize::from(matches!(subject, Subject::Station(_)));
+                self.deny_rules += 1;
                 at
             }
         };
@@ -471,7 +471,7 @@ impl<S: Storage> Cache<S> {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.drained();
         let now = self.clock.advance(now);
-        for queue in Queue::timers() {
+        for queue in self.table.busy().timers() {
             // An entry that fires is armed for later or gone, so this ends.
             while let Some(at) = self.table.first_in(queue)
                 && self.table.slot(at).deadline <= now
@@ -502,7 +502,8 @@ impl<S: Storage> Cache<S> {
     /// [`poll_transmit`](Self::poll_transmit) next: exactly then there is something to do, and not
     /// before. A time in the past says that there is something now.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let timers = Queue::timers()
+        let busy = self.table.busy().timers();
+        let timers = busy
             .filter_map(|queue| self.table.first_in(queue))
             .map(|at| self.table.slot(at).deadline);
         timers

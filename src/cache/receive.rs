@@ -136,7 +136,7 @@ impl<S: Storage> Cache<S> {
                 .find(packed)
                 .is_some_and(|at| self.table.slot(at).state == State::Denied)
         };
-        denied(Packed::from(sender)) || self.denied_stations > 0 && denied(Packed::from(mac))
+        self.deny_rules > 0 && (denied(Packed::from(sender)) || denied(Packed::from(mac)))
     }
 
     /// Whether a neighbour can have the sender's address.

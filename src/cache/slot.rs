@@ -123,13 +123,35 @@ impl Queue {
         )
     }
 
-    /// All queues that fire at a deadline.
-    pub(super) fn timers() -> impl Iterator<Item = Self> {
-        (Self::RETRANSMIT.0..=Self::LAST_BACKOFF).map(Self)
-    }
-
     pub(super) const fn number(self) -> usize {
         (self.0 & 0x0f) as usize
+    }
+}
+
+/// A set of queues, a bit for each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queues(u16);
+
+impl Queues {
+    pub(super) const EMPTY: Self = Self(0);
+
+    pub(super) fn insert(&mut self, queue: Queue) {
+        self.0 |= 1 << queue.number();
+    }
+
+    pub(super) fn remove(&mut self, queue: Queue) {
+        self.0 &= !(1 << queue.number());
+    }
+
+    /// Those of them that fire at a deadline.
+    pub(super) fn timers(self) -> impl Iterator<Item = Queue> {
+        let mut rest = self.0 >> Queue::RETRANSMIT.0 << Queue::RETRANSMIT.0;
+        core::iter::from_fn(move || {
+            let number = rest.trailing_zeros() as u8;
+            let found = (rest != 0).then_some(Queue(number));
+            rest &= rest.wrapping_sub(1);
+            found
+        })
     }
 }
 

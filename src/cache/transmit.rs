@@ -177,11 +177,11 @@ impl<S: Storage> Cache<S> {
         now: Instant,
         mac: UnicastMac,
     ) -> Option<(Origin, ArpPacket, MacAddr, Option<VlanId>)> {
-        if self.requests.next(self.policy.request_rate) > now {
-            return None;
-        }
         loop {
             let at = self.table.first_in(Queue::READY)?;
+            if self.requests.next(self.policy.request_rate) > now {
+                return None;
+            }
             let slot = self.table.slot(at);
             let Subject::Address(key) = slot.key.subject() else {
                 self.table.disarm(at);
