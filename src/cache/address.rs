@@ -230,11 +230,13 @@ impl Addresses {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn is_own(&self, key: Key) -> bool {
         self.own.iter().any(|own| own.prefix.key() == key)
     }
 
     /// Whether we answer requests for the address: our own, or one in a proxied prefix.
+    #[inline]
     pub(super) fn answers_for(&self, key: Key) -> bool {
         self.is_own(key) || self.proxied.iter().any(|prefix| prefix.covers(key))
     }
@@ -249,6 +251,7 @@ impl Addresses {
                 .any(|prefix| prefix.len == 32 && prefix.covers(key))
     }
 
+    #[inline]
     pub(super) fn destination(&self, key: Key) -> Destination {
         let Key { vlan: _, ip } = key;
         if let Some(group) = MacAddr::of_multicast(ip) {

@@ -70,6 +70,7 @@ impl Bucket {
     }
 
     /// When the next token is there.
+    #[inline]
     pub(super) fn next(&self, rate: Rate) -> Instant {
         let Rate { interval, burst } = rate;
         let saved_up = micros_of(interval).saturating_mul(u64::from(burst.max(1)) - 1);
@@ -77,6 +78,7 @@ impl Bucket {
     }
 
     /// Takes a token if there is one.
+    #[inline]
     pub(super) fn take(&mut self, now: Instant, rate: Rate) -> bool {
         let there = self.next(rate) <= now;
         if there {

@@ -27,6 +27,7 @@ impl Replies {
         self.0.is_full()
     }
 
+    #[inline]
     pub(super) fn push(&mut self, reply: ArpPacket, vlan: Option<VlanId>) {
         // The caller has looked: there is room.
         let _ = self.0.push_back((reply, vlan));
