@@ -97,12 +97,11 @@ impl Packed {
     #[inline]
     pub(super) fn hash(self, seed: u32) -> usize {
         let [tag, high, low] = self.0;
-        let address = u32::from(high) << 16 | u32::from(low);
-        // One multiplication whose halves are folded together: each bit of the result depends on
-        // all of the address.
-        let factor = 0x9e37_79b1 ^ u32::from(tag) << 8;
-        let product = u64::from(address ^ seed) * u64::from(factor);
-        (product as u32 ^ (product >> 32) as u32) as usize
+        let mut hash = (u32::from(high) << 16 | u32::from(low)) ^ seed;
+        hash = (hash ^ hash >> 16).wrapping_mul(0x85eb_ca6b);
+        hash ^= u32::from(tag).wrapping_mul(0x9e37_79b1);
+        hash = (hash ^ hash >> 13).wrapping_mul(0xc2b2_ae35);
+        (hash ^ hash >> 16) as usize
     }
 }
 

@@ -68,16 +68,23 @@ impl<S: Storage> Cache<S> {
     }
 
     fn hear(&mut self, frame: &[u8]) -> Result<(), DropReason> {
-        let heard = self.admit(frame)?;
+        // By reference: a heard frame that is moved costs more than all that is done with it.
+        match &self.admit(frame) {
+            Ok(heard) => self.merge_and_answer(heard),
+            Err(reason) => Err(*reason),
+        }
+    }
+
+    fn merge_and_answer(&mut self, heard: &Heard) -> Result<(), DropReason> {
         // RFC 826's order: first merge what the sender says of itself, then see what it asks.
         let learnt = if heard.packet.is_probe() {
             Err(DropReason::Unasked)
         } else {
-            self.learn(&heard)
+            self.learn(heard)
         };
         match heard.kind {
             Kind::RequestForUs => {
-                let answered = self.answer(&heard);
+                let answered = self.answer(heard);
                 learnt.or(answered)
             }
             Kind::Answer | Kind::Gratuitous | Kind::Overheard => learnt,

@@ -8,12 +8,15 @@ use crate::time::Instant;
 /// How a slot names another one: 1 and up, 0 for nobody. Starting at 1 makes an empty table all
 /// zeros.
 pub trait Index: Copy + PartialEq + core::fmt::Debug {
+    /// Has the alignment that slots named in this way are to have.
+    type Alignment: Copy + core::fmt::Debug;
     const NONE: Self;
     fn new(position: usize) -> Self;
     fn get(self) -> usize;
 }
 
 impl Index for u16 {
+    type Alignment = ();
     const NONE: Self = 0;
     fn new(position: usize) -> Self {
         position as Self
@@ -23,8 +26,15 @@ impl Index for u16 {
     }
 }
 
+/// A slot that lies across two cache lines costs two misses in a table too large for the cache.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub struct CacheLine;
+
 #[cfg(feature = "alloc")]
 impl Index for u32 {
+    type Alignment = CacheLine;
     const NONE: Self = 0;
     fn new(position: usize) -> Self {
         position as Self
@@ -50,7 +60,7 @@ impl<I: Index> Links<I> {
 
 /// An entry and its links. Its size is a budget: see the test below.
 #[derive(Clone, Copy, Debug)]
-pub struct Slot<I> {
+pub struct Slot<I: Index> {
     /// When the timer queue that the slot is in will fire for it.
     pub(super) deadline: Instant,
     /// Counts the entries that have lived here, so that a key to an earlier one opens nothing.
@@ -71,6 +81,8 @@ pub struct Slot<I> {
     pub(super) chain: I,
     /// The first slot of the bucket with this slot's number; unrelated to the entry here.
     pub(super) bucket: I,
+    /// Takes no room.
+    _alignment: [I::Alignment; 0],
 }
 
 impl<I: Index> Slot<I> {
@@ -87,6 +99,7 @@ impl<I: Index> Slot<I> {
         order: Links::NONE,
         chain: I::NONE,
         bucket: I::NONE,
+        _alignment: [],
     };
 }
 

@@ -103,6 +103,7 @@ impl<S: Storage> Table<S> {
 
     // --- Finding, making and freeing entries ------------------------------------------------
 
+    #[inline]
     pub(super) fn find(&self, key: Packed) -> Option<Position> {
         let mut at = self.slot(self.bucket_of(key)).bucket.get();
         while at != NOBODY {
