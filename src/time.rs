@@ -129,37 +129,39 @@ const JITTER: u64 = 1_000_000;
 pub(crate) struct Clock {
     /// The latest time of the caller's.
     caller: u64,
-    /// What time it is in here.
-    now: u64,
+    /// By how much all settings of the caller's clock together have put it back.
+    behind: u64,
 }
 
 impl Clock {
     pub(crate) const fn new() -> Self {
-        Self { caller: 0, now: 0 }
+        Self {
+            caller: 0,
+            behind: 0,
+        }
     }
 
+    #[inline]
     pub(crate) const fn now(&self) -> Instant {
-        Instant::from_micros(self.now)
+        Instant::from_micros(self.caller.saturating_add(self.behind))
     }
 
+    #[inline]
     pub(crate) const fn advance(&mut self, caller: Instant) -> Instant {
         let caller = caller.as_micros();
-        if let Some(passed) = caller.checked_sub(self.caller) {
-            self.now = self.now.saturating_add(passed);
+        if caller >= self.caller {
             self.caller = caller;
         } else if self.caller - caller > JITTER {
+            self.behind = self.behind.saturating_add(self.caller - caller);
             self.caller = caller;
         }
         self.now()
     }
 
     /// The caller's name for a time of our own.
+    #[inline]
     pub(crate) const fn for_caller(&self, deadline: Instant) -> Instant {
-        let deadline = deadline.as_micros();
-        Instant::from_micros(match deadline.checked_sub(self.now) {
-            Some(ahead) => self.caller.saturating_add(ahead),
-            None => self.caller.saturating_sub(self.now - deadline),
-        })
+        Instant::from_micros(deadline.as_micros().saturating_sub(self.behind))
     }
 }
 

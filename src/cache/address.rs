@@ -222,11 +222,13 @@ impl Addresses {
         Ok(())
     }
 
+    #[cfg_attr(target_pointer_width = "64", inline)] // longer than a call: not on a chip
     pub(super) fn is_own(&self, key: Key) -> bool {
         self.own.iter().any(|own| own.prefix.key() == key)
     }
 
     /// Whether we answer requests for the address: our own, or one in a proxied prefix.
+    #[cfg_attr(target_pointer_width = "64", inline)] // longer than a call: not on a chip
     pub(super) fn answers_for(&self, key: Key) -> bool {
         self.is_own(key) || self.proxied.iter().any(|prefix| prefix.covers(key))
     }
@@ -241,6 +243,7 @@ impl Addresses {
                 .any(|prefix| prefix.len == 32 && prefix.covers(key))
     }
 
+    #[cfg_attr(target_pointer_width = "64", inline)] // longer than a call: not on a chip
     pub(super) fn destination(&self, key: Key) -> Destination {
         let Key { vlan: _, ip } = key;
         if let Some(group) = MacAddr::of_multicast(ip) {

@@ -1,7 +1,7 @@
 //! Counted claims on neighbours: joining a query, starting one, giving up.
 
 use super::event::Event;
-use super::key::{Key, Packed};
+use super::key::{Key, Packed, Subject};
 use super::slot::{Queue, Rank};
 use super::state::State;
 use super::storage::Storage;
@@ -271,16 +271,15 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// Removes an entry and tells those whom it concerns.
     pub(super) fn remove_entry(&mut self, at: Position, cause: Removal) {
         let slot = self.table.slot(at);
-        let (subject, known, held) = (slot.key.subject(), slot.state.mac(), slot.holds > 0);
+        let (subject, state, held) = (slot.key.subject(), slot.state, slot.holds > 0);
         self.table.remove(at);
-        match subject {
-            super::Subject::Station(_) => {
-                self.denied_stations = self.denied_stations.saturating_sub(1);
-            }
-            super::Subject::Address(key) if known.is_some() || held => {
-                self.tell(Event::Removed { key, cause });
-            }
-            super::Subject::Address(_) => {}
+        if state == State::Denied {
+            self.deny_rules = self.deny_rules.saturating_sub(1);
+        }
+        if let Subject::Address(key) = subject
+            && (state.mac().is_some() || held)
+        {
+            self.tell(Event::Removed { key, cause });
         }
     }
 }

@@ -94,6 +94,7 @@ impl Packed {
     }
 
     /// A well-mixed number; `seed` keeps others from choosing addresses that collide.
+    #[inline]
     pub(super) fn hash(self, seed: u32) -> usize {
         let [tag, high, low] = self.0;
         let mut hash = (u32::from(high) << 16 | u32::from(low)) ^ seed;
@@ -105,6 +106,7 @@ impl Packed {
 }
 
 impl From<Key> for Packed {
+    #[inline]
     fn from(Key { vlan, ip }: Key) -> Self {
         let vlan = vlan.map_or(0, VlanId::get);
         let bits = ip.to_bits();

@@ -125,8 +125,8 @@ pub struct Cache<S: Storage, P: Profile = Policy> {
     mac: Option<UnicastMac>,
     link_down: bool,
     addresses: Addresses,
-    /// How many deny rules about stations there are: with none, no frame pays for looking.
-    denied_stations: usize,
+    /// How many deny rules there are: with none, no frame pays for looking.
+    deny_rules: usize,
     requests: Bucket,
     reply_limit: Bucket,
     replies: Replies,
@@ -151,7 +151,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             mac: None,
             link_down: false,
             addresses: Addresses::new(),
-            denied_stations: 0,
+            deny_rules: 0,
             requests: Bucket::new(),
             reply_limit: Bucket::new(),
             replies: Replies::new(),
@@ -330,7 +330,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             None => {
                 let at = self.make_room(packed, State::Denied, Rank::Live);
                 let at = at.ok_or(InsertError::TableFull)?;
-                self.denied_stations += usize::from(matches!(subject, Subject::Station(_)));
+                self.deny_rules += 1;
                 at
             }
         };
@@ -477,7 +477,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.drained();
         let now = self.clock.advance(now);
-        for queue in Queue::timers() {
+        for queue in self.table.busy().timers() {
             // An entry that fires is armed for later or gone, so this ends.
             while let Some(at) = self.table.first_in(queue)
                 && self.table.slot(at).deadline <= now
@@ -509,7 +509,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// before. A time in the past says that there is something now.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let mut next = self.next_transmit();
-        for queue in Queue::timers() {
+        for queue in self.table.busy().timers() {
             if let Some(at) = self.table.first_in(queue) {
                 let deadline = self.table.slot(at).deadline;
                 next = Some(next.map_or(deadline, |next| next.min(deadline)));

@@ -67,16 +67,19 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     }
 
     fn hear(&mut self, frame: &[u8]) -> Result<(), DropReason> {
-        let heard = self.admit(frame)?;
+        // By reference: a heard frame that is moved costs more than all that is done with it.
+        match &self.admit(frame) {
+            Ok(heard) => self.merge_and_answer(heard),
+            Err(reason) => Err(*reason),
+        }
+    }
+
+    fn merge_and_answer(&mut self, heard: &Heard) -> Result<(), DropReason> {
         // RFC 826's order: first merge what the sender says of itself, then see what it asks.
-        let learnt = if heard.packet.is_probe() {
-            Err(DropReason::Unasked)
-        } else {
-            self.learn(&heard)
-        };
+        let learnt = self.learn(heard);
         match heard.kind {
             Kind::RequestForUs => {
-                let answered = self.answer(&heard);
+                let answered = self.answer(heard);
                 self.counters.replies_withheld += u64::from(answered.is_err());
                 learnt.or(answered)
             }
@@ -136,7 +139,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
                 .find(packed)
                 .is_some_and(|at| self.table.slot(at).state == State::Denied)
         };
-        denied(Packed::from(sender)) || self.denied_stations > 0 && denied(Packed::from(mac))
+        self.deny_rules > 0 && (denied(Packed::from(sender)) || denied(Packed::from(mac)))
     }
 
     /// Whether a neighbour can have the sender's address.

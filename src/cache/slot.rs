@@ -8,12 +8,15 @@ use crate::time::Instant;
 /// How a slot names another one: 1 and up, 0 for nobody. Starting at 1 makes an empty table all
 /// zeros.
 pub trait Index: Copy + PartialEq + core::fmt::Debug {
+    /// Has the alignment that slots named in this way are to have.
+    type Alignment: Copy + core::fmt::Debug;
     const NONE: Self;
     fn new(position: usize) -> Self;
     fn get(self) -> usize;
 }
 
 impl Index for u16 {
+    type Alignment = ();
     const NONE: Self = 0;
     fn new(position: usize) -> Self {
         position as Self
@@ -23,8 +26,15 @@ impl Index for u16 {
     }
 }
 
+/// A slot that lies across two cache lines costs two misses in a table too large for the cache.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub struct CacheLine;
+
 #[cfg(feature = "alloc")]
 impl Index for u32 {
+    type Alignment = CacheLine;
     const NONE: Self = 0;
     fn new(position: usize) -> Self {
         position as Self
@@ -50,7 +60,7 @@ impl<I: Index> Links<I> {
 
 /// An entry and its links. Its size is a budget: see the test below.
 #[derive(Clone, Copy, Debug)]
-pub struct Slot<I> {
+pub struct Slot<I: Index> {
     /// When the timer queue that the slot is in will fire for it.
     pub(super) deadline: Instant,
     /// Counts the entries that have lived here, so that a key to an earlier one opens nothing.
@@ -71,6 +81,8 @@ pub struct Slot<I> {
     pub(super) chain: I,
     /// The first slot of the bucket with this slot's number; unrelated to the entry here.
     pub(super) bucket: I,
+    /// Takes no room.
+    _alignment: [I::Alignment; 0],
 }
 
 impl<I: Index> Slot<I> {
@@ -87,6 +99,7 @@ impl<I: Index> Slot<I> {
         order: Links::NONE,
         chain: I::NONE,
         bucket: I::NONE,
+        _alignment: [],
     };
 }
 
@@ -123,13 +136,35 @@ impl Queue {
         )
     }
 
-    /// All queues that fire at a deadline.
-    pub(super) fn timers() -> impl Iterator<Item = Self> {
-        (Self::RETRANSMIT.0..Self::COUNT as u8).map(Self)
-    }
-
     pub(super) const fn number(self) -> usize {
         (self.0 & 0x0f) as usize
+    }
+}
+
+/// A set of queues, a bit for each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queues(u16);
+
+impl Queues {
+    pub(super) const EMPTY: Self = Self(0);
+
+    pub(super) fn insert(&mut self, queue: Queue) {
+        self.0 |= 1 << queue.number();
+    }
+
+    pub(super) fn remove(&mut self, queue: Queue) {
+        self.0 &= !(1 << queue.number());
+    }
+
+    /// Those of them that fire at a deadline.
+    pub(super) fn timers(self) -> impl Iterator<Item = Queue> {
+        let mut rest = self.0 >> Queue::RETRANSMIT.0 << Queue::RETRANSMIT.0;
+        core::iter::from_fn(move || {
+            let number = rest.trailing_zeros() as u8;
+            let found = (rest != 0).then_some(Queue(number));
+            rest &= rest.wrapping_sub(1);
+            found
+        })
     }
 }
 

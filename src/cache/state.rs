@@ -4,7 +4,11 @@ use crate::wire::UnicastMac;
 
 /// The state of a slot. RFC 4861 section 7.3.2's states applied to ARP, each owning what only it
 /// needs, plus the two that an administrator sets.
+///
+/// The representation puts the address in the same place in every state that has one, so that
+/// reading it is one load whatever the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum State {
     /// Nobody's.
     Free,

@@ -6,7 +6,7 @@
 //! the ends of lists need no special case.
 
 use super::key::Packed;
-use super::slot::{Index, Links, Queue, Rank, Slot};
+use super::slot::{Index, Links, Queue, Queues, Rank, Slot};
 use super::state::State;
 use super::storage::Storage;
 use super::storage::sealed::Sealed;
@@ -42,6 +42,8 @@ pub(super) struct Table<S: Storage> {
     /// Stands in for every slot that is not there.
     nobody: Slot<<S as Sealed>::Index>,
     queues: [Ends<<S as Sealed>::Index>; Queue::COUNT],
+    /// The queues that somebody is in.
+    busy: Queues,
     ranks: [Ends<<S as Sealed>::Index>; Rank::COUNT],
     free: <S as Sealed>::Index,
     /// Slots from here on were never used and are in no list.
@@ -57,6 +59,7 @@ impl<S: Storage> Table<S> {
             storage,
             nobody: Slot::FREE,
             queues: [Ends::EMPTY; Queue::COUNT],
+            busy: Queues::EMPTY,
             ranks: [Ends::EMPTY; Rank::COUNT],
             free: Index::NONE,
             virgin: 0,
@@ -103,6 +106,7 @@ impl<S: Storage> Table<S> {
 
     // --- Finding, making and freeing entries ------------------------------------------------
 
+    #[inline]
     pub(super) fn find(&self, key: Packed) -> Option<Position> {
         let mut at = self.slot(self.bucket_of(key)).bucket.get();
         while at != NOBODY {
@@ -227,6 +231,11 @@ impl<S: Storage> Table<S> {
 
     // --- Timers -----------------------------------------------------------------------------
 
+    /// The queues that somebody is in.
+    pub(super) fn busy(&self) -> Queues {
+        self.busy
+    }
+
     /// The first of a queue.
     pub(super) fn first_in(&self, queue: Queue) -> Option<Position> {
         position(self.queues[queue.number()].first)
@@ -246,6 +255,7 @@ impl<S: Storage> Table<S> {
         let mut ends = self.queues[queue.number()];
         self.link_after(Lane::Timer, &mut ends, before, at);
         self.queues[queue.number()] = ends;
+        self.busy.insert(queue);
     }
 
     pub(super) fn disarm(&mut self, at: Position) {
@@ -254,6 +264,9 @@ impl<S: Storage> Table<S> {
             let mut ends = self.queues[queue.number()];
             self.unlink(Lane::Timer, &mut ends, at);
             self.queues[queue.number()] = ends;
+            if ends.first == Index::NONE {
+                self.busy.remove(queue);
+            }
         }
     }
 

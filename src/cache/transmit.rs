@@ -27,6 +27,7 @@ impl Replies {
         self.0.is_full()
     }
 
+    #[inline]
     pub(super) fn push(&mut self, reply: ArpPacket, vlan: Option<VlanId>) {
         // The caller has looked: there is room.
         let _ = self.0.push_back((reply, vlan));
@@ -177,11 +178,11 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         now: Instant,
         mac: UnicastMac,
     ) -> Option<(Origin, ArpPacket, MacAddr, Option<VlanId>)> {
-        if self.requests.next(self.policy().request_rate) > now {
-            return None;
-        }
         loop {
             let at = self.table.first_in(Queue::READY)?;
+            if self.requests.next(self.policy().request_rate) > now {
+                return None;
+            }
             let slot = self.table.slot(at);
             let Subject::Address(key) = slot.key.subject() else {
                 self.table.disarm(at);

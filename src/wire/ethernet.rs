@@ -159,6 +159,7 @@ pub struct EthernetFrame<'a> {
 
 impl<'a> EthernetFrame<'a> {
     /// The frame in these bytes.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, EthernetError> {
         let (raw, payload) =
             RawHeader::ref_from_prefix(bytes).map_err(|_| EthernetError::Truncated)?;

@@ -18,7 +18,6 @@ use whohas::{Hold, Instant, Key, LocalResolver, Policy, Prefix, UnicastMac, Vlan
 type Resolver = LocalResolver<Fixed<16>, Strict, 4>;
 
 static NEIGHBOURS: Resolver = LocalResolver::new(Strict, Fixed::new());
-static RECEIVED: [u8; ARP_FRAME_LEN] = [0; ARP_FRAME_LEN];
 static OWN_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 static OWN_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 static PEER_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
@@ -43,11 +42,11 @@ pub fn exercise() {
 
 /// What the driver's task does when it wakes.
 fn drive(now: Instant) {
-    black_box(NEIGHBOURS.receive(now, black_box(&RECEIVED)));
+    let mut frame = [0; ARP_FRAME_LEN];
+    black_box(NEIGHBOURS.receive(now, black_box(&frame)));
     NEIGHBOURS.handle_timeout(now);
-    let mut transmitted = [0; ARP_FRAME_LEN];
-    while NEIGHBOURS.poll_transmit(now, &mut transmitted) {
-        black_box(&transmitted);
+    while NEIGHBOURS.poll_transmit(now, &mut frame) {
+        black_box(&frame);
     }
     black_box(NEIGHBOURS.poll_timeout());
     let _ = black_box(NEIGHBOURS.poll_work(&mut Context::from_waker(Waker::noop())));
