@@ -104,6 +104,8 @@ fn all<C: Contender>(
     });
     group(criterion, "poll-timeout", size).bench_function(who, |bencher| {
         let cache = cache.get();
+        // A heap of a million nodes puts itself in order at the first look.
+        cache.next_deadline();
         bencher.iter(|| black_box(&mut *cache).next_deadline());
     });
     frames(criterion, who, size, n, &mut cache);
