@@ -11,35 +11,13 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::project::{PACKAGE, Project, Target};
+use crate::row::Row;
 use crate::shell::Shell;
 use crate::size;
 use crate::table;
-
-/// One figure.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Row {
-    case: String,
-    /// `whohas`, or the name of a peer.
-    who: String,
-    value: f64,
-    unit: String,
-}
-
-impl Row {
-    /// A figure of ours.
-    pub(crate) fn of_whohas(case: String, value: f64, unit: &str) -> Self {
-        Self {
-            case,
-            who: PACKAGE.into(),
-            value,
-            unit: unit.into(),
-        }
-    }
-}
 
 /// Runs the benches of these names, or all.
 pub(crate) fn run(project: &Project, shell: &Shell, names: &[String], quick: bool) -> Result<()> {

@@ -6,6 +6,7 @@ mod elf;
 mod fuzz;
 mod probe;
 mod project;
+mod row;
 mod setup;
 mod shell;
 mod size;

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::bench::Row;
 use crate::cross::THUMBV8M;
 use crate::elf::{Program, Sections};
 use crate::probe::Probe;
 use crate::project::Project;
+use crate::row::Row;
 use crate::shell::Shell;
 
 /// The name under which `cargo xtask bench` knows this measurement.
