@@ -173,26 +173,16 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         let first = slot.holds == 0;
         slot.holds = slot.holds.checked_add(1).ok_or(HoldError::TooManyHolds)?;
         self.counters.joined += 1;
-        match self.table.slot(at).state {
+        let state = self.table.slot(at).state;
+        if let State::Incomplete { asked } = state
+            && first
+        {
             // What was asked for an earlier user counts as the first of this one's requests.
-            State::Incomplete { asked } if first => {
-                self.table.set_state(
-                    at,
-                    State::Incomplete {
-                        asked: asked.min(1),
-                    },
-                );
-            }
+            let asked = asked.min(1);
+            self.table.set_state(at, State::Incomplete { asked });
+        } else if let State::Stale { mac } = state {
             // Held entries are kept fresh, so this one has to become so.
-            State::Stale { mac } => self.verify_soon(at, mac),
-            State::Free
-            | State::Incomplete { .. }
-            | State::Reachable { .. }
-            | State::Delay { .. }
-            | State::Probe { .. }
-            | State::Failed { .. }
-            | State::Static { .. }
-            | State::Denied => {}
+            self.verify_soon(at, mac);
         }
         Ok(at)
     }

@@ -234,16 +234,10 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         self.clock.advance(now);
         let at = self.table.find(Packed::from(key.into()))?;
         let state = self.table.slot(at).state;
-        match state {
-            State::Stale { mac } => self.verify_soon(at, mac),
-            State::Free
-            | State::Incomplete { .. }
-            | State::Reachable { .. }
-            | State::Delay { .. }
-            | State::Probe { .. }
-            | State::Failed { .. }
-            | State::Static { .. }
-            | State::Denied => self.settle_rank(at),
+        if let State::Stale { mac } = state {
+            self.verify_soon(at, mac);
+        } else {
+            self.settle_rank(at);
         }
         state.mac()
     }
