@@ -74,7 +74,7 @@ fn measure(project: &Project, shell: &Shell, target: &Target, quick: bool) -> Re
 fn cargo_bench(project: &Project, target: &Target) -> std::process::Command {
     let mut bench = project.cargo("bench");
     bench
-        .args(["--package", PACKAGE, "--bench", &target.name])
+        .args(["--package", &target.package, "--bench", &target.name])
         .args(["--features", &target.required_features(), "--"]);
     bench
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 /// The name of the package that all this is about.
 pub(crate) const PACKAGE: &str = "whohas";
 
-/// The workspace: where it is, where its build goes, and what the root package consists of.
+/// The workspace: where it is, where its build goes, and what it consists of.
 pub(crate) struct Project {
     pub(crate) root: PathBuf,
     pub(crate) target_dir: PathBuf,
@@ -20,10 +20,12 @@ pub(crate) struct Project {
     targets: Vec<Target>,
 }
 
-/// An example or a bench of the root package.
+/// An example or a bench.
 #[derive(Clone, Deserialize)]
 pub(crate) struct Target {
     pub(crate) name: String,
+    #[serde(skip)]
+    pub(crate) package: String,
     kind: Vec<String>,
     #[serde(default, rename = "required-features")]
     required_features: Vec<String>,
@@ -58,11 +60,18 @@ impl Project {
             String::from_utf8_lossy(&output.stderr)
         );
         let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
-        let package = metadata
-            .packages
-            .into_iter()
-            .find(|package| package.name == PACKAGE)
-            .context("the workspace has lost its root package")?;
+        let mut targets = Vec::new();
+        let mut root = None;
+        for mut package in metadata.packages {
+            for mut target in std::mem::take(&mut package.targets) {
+                target.package.clone_from(&package.name);
+                targets.push(target);
+            }
+            if package.name == PACKAGE {
+                root = Some(package);
+            }
+        }
+        let package = root.context("the workspace has lost its root package")?;
         Ok(Self {
             root: metadata.workspace_root,
             target_dir: metadata.target_directory,
@@ -70,7 +79,7 @@ impl Project {
                 .rust_version
                 .context("the root package states no rust-version")?,
             features: package.features,
-            targets: package.targets,
+            targets,
         })
     }
 
@@ -119,10 +128,13 @@ impl Project {
         false
     }
 
+    /// The examples of the root package; those of others are tools.
     pub(crate) fn examples(&self) -> impl Iterator<Item = &Target> {
         self.targets_of_kind("example")
+            .filter(|target| target.package == PACKAGE)
     }
 
+    /// The benches of all packages.
     pub(crate) fn benches(&self) -> impl Iterator<Item = &Target> {
         self.targets_of_kind("bench")
     }

@@ -243,13 +243,15 @@ fn clippy(project: &Project, shell: &Shell) -> Result<String> {
     for features in &sets {
         let mut clippy = project.cargo("clippy");
         clippy
-            .args(["--package", PACKAGE, "--all-targets"])
+            .args(["--package", PACKAGE, "--lib"])
             .args(features)
             .args(["--", "--deny", "warnings"]);
         shell.run(&describe(features), &mut clippy)?;
     }
     let mut clippy = project.cargo("clippy");
-    clippy.args(["--workspace", "--all-targets", "--", "--deny", "warnings"]);
+    // All targets need `std` and `sim`, so that the sets above are for the library alone.
+    clippy.args(["--workspace", "--all-targets", "--all-features"]);
+    clippy.args(["--", "--deny", "warnings"]);
     shell.run("workspace", &mut clippy)?;
     Ok(format!("{} feature sets and the workspace", sets.len()))
 }
