@@ -44,8 +44,8 @@
 //!
 //! - `alloc`: [`cache::Growable`](crate::cache), the table that grows.
 //! - `std`: a critical section for hosted targets; implies `alloc`.
-//! - `defmt`: `defmt::Format` on every public type.
-//! - `log`: conflicts, moves and lost neighbours told to the `log` facade.
+//! - `defmt`: `defmt::Format` on every public value (not on the machines themselves).
+//! - `log`: events told to the `log` facade when they are polled.
 //! - `sim`: the simulated LAN, for your own tests; implies `alloc`.
 //!
 //! # What is bounded, and what happens at the bound
@@ -61,8 +61,9 @@
 //! | events not fetched | eight | [`cache::Event::Lost`], counted |
 //! | tasks that wait | the resolver's `WAKERS` | all are woken, and look again |
 //!
-//! The limit for one neighbour lives in its entry. When that entry is removed, by command or by
-//! eviction, the memory of its last request goes with it; the global limit is what is left then.
+//! The limit for one neighbour lives in its entry. When that entry is removed or made to begin anew,
+//! by a command, by eviction or because the link went down, the memory of its last request goes with
+//! it; the global limit is what is left then.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -141,7 +141,8 @@ impl Clock {
         }
     }
 
-    #[inline]
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    #[cfg_attr(target_pointer_width = "64", inline)]
     pub(crate) const fn now(&self) -> Instant {
         Instant::from_micros(self.caller.saturating_add(self.behind))
     }

@@ -1,6 +1,7 @@
 //! Our own side of the segment: the addresses we have, those we answer for, and what that makes of
 //! every other address.
 
+use core::fmt;
 use core::net::Ipv4Addr;
 
 use heapless::Vec;
@@ -142,6 +143,19 @@ pub enum Destination {
     },
 }
 
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broadcast => f.write_str("the address of everybody on the segment"),
+            Self::Invalid => f.write_str("an address that no host can have"),
+            Self::Local => f.write_str("one of our own addresses, or one that we answer for"),
+            Self::Multicast(group) => write!(f, "the address of a group, at {group}"),
+            Self::OffLink => f.write_str("an address behind a gateway"),
+            Self::OnLink { source } => write!(f, "a neighbour of our address {source}"),
+        }
+    }
+}
+
 /// Why addresses were refused; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -150,6 +164,9 @@ pub enum AddressError {
     /// No host can have this address in this prefix.
     #[error("{0} cannot be a host's address in its prefix")]
     NotAHost(Ipv4Addr),
+    /// The same address twice.
+    #[error("{0} is listed twice")]
+    Twice(Ipv4Addr),
     /// A prefix has at most 32 bits.
     #[error("a prefix of {0} bits: an IPv4 address has 32")]
     PrefixLen(u8),
@@ -196,9 +213,12 @@ impl Addresses {
         announcements: u8,
         now: Instant,
     ) -> Result<(), AddressError> {
-        let mut own = Vec::new();
+        let mut own: Vec<OwnAddress, MAX_ADDRESSES> = Vec::new();
         for &prefix in prefixes {
             prefix.check_host()?;
+            if own.iter().any(|other| other.prefix.key() == prefix.key()) {
+                return Err(AddressError::Twice(prefix.ip));
+            }
             let known = self
                 .own
                 .iter()
@@ -384,6 +404,13 @@ mod tests {
             assert_eq!(result, Err(AddressError::NotAHost(ip.into())));
         }
         let many = [Prefix::new(Ipv4Addr::new(10, 0, 0, 9), 24).unwrap(); MAX_ADDRESSES + 1];
+        assert_eq!(
+            addresses.set_own(&many[..2], 0, Instant::ZERO),
+            Err(AddressError::Twice(Ipv4Addr::new(10, 0, 0, 9)))
+        );
+        let many: std::vec::Vec<_> = (10..=10 + MAX_ADDRESSES as u8)
+            .map(|last| Prefix::new(Ipv4Addr::new(10, 0, 0, last), 24).unwrap())
+            .collect();
         assert_eq!(
             addresses.set_own(&many, 0, Instant::ZERO),
             Err(AddressError::TooMany)

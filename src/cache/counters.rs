@@ -22,6 +22,8 @@ pub enum DropReason {
     EthernetType,
     /// Not ARP over Ethernet.
     HardwareType,
+    /// An unknown station that policy would have learnt from, but every slot is in use.
+    NoRoom,
     /// Not ARP at all.
     NotArp,
     /// Sent to another station or to a group.
@@ -54,7 +56,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::AddressLength,
         Self::ClaimsOurAddress,
         Self::Contradiction,
@@ -63,6 +65,7 @@ impl DropReason {
         Self::EthernetMismatch,
         Self::EthernetType,
         Self::HardwareType,
+        Self::NoRoom,
         Self::NotArp,
         Self::NotForUs,
         Self::NotReady,
@@ -90,6 +93,7 @@ impl DropReason {
             Self::EthernetMismatch => "ethernet_mismatch",
             Self::EthernetType => "ethernet_type",
             Self::HardwareType => "hardware_type",
+            Self::NoRoom => "no_room",
             Self::NotArp => "not_arp",
             Self::NotForUs => "not_for_us",
             Self::NotReady => "not_ready",
@@ -176,7 +180,7 @@ pub struct Counters {
     pub moved: u64,
     /// Entries that made room for a newcomer.
     pub evicted: u64,
-    /// Times that two stations claimed one address, or one of ours.
+    /// Times that two stations claimed one address, and all times that another claimed one of ours.
     pub conflicts: u64,
     /// Events that found no room.
     pub events_lost: u64,

@@ -1,5 +1,7 @@
 //! What happened to whom, for those who wait and for those who watch.
 
+use core::fmt;
+
 use heapless::Deque;
 
 use super::key::Key;
@@ -77,24 +79,46 @@ pub enum Removal {
     Expired,
 }
 
-/// What an operator wants to read of it.
-#[cfg(feature = "log")]
-pub(super) fn log(event: Event) {
-    match event {
-        Event::AddressClaimed { key, by } => log::warn!("own address {key} is claimed by {by}"),
-        Event::Conflict {
-            key,
-            known,
-            claimed,
-        } => {
-            log::warn!("{key} is at {known}, but {claimed} claims it too");
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddressClaimed { key, by } => write!(f, "own address {key} is claimed by {by}"),
+            Self::Conflict {
+                key,
+                known,
+                claimed,
+            } => write!(f, "{key} is at {known}, but {claimed} claims it too"),
+            Self::Flushed => f.write_str("what was learnt is forgotten"),
+            Self::Lost => f.write_str("more happened than could be kept"),
+            Self::Moved { key, from, to } => write!(f, "{key} moved from {from} to {to}"),
+            Self::Removed { key, cause } => write!(f, "{key} is {cause}"),
+            Self::Resolved { key, mac } => write!(f, "{key} is at {mac}"),
+            Self::Unreachable { key } => write!(f, "{key} does not answer"),
         }
-        Event::Flushed => log::debug!("what was learnt is forgotten"),
-        Event::Lost => {}
-        Event::Moved { key, from, to } => log::info!("{key} moved from {from} to {to}"),
-        Event::Removed { key, cause } => log::debug!("{key} removed: {cause:?}"),
-        Event::Resolved { key, mac } => log::debug!("{key} is at {mac}"),
-        Event::Unreachable { key } => log::info!("{key} does not answer"),
+    }
+}
+
+impl fmt::Display for Removal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Commanded => "removed",
+            Self::Denied => "denied",
+            Self::Evicted => "evicted for a newcomer",
+            Self::Expired => "expired",
+        })
+    }
+}
+
+#[cfg(feature = "log")]
+impl Event {
+    /// Logs it at the level at which an operator wants to read of it.
+    pub(crate) fn log(&self) {
+        let level = match self {
+            Self::AddressClaimed { .. } | Self::Conflict { .. } | Self::Lost => log::Level::Warn,
+            Self::Moved { .. } | Self::Unreachable { .. } => log::Level::Info,
+            Self::Flushed | Self::Removed { .. } | Self::Resolved { .. } => log::Level::Debug,
+        };
+        log::log!(level, "{self}");
     }
 }
 

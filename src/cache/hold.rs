@@ -6,7 +6,7 @@ use super::slot::{Queue, Rank};
 use super::state::State;
 use super::storage::Storage;
 use super::table::Position;
-use super::{Cache, Destination, Profile, Removal};
+use super::{Cache, Destination, LinkDown, Profile, Removal};
 use crate::time::Instant;
 use crate::wire::UnicastMac;
 
@@ -46,14 +46,17 @@ pub enum HoldError {
     /// By order of the administrator.
     #[error("the address is denied")]
     Denied,
+    /// The link is down, and the policy is not to wait for it.
+    #[error("the link is down: hold again when it is up")]
+    LinkDown,
     /// No own address to ask from.
     #[error("no own address is set: set one before holding neighbours")]
     NoAddress,
     /// The address needs no query, or no host can have it.
-    #[error("the address is not a neighbour's: {0:?}")]
+    #[error("not a neighbour, but {0}")]
     NotANeighbour(Destination),
     /// In none of our prefixes.
-    #[error("the address is not on-link: hold the gateway instead")]
+    #[error("the address is in no prefix of ours on its VLAN: hold the gateway instead")]
     OffLink,
     /// Every slot is held.
     #[error("every slot is held: release some, or use a larger table")]
@@ -188,6 +191,9 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     }
 
     fn start_query(&mut self, packed: Packed) -> Result<Position, HoldError> {
+        if self.link_down && self.policy().link_down == LinkDown::Abort {
+            return Err(HoldError::LinkDown);
+        }
         let limit = self.policy().unresolved_limit(self.table.capacity());
         if self.table.unresolved() >= limit {
             let Some(oldest) = self.table.first_of(Rank::Unresolved) else {

@@ -59,6 +59,12 @@ impl From<Key> for Subject {
     }
 }
 
+impl From<Ipv4Addr> for Subject {
+    fn from(ip: Ipv4Addr) -> Self {
+        Self::Address(ip.into())
+    }
+}
+
 impl From<UnicastMac> for Subject {
     fn from(mac: UnicastMac) -> Self {
         Self::Station(mac)

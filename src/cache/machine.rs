@@ -174,20 +174,11 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         if let Some(max_age) = self.policy().max_age {
             let units = coarse(now).wrapping_sub(slot.learned);
             let age = u64::from(units.saturating_sub(1)) << COARSE_BITS;
-            if age + micros_of(self.policy().reachable_time) > micros_of(max_age) {
+            if age.saturating_add(micros_of(self.policy().reachable_time)) > micros_of(max_age) {
                 return;
             }
         }
-        let reachable = State::Reachable {
-            mac,
-            contested: false,
-        };
-        self.enter(
-            at,
-            reachable,
-            Queue::REACHABLE,
-            self.policy().reachable_time,
-        );
+        self.become_reachable(at, mac);
     }
 
     /// A state without a deadline.
@@ -262,6 +253,16 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         }
         if forgotten {
             self.tell(Event::Flushed);
+        }
+    }
+
+    /// Removes what was learnt from a station.
+    pub(super) fn forget_station(&mut self, mac: UnicastMac) {
+        for at in self.table.positions() {
+            let state = self.table.slot(at).state;
+            if state.is_dynamic() && state.mac() == Some(mac) {
+                self.remove_entry(at, Removal::Denied);
+            }
         }
     }
 

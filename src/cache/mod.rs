@@ -6,7 +6,10 @@
 //!
 //! Reading order of the files: `state` is what can be known of a neighbour, `machine` the arrows
 //! between those states, `receive` and `transmit` the two directions of the wire, `hold` the counted
-//! claims. `table` and `slot` keep it all without a search.
+//! claims. `policy` says how much is believed and how long is waited, `limit` how often anything is
+//! sent; `address` is our own side of the segment. `key` is what an entry is found by; `table`,
+//! `slot` and `storage` keep entries without ever searching for one. `event`, `entry` and `counters`
+//! are what others see.
 
 mod address;
 mod counters;
@@ -125,6 +128,8 @@ pub struct Cache<S: Storage, P: Profile = Policy> {
     mac: Option<UnicastMac>,
     link_down: bool,
     addresses: Addresses,
+    /// Until then, others' claims on our addresses are only counted.
+    claims_told_until: Instant,
     /// How many deny rules there are: with none, no frame pays for looking.
     deny_rules: usize,
     requests: Bucket,
@@ -151,6 +156,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             mac: None,
             link_down: false,
             addresses: Addresses::new(),
+            claims_told_until: Instant::ZERO,
             deny_rules: 0,
             requests: Bucket::new(),
             reply_limit: Bucket::new(),
@@ -294,14 +300,18 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             return Ok(());
         };
         let old = self.table.slot(at).state;
+        if old == State::Denied {
+            return Err(InsertError::Denied);
+        }
         self.vouch(at);
         self.rest(at, State::Static { mac });
         self.tell_address(key, old.mac(), mac);
         Ok(())
     }
 
-    /// Neither asks for nor listens to `subject`, for `period` or for ever. An entry for a denied
-    /// address is removed, and its holds end.
+    /// Neither asks for nor listens to `subject`, for `period` or for ever. What was set or learnt
+    /// for a denied address, and what was learnt from a denied station, is removed, and the holds on
+    /// it end.
     pub fn deny(
         &mut self,
         now: Instant,
@@ -328,6 +338,9 @@ impl<S: Storage, P: Profile> Cache<S, P> {
                 at
             }
         };
+        if let Subject::Station(mac) = subject {
+            self.forget_station(mac);
+        }
         match period {
             Some(period) => self.table.arm(at, Queue::EXPIRY, now + period),
             None => self.table.disarm(at),
@@ -389,7 +402,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         if old == Some(mac) {
             return;
         }
-        self.replies.clear();
+        self.withdraw_replies();
         if old.is_some() {
             self.forget_where(&|_, holds| {
                 if holds > 0 {
@@ -409,7 +422,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         let now = self.clock.advance(now);
         self.addresses
             .set_own(own, self.policy().announcements, now)?;
-        self.replies.clear();
+        self.withdraw_replies();
         self.forget_where(&|destination, _| match destination {
             Destination::OnLink { .. } => Fate::Keep,
             Destination::Broadcast
@@ -421,22 +434,31 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         Ok(())
     }
 
-    /// Sets the prefixes that we answer for in place of others. Probes (RFC 5227) for an address in
+    /// Sets the prefixes that we answer for in place of others. Who is in them is no neighbour:
+    /// entries for them are removed, and the holds on them end. Probes (RFC 5227) for an address in
     /// them are answered only where the prefix is that single address.
     pub fn set_proxied(&mut self, prefixes: &[Prefix]) -> Result<(), AddressError> {
-        self.addresses.set_proxied(prefixes)
+        self.addresses.set_proxied(prefixes)?;
+        self.forget_where(&|destination, _| match destination {
+            Destination::Local => Fate::Remove,
+            Destination::Broadcast
+            | Destination::Invalid
+            | Destination::Multicast(_)
+            | Destination::OffLink
+            | Destination::OnLink { .. } => Fate::Keep,
+        });
+        Ok(())
     }
 
     /// Announces an own address once more, no sooner than the policy's interval after the last
     /// time; false if it is not ours.
     pub fn announce(&mut self, key: impl Into<Key>) -> bool {
         let Key { vlan, ip } = key.into();
-        let announcements = self.policy().announcements.max(1);
         let mut own = self.addresses.own_mut().iter_mut();
         match own.find(|own| own.prefix.ip() == ip && own.prefix.vlan() == vlan) {
             None => false,
             Some(own) => {
-                own.announcements = announcements;
+                own.announcements = own.announcements.max(1);
                 true
             }
         }
@@ -453,7 +475,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         if core::mem::replace(&mut self.link_down, !up) != up {
             return;
         }
-        self.replies.clear();
+        self.withdraw_replies();
         if up {
             self.ask_parked();
             self.schedule_announcements(now);
@@ -466,18 +488,21 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         }
     }
 
-    /// Time has passed: fires what is due. Stops early when the events must be fetched first;
+    /// Time has passed: fires what is due. Stops early when the events must be fetched first, and
+    /// after [`FIRED_AT_ONCE`] entries, so that nobody else waits long;
     /// [`poll_timeout`](Self::poll_timeout) then names a time that is already there.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.drained();
         let now = self.clock.advance(now);
+        let mut fired = 0;
         for queue in self.table.busy().timers() {
-            // An entry that fires is armed for later or gone, so this ends.
             while let Some(at) = self.table.first_in(queue)
                 && self.table.slot(at).deadline <= now
+                && fired < FIRED_AT_ONCE
                 && !self.events.is_full()
             {
                 self.fire(at);
+                fired += 1;
             }
         }
     }
@@ -494,7 +519,18 @@ impl<S: Storage, P: Profile> Cache<S, P> {
 /// # Outputs: frames come from [`poll_transmit`](Self::poll_transmit).
 impl<S: Storage, P: Profile> Cache<S, P> {
     /// What happened. Call until `None`.
+    ///
+    /// With the feature `log` this is where events are logged: nothing is written from inside a
+    /// state machine that may run with interrupts off.
     pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.next_event();
+        #[cfg(feature = "log")]
+        event.inspect(Event::log);
+        event
+    }
+
+    /// The same in silence, for who holds a lock.
+    pub(crate) fn next_event(&mut self) -> Option<Event> {
         self.events.pop()
     }
 
@@ -516,8 +552,6 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         if !self.events.push(event) {
             self.counters.events_lost += 1;
         }
-        #[cfg(feature = "log")]
-        event::log(event);
     }
 
     /// Tells that a neighbour is at `mac`, if that is news.
@@ -535,6 +569,9 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         }
     }
 }
+
+/// How many entries one call of [`Cache::handle_timeout`] takes care of.
+pub const FIRED_AT_ONCE: usize = 64;
 
 /// What becomes of a learnt entry when many are forgotten at once.
 #[derive(Clone, Copy)]
@@ -555,8 +592,11 @@ pub struct NotKnown;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum InsertError {
+    /// By order of the administrator.
+    #[error("the address is denied: allow it first")]
+    Denied,
     /// The address is not that of a neighbour.
-    #[error("an entry for an address that is not a neighbour's: {0:?}")]
+    #[error("no entry can be made for it: {0}")]
     NotANeighbour(Destination),
     /// Every slot is held or set by the administrator.
     #[error("every slot is held: use a larger table")]

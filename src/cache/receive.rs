@@ -145,11 +145,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// Whether a neighbour can have the sender's address.
     fn check_sender(&mut self, sender: Key, mac: UnicastMac) -> Result<(), DropReason> {
         if self.addresses.is_own(sender) {
-            self.counters.conflicts += 1;
-            self.tell(Event::AddressClaimed {
-                key: sender,
-                by: mac,
-            });
+            self.own_address_claimed(sender, mac);
             return Err(DropReason::ClaimsOurAddress);
         }
         match self.addresses.destination(sender) {
@@ -162,6 +158,17 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             | Destination::Broadcast
             | Destination::Invalid
             | Destination::Multicast(_) => Err(DropReason::SenderIp),
+        }
+    }
+
+    /// Counts every claim, and tells of one in a while: whoever defends the address listens to the
+    /// frames, and nobody else gains by hearing of each.
+    fn own_address_claimed(&mut self, key: Key, by: UnicastMac) {
+        self.counters.conflicts += 1;
+        let now = self.clock.now();
+        if self.claims_told_until <= now {
+            self.claims_told_until = now + self.policy().retransmit;
+            self.tell(Event::AddressClaimed { key, by });
         }
     }
 
@@ -236,12 +243,13 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// Nobody asked for this neighbour: it may take the place of the forgotten and the stale, but
     /// not of one that is live, or a flood of lies would push out the truth.
     fn learn_new(&mut self, key: Key, mac: UnicastMac, kind: Kind) -> Result<(), DropReason> {
-        if self.trust(kind) < Trust::Create {
+        // Whom we answer for is no neighbour, wherever the frame came from.
+        if self.trust(kind) < Trust::Create || self.addresses.answers_for(key) {
             return Err(DropReason::Unasked);
         }
         let at = self
             .make_room(Packed::from(key), State::Stale { mac }, Rank::Stale)
-            .ok_or(DropReason::Unasked)?;
+            .ok_or(DropReason::NoRoom)?;
         self.accept(at, mac, kind);
         self.tell_address(key, None, mac);
         Ok(())

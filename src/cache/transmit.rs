@@ -32,10 +32,6 @@ impl Replies {
         // The caller has looked: there is room.
         let _ = self.0.push_back((reply, vlan));
     }
-
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
 }
 
 /// A frame that wants to leave.
@@ -149,6 +145,12 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// Our MAC address, if anything can be sent at all.
     fn sender(&self) -> Option<UnicastMac> {
         self.mac.filter(|_| !self.link_down)
+    }
+
+    /// Forgets the replies that the driver has not taken: what they say is no longer true.
+    pub(super) fn withdraw_replies(&mut self) {
+        self.counters.replies_withheld += self.replies.0.len() as u64;
+        self.replies.0.clear();
     }
 
     fn next_reply(&self) -> Option<(Origin, ArpPacket, MacAddr, Option<VlanId>)> {

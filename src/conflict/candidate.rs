@@ -7,14 +7,14 @@ use crate::wire::{ArpPacket, MacAddr, UnicastMac, can_be_host};
 /// A packet for the driver to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Transmit {
+pub struct Outgoing {
     /// Where to: everybody, for every cache on the link is concerned (RFC 5227 section 2.1.1).
     pub destination: MacAddr,
     /// What.
     pub packet: ArpPacket,
 }
 
-impl Transmit {
+impl Outgoing {
     const fn broadcast(packet: ArpPacket) -> Self {
         Self {
             destination: MacAddr::BROADCAST,
@@ -88,12 +88,12 @@ impl Candidate {
         self.ignored
     }
 
-    pub(super) const fn probe(&self) -> Transmit {
-        Transmit::broadcast(ArpPacket::probe(self.mac, self.ip))
+    pub(super) const fn probe(&self) -> Outgoing {
+        Outgoing::broadcast(ArpPacket::probe(self.mac, self.ip))
     }
 
-    pub(super) const fn announcement(&self) -> Transmit {
-        Transmit::broadcast(ArpPacket::announcement(self.mac, self.ip))
+    pub(super) const fn announcement(&self) -> Outgoing {
+        Outgoing::broadcast(ArpPacket::announcement(self.mac, self.ip))
     }
 
     /// What a packet says about the address, if it does and is to be believed (RFC 5227 section

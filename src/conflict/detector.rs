@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::time::{Clock, Instant};
 use crate::wire::{ArpPacket, MacAddr, UnicastMac};
 
-use super::candidate::{Candidate, Claim, Ignored, NotClaimable, Transmit};
+use super::candidate::{Candidate, Claim, Ignored, NotClaimable, Outgoing};
 use super::timing::{Timing, Turn};
 
 /// Probes an address, announces it, and defends it or gives it up.
@@ -28,7 +28,8 @@ use super::timing::{Timing, Turn};
 /// neither sent nor refused is offered again and has no deadline, so a driver without room for it
 /// need not be asked before it has some.
 ///
-/// Commands and [`link_changed`](Self::link_changed) raise no event: their caller knows.
+/// Commands and [`link_changed`](Self::link_changed) raise no event, as their caller knows, and
+/// withdraw one that was not polled: it speaks of what is over.
 #[derive(Clone, Debug)]
 pub struct Detector {
     candidate: Candidate,
@@ -236,6 +237,7 @@ impl Detector {
     /// Wants the address: begins anew, whatever the state, as soon as link and limit allow.
     pub fn start(&mut self, now: Instant, random: u32) {
         let now = self.clock.advance(now);
+        self.event = None;
         let probe_wait = self.timing.before_first_probe(random);
         self.phase = if !self.link_up {
             Phase::LinkDown
@@ -248,6 +250,7 @@ impl Detector {
 
     /// Wants the address no longer.
     pub fn stop(&mut self) {
+        self.event = None;
         self.phase = Phase::Idle;
     }
 
@@ -303,6 +306,7 @@ impl Detector {
             | Phase::AnnounceWait { .. }
             | Phase::InUse { .. } => {
                 if !up {
+                    self.event = None;
                     self.phase = Phase::LinkDown;
                 }
             }
@@ -337,7 +341,7 @@ impl Detector {
 
     /// The packet to send now, if there is one: the same until it is [`sent`](Self::sent) or
     /// [`refused`](Self::refused).
-    pub fn poll_transmit(&self) -> Option<Transmit> {
+    pub fn poll_transmit(&self) -> Option<Outgoing> {
         match self.phase {
             Phase::Idle | Phase::LinkDown | Phase::RateLimited { .. } | Phase::Conflicted => None,
             Phase::Probing { sent: _, turn } => turn.is_now().then(|| self.candidate.probe()),

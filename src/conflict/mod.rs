@@ -9,6 +9,8 @@
 //! has to know: not usable, no answer, and no request that carries the address as its sender; usable,
 //! and every request for it is answered, other hosts' probes above all. Answers that carry a
 //! link-local address (169.254/16) are broadcast (RFC 3927 section 2.5), as all packets from here are.
+//! Side by side, give the cache its address at [`Event::Usable`] and a policy without
+//! `announcements`: the detector has made them.
 //!
 //! ```
 //! use core::net::Ipv4Addr;
@@ -46,7 +48,7 @@ mod quick;
 mod tests;
 mod timing;
 
-pub use candidate::{Ignored, NotClaimable, Transmit};
+pub use candidate::{Ignored, NotClaimable, Outgoing};
 pub use detector::{Defence, Detector, DetectorStats, Event, State};
 pub use quick::{QuickProbe, QuickTiming, Verdict};
 pub use timing::Timing;

@@ -4,10 +4,10 @@ use core::net::Ipv4Addr;
 use core::num::NonZeroU8;
 use core::time::Duration;
 
-use crate::time::Instant;
+use crate::time::{Clock, Instant};
 use crate::wire::{ArpPacket, MacAddr, UnicastMac};
 
-use super::candidate::{Candidate, Claim, Ignored, NotClaimable, Transmit};
+use super::candidate::{Candidate, Claim, Ignored, NotClaimable, Outgoing};
 use super::timing::Turn;
 
 /// How often a [`QuickProbe`] asks, and how long it listens.
@@ -49,6 +49,9 @@ impl Default for QuickTiming {
 /// operating system still has its address and answers for it, and to refuse it for that would be to
 /// refuse it for ever.
 ///
+/// One instance asks for one address once. Whoever serves many clients keeps one of them per address
+/// and lets all who ask for it share the verdict.
+///
 /// Hand in received packets before [`handle_timeout`](Self::handle_timeout), then drain
 /// [`poll_transmit`](Self::poll_transmit).
 ///
@@ -76,6 +79,7 @@ pub struct QuickProbe {
     candidate: Candidate,
     requester: Option<UnicastMac>,
     timing: QuickTiming,
+    clock: Clock,
     deadline: Instant,
     sent: u8,
     phase: Phase,
@@ -120,10 +124,13 @@ impl QuickProbe {
         requester: Option<UnicastMac>,
         timing: QuickTiming,
     ) -> Result<Self, NotClaimable> {
+        let mut clock = Clock::new();
+        let now = clock.advance(now);
         Ok(Self {
             candidate: Candidate::new(mac, ip)?,
             requester,
             timing,
+            clock,
             deadline: now + timing.total(),
             sent: 0,
             phase: Phase::Probing { turn: Turn::Now },
@@ -170,6 +177,7 @@ impl QuickProbe {
 
     /// Takes the time.
     pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.clock.advance(now);
         let over = now >= self.deadline;
         match &mut self.phase {
             Phase::Probing { .. } if over => {
@@ -184,7 +192,7 @@ impl QuickProbe {
 
     /// The probe to send now, if there is one: the same until it is [`sent`](Self::sent) or
     /// [`refused`](Self::refused).
-    pub fn poll_transmit(&self) -> Option<Transmit> {
+    pub fn poll_transmit(&self) -> Option<Outgoing> {
         match self.phase {
             Phase::Probing { turn } => turn.is_now().then(|| self.candidate.probe()),
             Phase::Done(_) => None,
@@ -193,6 +201,7 @@ impl QuickProbe {
 
     /// Takes the news that the driver has sent the probe offered; without one, nothing happens.
     pub fn sent(&mut self, now: Instant) {
+        let now = self.clock.advance(now);
         match self.phase {
             Phase::Probing { turn: Turn::Now } => {
                 self.sent = self.sent.saturating_add(1);
@@ -207,6 +216,7 @@ impl QuickProbe {
     /// Takes the news that the driver could not send the probe offered: it does not count and is
     /// tried again one interval later, if there is still time.
     pub fn refused(&mut self, now: Instant) {
+        let now = self.clock.advance(now);
         match &mut self.phase {
             Phase::Probing { turn } => turn.postpone(now + self.timing.interval),
             Phase::Done(_) => {}
@@ -218,7 +228,7 @@ impl QuickProbe {
         match self.phase {
             Phase::Probing { turn } => {
                 let next = turn.deadline().unwrap_or(self.deadline);
-                Some(next.min(self.deadline))
+                Some(self.clock.for_caller(next.min(self.deadline)))
             }
             Phase::Done(_) => None,
         }
@@ -309,6 +319,17 @@ mod tests {
         run(&mut probe, ms(300), |_| true);
         assert_eq!(probe.verdict(), free(3));
         assert_eq!(probe.poll_timeout(), None);
+    }
+
+    #[test]
+    fn wh_22_a_clock_set_back_does_not_delay_the_verdict() {
+        let start = Instant::from_secs(1_000_000_000);
+        let mut probe = QuickProbe::new(start, SERVER, IP, None, QuickTiming::OFFER).unwrap();
+        probe.sent(start);
+        probe.handle_timeout(Instant::ZERO);
+        assert_eq!(probe.poll_timeout(), Some(ms(100)));
+        probe.handle_timeout(ms(300));
+        assert_eq!(probe.verdict(), free(1));
     }
 
     #[test]

@@ -54,7 +54,7 @@ struct Host {
     now: Instant,
     random: u32,
     driver_full: bool,
-    sent: Vec<(Instant, Transmit)>,
+    sent: Vec<(Instant, Outgoing)>,
     refused: Vec<Instant>,
     events: Vec<(Instant, Event)>,
 }
@@ -187,7 +187,7 @@ impl Host {
 }
 
 /// All that a driver can see of a detector.
-fn seen(detector: &Detector) -> (State, Option<Instant>, Option<Transmit>) {
+fn seen(detector: &Detector) -> (State, Option<Instant>, Option<Outgoing>) {
     (
         detector.state(),
         detector.poll_timeout(),
@@ -199,8 +199,8 @@ fn uses(by: UnicastMac) -> ArpPacket {
     ArpPacket::announcement(by, IP)
 }
 
-fn broadcast(packet: ArpPacket) -> Transmit {
-    Transmit {
+fn broadcast(packet: ArpPacket) -> Outgoing {
+    Outgoing {
         destination: MacAddr::BROADCAST,
         packet,
     }

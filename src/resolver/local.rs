@@ -24,9 +24,14 @@ use crate::wire::{ARP_FRAME_LEN, UnicastMac};
 /// [`poll_timeout`](Self::poll_timeout), a frame, or [`work`](Self::work), which ends when a user
 /// wants something sooner than that.
 ///
-/// Up to `WAKERS` tasks can wait at the same time; one more wakes all, which costs them a look but
-/// never loses a wake-up. Every method takes the critical section once, for a time that does not
-/// depend on the number of entries, except where the link or the own addresses change.
+/// Up to `WAKERS` tasks can wait at the same time, each for any number of neighbours. One more wakes
+/// all of them rather than lose a wake-up; as they all come back to wait, this costs processor time
+/// until there is an outcome, so give every task its place
+/// ([`displaced_waiters`](Self::displaced_waiters) counts how often they lost theirs).
+///
+/// Every method takes the critical section once. How long depends on the number of entries only
+/// where all are forgotten at once: [`flush`](Self::flush), and when the link, the own MAC or the own
+/// addresses change.
 ///
 /// ```
 /// use core::net::Ipv4Addr;
@@ -69,8 +74,8 @@ struct Inner<S: Storage, P: Profile, const WAKERS: usize> {
 #[derive(Debug)]
 struct Driver {
     waker: Option<Waker>,
-    /// Until when it means to sleep, as it was last told.
-    asleep_until: Instant,
+    /// Until when it means to sleep, as it was last told; `None` for ever.
+    asleep_until: Option<Instant>,
     /// Something is due sooner than that.
     wanted: bool,
 }
@@ -78,13 +83,18 @@ struct Driver {
 impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     /// A resolver with an empty cache; see [`Cache::new`].
     pub const fn new(policy: P, storage: S) -> Self {
+        Self::around(Cache::new(policy, storage))
+    }
+
+    /// A resolver for tasks to share this cache.
+    pub const fn around(cache: Cache<S, P>) -> Self {
         let inner = Inner {
-            cache: Cache::new(policy, storage),
+            cache,
             waiting: Wakers::new(),
             watched: Events::new(),
             driver: Driver {
                 waker: None,
-                asleep_until: Instant::ZERO,
+                asleep_until: None,
                 wanted: false,
             },
         };
@@ -126,12 +136,16 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
 
 impl<S: Storage, P: Profile, const WAKERS: usize> Inner<S, P, WAKERS> {
     fn pass_on(&mut self, woken: &mut Woken<WAKERS>) {
-        while let Some(event) = self.cache.poll_event() {
+        while let Some(event) = self.cache.next_event() {
             self.waiting.notify(event, woken);
             self.watched.push(event);
         }
-        let next = self.cache.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
-        if next < self.driver.asleep_until && !self.driver.wanted {
+        let sooner = match (self.cache.poll_timeout(), self.driver.asleep_until) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(next), Some(until)) => next < until,
+        };
+        if sooner && !self.driver.wanted {
             self.driver.wanted = true;
             woken.add_driver(self.driver.waker.take());
         }
@@ -160,7 +174,7 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.with(|inner, _woken| {
             let next = inner.cache.poll_timeout();
-            inner.driver.asleep_until = next.unwrap_or(Instant::FAR_FUTURE);
+            inner.driver.asleep_until = next;
             inner.driver.wanted = false;
             next
         })
@@ -258,20 +272,42 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
         self.command(Cache::flush);
     }
 
-    /// Anything else that a cache can do. It runs in the critical section: keep it short, and do not
-    /// come back to the resolver from inside.
+    /// Sets the prefixes that we answer for; see [`Cache::set_proxied`].
+    pub fn set_proxied(&self, prefixes: &[Prefix]) -> Result<(), AddressError> {
+        self.command(|cache| cache.set_proxied(prefixes))
+    }
+
+    /// Announces an own address once more; see [`Cache::announce`].
+    pub fn announce(&self, key: impl Into<Key>) -> bool {
+        self.command(|cache| cache.announce(key))
+    }
+
+    /// Anything else that a cache can do, under its contract. Everybody who waits is woken
+    /// afterwards, as nobody can know what was done. It runs in the critical section: keep it short.
     ///
     /// # Panics
     ///
     /// If `act` comes back to the resolver.
     pub fn with_cache<R>(&self, act: impl FnOnce(&mut Cache<S, P>) -> R) -> R {
-        self.command(act)
+        self.with(|inner, woken| {
+            let result = act(&mut inner.cache);
+            inner.waiting.take(None, woken);
+            result
+        })
     }
 
     /// What happened, for whoever watches. Too many events not fetched become one
     /// [`Event::Lost`].
     pub fn poll_event(&self) -> Option<Event> {
-        self.with(|inner, _woken| inner.watched.pop())
+        let event = self.lock(|inner| inner.watched.pop());
+        #[cfg(feature = "log")]
+        event.inspect(Event::log);
+        event
+    }
+
+    /// How often all who waited were woken, and had to come back, because one more than `WAKERS` did.
+    pub fn displaced_waiters(&self) -> u32 {
+        self.lock(|inner| inner.waiting.displaced())
     }
 
     /// What was counted so far.

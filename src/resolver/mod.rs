@@ -24,11 +24,15 @@ use crate::wire::UnicastMac;
 /// use whohas::resolver::{Hold, ResolveError, Resolver};
 /// use whohas::{HoldError, Key, UnicastMac};
 ///
-/// async fn dial<R: Resolver>(resolver: &R, peer: Key) -> Result<UnicastMac, DialError> {
+/// async fn dial<R: Resolver>(resolver: R, peer: Key) -> Result<UnicastMac, DialError> {
 ///     let hold = resolver.hold(peer)?;
 ///     // ... keep `hold` for as long as the connection lives
 ///     Ok(hold.resolved().await?)
 /// }
+/// # fn example(neighbours: &'static whohas::LocalResolver, peer: Key) {
+/// let dialling = dial(neighbours, peer); // a resolver is a reference: cheap to hand on
+/// # drop(dialling);
+/// # }
 /// # enum DialError { Hold(HoldError), Resolve(ResolveError) }
 /// # impl From<HoldError> for DialError { fn from(e: HoldError) -> Self { Self::Hold(e) } }
 /// # impl From<ResolveError> for DialError { fn from(e: ResolveError) -> Self { Self::Resolve(e) } }
@@ -70,7 +74,10 @@ pub trait Hold {
     ///
     /// Cancel-safe: dropping the future loses nothing, and the hold stays what it was. On an error
     /// the hold stays too: an unreachable neighbour is asked for again, ever less often, as long as
-    /// somebody holds it, and a later call sees it return.
+    /// somebody holds it. Until it is back every call says so at once, so wait a while in between.
+    ///
+    /// Whether the future can be sent to another thread depends on the hold: that of a
+    /// [`LocalResolver`] can.
     fn resolved(&self) -> impl Future<Output = Result<UnicastMac, ResolveError>> {
         poll_fn(|context| self.poll_resolved(context))
     }

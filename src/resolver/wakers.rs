@@ -8,28 +8,53 @@ use crate::cache::{Event, Key};
 /// they look, and come back if they still have to wait.
 #[derive(Debug)]
 pub(super) struct Wakers<const N: usize> {
-    places: [Option<(Key, Waker)>; N],
+    places: [Place; N],
+    displaced: u32,
+}
+
+#[derive(Debug)]
+struct Place {
+    task: Option<Waker>,
+    /// What the task waits for; `None` if it waits for more than one neighbour.
+    key: Option<Key>,
 }
 
 impl<const N: usize> Wakers<N> {
     pub(super) const fn new() -> Self {
-        const { assert!(N > 0, "a resolver needs room for at least one waiting task") };
+        const {
+            assert!(N > 0, "a resolver needs room for at least one waiting task");
+        };
+        const FREE: Place = Place {
+            task: None,
+            key: None,
+        };
         Self {
-            places: [const { None }; N],
+            places: [FREE; N],
+            displaced: 0,
         }
     }
 
-    /// Wakes `waker` when something happens to `key`. Whoever had to make room is in `woken`.
-    pub(super) fn register(&mut self, key: Key, waker: &Waker, woken: &mut Woken<N>) {
-        let mut waiting = self.places.iter().flatten();
-        if waiting.any(|(other, known)| *other == key && known.will_wake(waker)) {
-            return;
+    /// How often all were woken because one more needed a place.
+    pub(super) fn displaced(&self) -> u32 {
+        self.displaced
+    }
+
+    /// Wakes `task` when something happens to `key`. Whoever had to make room is in `woken`.
+    pub(super) fn register(&mut self, key: Key, task: &Waker, woken: &mut Woken<N>) {
+        let known = |known: &Waker| known.will_wake(task);
+        for place in &mut self.places {
+            if place.task.as_ref().is_some_and(known) {
+                place.key = place.key.filter(|&other| other == key);
+                return;
+            }
         }
-        if self.places.iter().all(Option::is_some) {
+        if self.places.iter().all(|place| place.task.is_some()) {
+            self.displaced = self.displaced.saturating_add(1);
             self.take(None, woken);
         }
-        if let Some(place) = self.places.iter_mut().find(|place| place.is_none()) {
-            *place = Some((key, waker.clone()));
+        if let Some(place) = self.places.iter_mut().find(|place| place.task.is_none()) {
+            place.task = Some(task.clone());
+            place.key = Some(key);
         }
     }
 
@@ -47,12 +72,10 @@ impl<const N: usize> Wakers<N> {
     }
 
     /// Takes out those who wait for `key`, or all.
-    fn take(&mut self, key: Option<Key>, woken: &mut Woken<N>) {
-        for place in &mut self.places {
-            if let Some((_, waker)) =
-                place.take_if(|(other, _)| key.is_none_or(|key| key == *other))
-            {
-                woken.add(waker);
+    pub(super) fn take(&mut self, key: Option<Key>, woken: &mut Woken<N>) {
+        for Place { task, key: waits } in &mut self.places {
+            if key.is_none() || waits.is_none() || *waits == key {
+                woken.add(task.take());
             }
         }
     }
@@ -74,7 +97,8 @@ impl<const N: usize> Woken<N> {
         }
     }
 
-    fn add(&mut self, waker: Waker) {
+    fn add(&mut self, waker: Option<Waker>) {
+        let Some(waker) = waker else { return };
         match self.wakers.iter_mut().find(|place| place.is_none()) {
             Some(place) => *place = Some(waker),
             // More than were ever waiting at once; no reason to lose one.

@@ -3,6 +3,7 @@
 #![cfg(feature = "alloc")]
 #![allow(unreachable_pub, reason = "in a test, everything is")]
 
+mod administrator;
 mod corpus;
 mod display;
 mod hostile;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use whohas::cache::{
     Cache, Counters, DropReason, Entry, EntryState, Event, Fixed, Growable, HoldError, HoldKey,
-    NotKnown, Received, Status, Subject,
+    InsertError, NotKnown, Received, Status, Subject,
 };
 use whohas::wire::{
     ARP_LEN, ArpPacket, ETHERNET_MIN_LEN, EtherType, EthernetFrame, EthernetHeader, HardwareTypes,
@@ -347,6 +347,7 @@ impl Rig {
     #[track_caller]
     pub fn set_proxied(&mut self, prefixes: &[Prefix]) {
         cache!(self, cache => cache.set_proxied(prefixes)).expect("few prefixes");
+        self.drain();
     }
 
     pub fn link_changed(&mut self, up: bool) {
@@ -364,6 +365,16 @@ impl Rig {
         let removed = cache!(self, cache => cache.remove(key));
         self.drain();
         removed
+    }
+
+    pub fn try_insert_static(
+        &mut self,
+        key: impl Into<Key>,
+        mac: UnicastMac,
+    ) -> Result<(), InsertError> {
+        let inserted = cache!(self, cache => cache.insert_static(key, mac));
+        self.drain();
+        inserted
     }
 
     #[track_caller]

@@ -235,6 +235,62 @@ fn wh_09_a_hold_that_outlives_a_flush_says_so_and_never_gives_a_wrong_address() 
 }
 
 #[test]
+fn one_task_that_waits_for_many_neighbours_has_one_place() {
+    let resolver = LocalResolver::<Fixed<8>, Policy, 1>::new(Policy::STRICT, Fixed::new());
+    set_up(&resolver);
+    let holds = [2, 3, 4].map(|n| resolver.hold(Ipv4Addr::new(10, 0, 0, n)).unwrap());
+    let (woken, waker) = Count::waker();
+    for hold in &holds {
+        assert!(
+            hold.poll_resolved(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+    }
+    assert_eq!((woken.get(), resolver.displaced_waiters()), (0, 0));
+    let asked = requests(&resolver, Instant::ZERO);
+    answer(&resolver, Instant::ZERO, &asked[2]);
+    assert_eq!(woken.get(), 1, "woken by whichever comes first");
+}
+
+#[test]
+fn whoever_waits_looks_again_after_the_cache_was_handled_behind_their_back() {
+    let resolver = LocalResolver::<Fixed<4>>::new(Policy::STRICT, Fixed::new());
+    set_up(&resolver);
+    let hold = resolver.hold(BROKER).unwrap();
+    let (woken, waker) = Count::waker();
+    assert!(
+        hold.poll_resolved(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    resolver.with_cache(|cache| {
+        cache.insert_static(BROKER, mac(2)).unwrap();
+        while cache.poll_event().is_some() {}
+    });
+    assert_eq!(woken.get(), 1);
+}
+
+#[test]
+fn a_driver_that_waits_for_work_first_is_woken_by_the_first_hold() {
+    let resolver = LocalResolver::<Fixed<4>>::new(Policy::STRICT, Fixed::new());
+    let (woken, waker) = Count::waker();
+    let mut work = pin!(resolver.work());
+    assert!(
+        work.as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    resolver.set_mac(Instant::ZERO, mac(1));
+    let own = Prefix::new(Ipv4Addr::new(10, 0, 0, 1), 24).unwrap();
+    resolver.set_addresses(Instant::ZERO, &[own]).unwrap();
+    assert_eq!(woken.get(), 1, "there is an announcement to send");
+    assert!(
+        work.as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_ready()
+    );
+}
+
+#[test]
 fn a_waker_may_come_back_to_the_resolver() {
     struct ComesBack(Arc<LocalResolver<Fixed<4>>>);
     impl Wake for ComesBack {

@@ -304,7 +304,7 @@ fn ns_21_a_stranger_takes_the_place_of_the_stale_and_never_of_the_live() {
             rig.release(hold);
             rig.run_for(Duration::from_secs(1));
         }
-        rig.refuse(Frame::reply(mac(100), ip(100)), DropReason::Unasked);
+        rig.refuse(Frame::reply(mac(100), ip(100)), DropReason::NoRoom);
         assert_eq!((rig.len(), rig.counters().evicted), (SLOTS, 0));
         rig.run_for(policy.reachable_time - Duration::from_secs(7));
         assert_eq!(rig.state(ip(2)), Some(EntryState::Stale));

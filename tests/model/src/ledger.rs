@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use whohas::cache::{Counters, EntryState, Event, LinkDown, Received, Status, Subject, Trust};
+use whohas::cache::{
+    Counters, DropReason, EntryState, Event, LinkDown, Received, Status, Subject, Trust,
+};
 use whohas::wire::{ArpPacket, EthernetFrame, Operation};
 use whohas::{Instant, Key, Policy};
 
@@ -100,9 +102,14 @@ impl Ledger {
             };
             *counter += 1;
         }
+        let claims_our_address = matches!(seen.stimulus, Stimulus::Frame(_))
+            && seen.received == Some(Received::Dropped(DropReason::ClaimsOurAddress));
+        tally.conflicts += u64::from(claims_our_address);
         for event in seen.events {
             match event {
-                Event::AddressClaimed { .. } | Event::Conflict { .. } => tally.conflicts += 1,
+                Event::Conflict { .. } => tally.conflicts += 1,
+                // Not every claim is told, but what is told is one.
+                Event::AddressClaimed { .. } => assert!(claims_our_address),
                 Event::Moved { .. } => tally.moved += 1,
                 Event::Resolved { .. } => tally.resolved += 1,
                 Event::Unreachable { .. } => tally.unreachable += 1,

@@ -62,6 +62,9 @@ impl Model {
                 Destination::OffLink => return Err(HoldError::OffLink),
                 other => return Err(HoldError::NotANeighbour(other)),
             }
+            if !self.link_up && self.policy.link_down == LinkDown::Abort {
+                return Err(HoldError::LinkDown);
+            }
             self.make_room_to_ask()?;
             self.insert(key, State::Incomplete { asked: 0 });
             self.ask(key);
@@ -152,6 +155,10 @@ impl Model {
         }
         let end = period.map(|period| self.now() + period);
         self.denied.push((subject, end));
+        if let Subject::Station(mac) = subject {
+            self.known
+                .retain(|_, entry| !entry.is_learnt() || entry.state.mac() != Some(mac));
+        }
         Ok(())
     }
 
@@ -160,8 +167,11 @@ impl Model {
             Destination::OnLink { .. } | Destination::OffLink => {}
             other => return Err(InsertError::NotANeighbour(other)),
         }
+        if self.denies(key.into()) {
+            return Err(InsertError::Denied);
+        }
         if !self.known.contains_key(&key) {
-            if !self.allow(key.into()) && !self.make_room(Worth::Live) {
+            if !self.make_room(Worth::Live) {
                 return Err(InsertError::TableFull);
             }
             self.insert(key, State::Static(mac));
@@ -276,9 +286,10 @@ impl Model {
     }
 
     pub(super) fn announce(&mut self, key: Key) -> bool {
-        let announcements = self.policy.announcements.max(1);
         let mut own = self.own.iter_mut();
         let found = own.find(|own| (own.prefix.vlan(), own.prefix.ip()) == (key.vlan, key.ip));
-        found.map(|own| own.announcements = announcements).is_some()
+        found
+            .map(|own| own.announcements = own.announcements.max(1))
+            .is_some()
     }
 }
