@@ -6,7 +6,7 @@
 //!
 //! Reading order of the files: `state` is what can be known of a neighbour, `machine` the arrows
 //! between those states, `receive` and `transmit` the two directions of the wire, `hold` the counted
-//! claims. `table` and `slot` keep it all without a search.
+//! claims. `table`, `list` and `slot` keep it all without a search.
 
 mod address;
 mod counters;
@@ -15,6 +15,7 @@ mod event;
 mod hold;
 mod key;
 mod limit;
+mod list;
 mod machine;
 mod policy;
 mod receive;
