@@ -165,6 +165,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
 /// # Getters
 impl<S: Storage, P: Profile> Cache<S, P> {
     /// The address of a neighbour, if one is known. No query, no count, no use.
+    #[cfg_attr(target_pointer_width = "64", inline)] // longer than a call: not on a chip
     pub fn lookup(&self, key: impl Into<Key>) -> Option<UnicastMac> {
         let at = self.table.find(Packed::from(key.into()))?;
         self.table.slot(at).state.mac()

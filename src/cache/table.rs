@@ -73,7 +73,7 @@ impl<S: Storage> Table<S> {
 
     #[inline]
     pub(super) fn find(&self, key: Packed) -> Option<Position> {
-        let mut at = self.slot(self.bucket_of(key)).bucket.get();
+        let mut at = self.first_at(self.bucket_of(key)).get();
         while at != NOBODY {
             let slot = self.slot(at);
             if slot.key == key {
@@ -128,45 +128,58 @@ impl<S: Storage> Table<S> {
             return Some(at);
         }
         if self.virgin == self.slots.storage.slots().len() {
+            let buckets = self.slots.storage.buckets();
             if !self.slots.storage.grow() {
                 return None;
             }
-            self.split_bucket();
+            for added in buckets..self.slots.storage.buckets() {
+                self.split_bucket(added);
+            }
         }
         self.virgin += 1;
         Some(self.virgin)
     }
 
-    // --- The hash index: one bucket per slot, chained through the slots ---------------------
+    // --- The hash index: buckets, chained through the slots --------------------------------
 
-    /// The slot that has the bucket of `key`. Linear hashing: the number of buckets need not be a
-    /// power of two, so the table grows by one bucket at a time and never has to be rehashed.
+    /// The bucket of `key`. Linear hashing: the number of buckets need not be a power of two, so the
+    /// table grows by a few buckets at a time and never has to be rehashed.
     #[cfg_attr(target_pointer_width = "64", inline)] // longer than a call: not on a chip
-    fn bucket_of(&self, key: Packed) -> Position {
-        let buckets = self.slots.storage.slots().len();
-        let mask = usize::MAX
-            .checked_shr(buckets.saturating_sub(1).leading_zeros())
-            .unwrap_or(0);
+    fn bucket_of(&self, key: Packed) -> usize {
+        let (buckets, mask) = (self.slots.storage.buckets(), self.slots.storage.mask());
         let bucket = key.hash(self.seed) & mask;
-        1 + if bucket < buckets {
+        if bucket < buckets {
             bucket
         } else {
             bucket & mask >> 1
         }
     }
 
+    fn first_at(&self, bucket: usize) -> S::Index {
+        let first = self.slots.storage.bucket(bucket);
+        first.copied().unwrap_or(Index::NONE)
+    }
+
+    /// Puts `first` first in a bucket, and returns who was.
+    fn put_first(&mut self, bucket: usize, first: S::Index) -> S::Index {
+        match self.slots.storage.bucket_mut(bucket) {
+            Some(place) => core::mem::replace(place, first),
+            None => Index::NONE,
+        }
+    }
+
     fn chain(&mut self, at: Position) {
         let bucket = self.bucket_of(self.slot(at).key);
-        let first = core::mem::replace(&mut self.slot_mut(bucket).bucket, Index::new(at));
-        self.slot_mut(at).chain = first;
+        let next = self.put_first(bucket, Index::new(at));
+        self.slot_mut(at).chain = next;
     }
 
     fn unchain(&mut self, at: Position) {
         let bucket = self.bucket_of(self.slot(at).key);
         let next = self.slot(at).chain;
-        let mut before = self.slot(bucket).bucket.get();
+        let mut before = self.first_at(bucket).get();
         if before == at {
-            self.slot_mut(bucket).bucket = next;
+            self.put_first(bucket, next);
             return;
         }
         while before != NOBODY {
@@ -181,13 +194,12 @@ impl<S: Storage> Table<S> {
 
     /// Called when a bucket was added: gives it the entries that belong there now, all of which
     /// were in the bucket whose number lacks the new one's highest bit.
-    fn split_bucket(&mut self) {
-        let added = self.slots.storage.slots().len().wrapping_sub(1);
+    fn split_bucket(&mut self, added: usize) {
         let Some(highest) = added.checked_ilog2() else {
             return;
         };
-        let parent = 1 + (added & !(1 << highest));
-        let mut at = core::mem::replace(&mut self.slot_mut(parent).bucket, Index::NONE).get();
+        let parent = added & !(1 << highest);
+        let mut at = self.put_first(parent, Index::NONE).get();
         while at != NOBODY {
             let next = self.slot(at).chain.get();
             self.chain(at);
