@@ -95,10 +95,8 @@ impl Prefix {
     }
 
     const fn mask(self) -> u32 {
-        match u32::MAX.checked_shl(32 - self.len as u32) {
-            Some(mask) => mask,
-            None => 0,
-        }
+        // In 64 bits a shift by 32 is like any other.
+        (0xffff_ffff_0000_0000_u64.wrapping_shr(self.len as u32)) as u32
     }
 
     const fn key(self) -> Key {
@@ -250,7 +248,11 @@ impl Addresses {
     /// Whether we answer requests for the address: our own, or one in a proxied prefix.
     #[cfg_attr(target_pointer_width = "64", inline)] // longer than a call: not on a chip
     pub(super) fn answers_for(&self, key: Key) -> bool {
-        self.is_own(key) || self.proxied.iter().any(|prefix| prefix.covers(key))
+        self.is_own(key) || self.proxies(key)
+    }
+
+    fn proxies(&self, key: Key) -> bool {
+        self.proxied.iter().any(|prefix| prefix.covers(key))
     }
 
     /// Whether we answer an RFC 5227 probe: for a single address as for our own, but never for a
@@ -275,19 +277,25 @@ impl Addresses {
         if !can_be_host(ip) {
             return Destination::Invalid;
         }
-        if self.answers_for(key) {
+        // In one pass, as this is asked of every frame. The longest prefix wins, as in any routing
+        // table; of equals the first.
+        let mut covering: Option<Prefix> = None;
+        for OwnAddress { prefix, .. } in &self.own {
+            if prefix.key() == key {
+                return Destination::Local;
+            }
+            if prefix.covers(key) && covering.is_none_or(|longest| prefix.len > longest.len) {
+                covering = Some(*prefix);
+            }
+        }
+        if self.proxies(key) {
             return Destination::Local;
         }
-        // The longest prefix wins, as in any routing table; of equals the first, which is the last
-        // of them to `max_by_key`.
-        let covering = self.own.iter().rev().filter(|own| own.prefix.covers(key));
-        match covering.max_by_key(|own| own.prefix.len) {
+        match covering {
             None => Destination::OffLink,
-            Some(own) if own.prefix.broadcast() == Some(ip) => Destination::Broadcast,
-            Some(own) if own.prefix.network() == Some(ip) => Destination::Invalid,
-            Some(own) => Destination::OnLink {
-                source: own.prefix.ip,
-            },
+            Some(prefix) if prefix.broadcast() == Some(ip) => Destination::Broadcast,
+            Some(prefix) if prefix.network() == Some(ip) => Destination::Invalid,
+            Some(prefix) => Destination::OnLink { source: prefix.ip },
         }
     }
 

@@ -146,6 +146,7 @@ impl Events {
         kept
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<Event> {
         self.waiting
             .pop_front()

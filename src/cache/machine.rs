@@ -50,12 +50,16 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         }
     }
 
-    /// Joins the queue of those who want to send a request; while the link is down, none.
+    /// Joins the queue of those who want to send a request. While the link is down nobody does, and
+    /// whom there is no own address to ask from counts as asked: silence is all it can get.
     pub(super) fn ask(&mut self, at: Position) {
-        if !self.link_down {
+        if self.link_down {
+            self.table.disarm(at);
+        } else if self.source_for(at).is_some() {
             self.table.arm(at, Queue::READY, self.clock.now());
         } else {
-            self.table.disarm(at);
+            self.counters.requests_without_source += 1;
+            self.asked(at);
         }
     }
 

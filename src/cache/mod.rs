@@ -8,7 +8,7 @@
 //! between those states, `receive` and `transmit` the two directions of the wire, `hold` the counted
 //! claims. `policy` says how much is believed and how long is waited, `limit` how often anything is
 //! sent; `address` is our own side of the segment. `key` is what an entry is found by; `table`,
-//! `slot` and `storage` keep entries without ever searching for one. `event`, `entry` and `counters`
+//! `list`, `slot` and `storage` keep entries without ever searching for one. `event`, `entry` and `counters`
 //! are what others see.
 
 mod address;
@@ -18,6 +18,7 @@ mod event;
 mod hold;
 mod key;
 mod limit;
+mod list;
 mod machine;
 mod policy;
 mod receive;
@@ -170,6 +171,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
 /// # Getters
 impl<S: Storage, P: Profile> Cache<S, P> {
     /// The address of a neighbour, if one is known. No query, no count, no use.
+    #[cfg_attr(target_pointer_width = "64", inline)] // longer than a call: not on a chip
     pub fn lookup(&self, key: impl Into<Key>) -> Option<UnicastMac> {
         let at = self.table.find(Packed::from(key.into()))?;
         self.table.slot(at).state.mac()

@@ -10,6 +10,9 @@ use crate::time::Instant;
 pub trait Index: Copy + PartialEq + core::fmt::Debug {
     /// Has the alignment that slots named in this way are to have.
     type Alignment: Copy + core::fmt::Debug;
+    /// What such a slot has of the hash index: a bucket, or nothing.
+    type Bucket: Copy + core::fmt::Debug;
+    const NO_BUCKET: Self::Bucket;
     const NONE: Self;
     fn new(position: usize) -> Self;
     fn get(self) -> usize;
@@ -17,6 +20,8 @@ pub trait Index: Copy + PartialEq + core::fmt::Debug {
 
 impl Index for u16 {
     type Alignment = ();
+    type Bucket = Self;
+    const NO_BUCKET: Self = 0;
     const NONE: Self = 0;
     fn new(position: usize) -> Self {
         position as Self
@@ -35,6 +40,8 @@ pub struct CacheLine;
 #[cfg(feature = "alloc")]
 impl Index for u32 {
     type Alignment = CacheLine;
+    type Bucket = ();
+    const NO_BUCKET: () = ();
     const NONE: Self = 0;
     fn new(position: usize) -> Self {
         position as Self
@@ -80,7 +87,7 @@ pub struct Slot<I: Index> {
     /// The next slot with the same bucket, or the next free one.
     pub(super) chain: I,
     /// The first slot of the bucket with this slot's number; unrelated to the entry here.
-    pub(super) bucket: I,
+    pub(super) bucket: I::Bucket,
     /// Takes no room.
     _alignment: [I::Alignment; 0],
 }
@@ -98,7 +105,7 @@ impl<I: Index> Slot<I> {
         timer: Links::NONE,
         order: Links::NONE,
         chain: I::NONE,
-        bucket: I::NONE,
+        bucket: I::NO_BUCKET,
         _alignment: [],
     };
 }

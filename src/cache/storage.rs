@@ -1,8 +1,7 @@
 //! Where the slots are: [`Fixed`] in the cache itself, [`Growable`] on the heap up to a limit.
 //!
-//! A storage hands out a slice of slots and may append to it. Everything else (index, timers,
-//! eviction order) lives in the slots and is the table's business, so both storages run the same
-//! logic.
+//! A storage hands out a slice of slots, which it may append to, and the buckets of the hash index.
+//! What is in them is the table's business, so both storages run the same logic.
 
 use super::slot::{Index, Slot};
 
@@ -19,9 +18,17 @@ pub(super) mod sealed {
 
         fn slots(&self) -> &[Slot<Self::Index>];
         fn slots_mut(&mut self) -> &mut [Slot<Self::Index>];
+        /// How many buckets there are: at least one as soon as there is a slot.
+        fn buckets(&self) -> usize;
+        /// The least power of two that is not less than that, minus one.
+        fn mask(&self) -> usize;
+        /// The first slot of a bucket.
+        fn bucket(&self, number: usize) -> Option<&Self::Index>;
+        fn bucket_mut(&mut self, number: usize) -> Option<&mut Self::Index>;
         /// How many slots there can ever be.
         fn capacity(&self) -> usize;
-        /// Appends a free slot; false at the limit, or when there is no memory for it.
+        /// Appends a free slot and its empty buckets; false at the limit, or when there is no memory
+        /// for it.
         fn grow(&mut self) -> bool;
     }
 }
@@ -73,6 +80,22 @@ impl<const N: usize> sealed::Sealed for Fixed<N> {
         &mut self.slots
     }
 
+    fn buckets(&self) -> usize {
+        N
+    }
+
+    fn mask(&self) -> usize {
+        const { N.next_power_of_two() - 1 }
+    }
+
+    fn bucket(&self, number: usize) -> Option<&u16> {
+        self.slots.get(number).map(|slot| &slot.bucket)
+    }
+
+    fn bucket_mut(&mut self, number: usize) -> Option<&mut u16> {
+        self.slots.get_mut(number).map(|slot| &mut slot.bucket)
+    }
+
     fn capacity(&self) -> usize {
         N
     }
@@ -82,16 +105,27 @@ impl<const N: usize> sealed::Sealed for Fixed<N> {
     }
 }
 
-/// Slots of 64 bytes on the heap, as many as are in use at the same time, up to a hard limit.
+/// Slots of 64 bytes on the heap, as many as are in use at the same time, up to a hard limit; and 8
+/// bytes beside each, for its share of the hash index.
+///
+/// The index is apart because a large table misses the processor's cache at every step of a look-up:
+/// what is dense is more often there. And it has more buckets than slots, as a second neighbour in
+/// the same bucket is another miss.
 #[cfg(feature = "alloc")]
 #[derive(Debug)]
 pub struct Growable {
     slots: alloc::vec::Vec<Slot<u32>>,
+    buckets: alloc::vec::Vec<u32>,
+    /// Kept, as x86 counts leading zeros into a register whose old value it waits for: the slot that
+    /// the look-up before was still loading. That made look-ups wait for each other.
+    mask: usize,
     limit: usize,
 }
 
 #[cfg(feature = "alloc")]
 impl Growable {
+    const BUCKETS_PER_SLOT: usize = 2;
+
     /// No slots yet; never more than `limit` (at least 1, at most 4,294,967,294).
     pub const fn new(limit: usize) -> Self {
         let limit = if limit == 0 {
@@ -103,6 +137,8 @@ impl Growable {
         };
         Self {
             slots: alloc::vec::Vec::new(),
+            buckets: alloc::vec::Vec::new(),
+            mask: 0,
             limit,
         }
     }
@@ -123,15 +159,37 @@ impl sealed::Sealed for Growable {
         &mut self.slots
     }
 
+    fn buckets(&self) -> usize {
+        self.buckets.len()
+    }
+
+    fn mask(&self) -> usize {
+        self.mask
+    }
+
+    fn bucket(&self, number: usize) -> Option<&u32> {
+        self.buckets.get(number)
+    }
+
+    fn bucket_mut(&mut self, number: usize) -> Option<&mut u32> {
+        self.buckets.get_mut(number)
+    }
+
     fn capacity(&self) -> usize {
         self.limit
     }
 
     fn grow(&mut self) -> bool {
-        if self.slots.len() >= self.limit || self.slots.try_reserve(1).is_err() {
+        let (slots, buckets) = (&mut self.slots, &mut self.buckets);
+        if slots.len() >= self.limit
+            || slots.try_reserve(1).is_err()
+            || buckets.try_reserve(Self::BUCKETS_PER_SLOT).is_err()
+        {
             return false;
         }
-        self.slots.push(Slot::FREE);
+        slots.push(Slot::FREE);
+        buckets.extend([u32::NONE; Self::BUCKETS_PER_SLOT]);
+        self.mask = buckets.len().next_power_of_two() - 1;
         true
     }
 }

@@ -1,50 +1,25 @@
 //! The slots and the four structures threaded through them: hash chains, free list, timer queues,
 //! eviction order. Knows nothing of ARP; every operation is O(1).
 //!
-//! No index can be out of range by construction, yet none is trusted: a position that is not there
-//! reads as a free slot and swallows what is written to it. So the table has no panicking path, and
-//! the ends of lists need no special case.
+//! No index can be out of range by construction, yet none is trusted: see [`Slots`]. So the table has
+//! no panicking path.
 
 use super::key::Packed;
-use super::slot::{Index, Links, Queue, Queues, Rank, Slot};
+pub(super) use super::list::Position;
+use super::list::{Lane, List, NOBODY, Slots};
+use super::slot::{Index, Queue, Queues, Rank, Slot};
 use super::state::State;
 use super::storage::Storage;
 use super::storage::sealed::Sealed;
 use crate::time::Instant;
 
-/// A slot's position, 1 and up; [`NOBODY`] is the end of every list.
-pub(super) type Position = usize;
-pub(super) const NOBODY: Position = 0;
-
-#[derive(Clone, Copy, Debug)]
-struct Ends<I> {
-    first: I,
-    last: I,
-}
-
-impl<I: Index> Ends<I> {
-    const EMPTY: Self = Self {
-        first: I::NONE,
-        last: I::NONE,
-    };
-}
-
-/// The two lists that a slot can be in at the same time.
-#[derive(Clone, Copy)]
-enum Lane {
-    Timer,
-    Order,
-}
-
 #[derive(Debug)]
 pub(super) struct Table<S: Storage> {
-    storage: S,
-    /// Stands in for every slot that is not there.
-    nobody: Slot<<S as Sealed>::Index>,
-    queues: [Ends<<S as Sealed>::Index>; Queue::COUNT],
+    slots: Slots<S>,
+    queues: [List<<S as Sealed>::Index>; Queue::COUNT],
     /// The queues that somebody is in.
     busy: Queues,
-    ranks: [Ends<<S as Sealed>::Index>; Rank::COUNT],
+    ranks: [List<<S as Sealed>::Index>; Rank::COUNT],
     free: <S as Sealed>::Index,
     /// Slots from here on were never used and are in no list.
     virgin: usize,
@@ -56,11 +31,10 @@ pub(super) struct Table<S: Storage> {
 impl<S: Storage> Table<S> {
     pub(super) const fn new(storage: S, seed: u32) -> Self {
         Self {
-            storage,
-            nobody: Slot::FREE,
-            queues: [Ends::EMPTY; Queue::COUNT],
+            slots: Slots::new(storage),
+            queues: [List::EMPTY; Queue::COUNT],
             busy: Queues::EMPTY,
-            ranks: [Ends::EMPTY; Rank::COUNT],
+            ranks: [List::EMPTY; Rank::COUNT],
             free: Index::NONE,
             virgin: 0,
             len: 0,
@@ -74,7 +48,7 @@ impl<S: Storage> Table<S> {
     }
 
     pub(super) fn capacity(&self) -> usize {
-        self.storage.capacity()
+        self.slots.storage.capacity()
     }
 
     /// How many entries are in a state that counts as unresolved.
@@ -82,21 +56,12 @@ impl<S: Storage> Table<S> {
         self.unresolved
     }
 
-    // On a chip the call is shorter than what it does, and slots are looked at in many places.
-    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(super) fn slot(&self, at: Position) -> &Slot<S::Index> {
-        self.storage
-            .slots()
-            .get(at.wrapping_sub(1))
-            .unwrap_or(&self.nobody)
+        self.slots.get(at)
     }
 
-    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(super) fn slot_mut(&mut self, at: Position) -> &mut Slot<S::Index> {
-        self.storage
-            .slots_mut()
-            .get_mut(at.wrapping_sub(1))
-            .unwrap_or(&mut self.nobody)
+        self.slots.get_mut(at)
     }
 
     /// All slots that were ever used, free ones included.
@@ -108,7 +73,7 @@ impl<S: Storage> Table<S> {
 
     #[inline]
     pub(super) fn find(&self, key: Packed) -> Option<Position> {
-        let mut at = self.slot(self.bucket_of(key)).bucket.get();
+        let mut at = self.first_at(self.bucket_of(key)).get();
         while at != NOBODY {
             let slot = self.slot(at);
             if slot.key == key {
@@ -162,45 +127,59 @@ impl<S: Storage> Table<S> {
             self.free = self.slot(at).chain;
             return Some(at);
         }
-        if self.virgin == self.storage.slots().len() {
-            if !self.storage.grow() {
+        if self.virgin == self.slots.storage.slots().len() {
+            let buckets = self.slots.storage.buckets();
+            if !self.slots.storage.grow() {
                 return None;
             }
-            self.split_bucket();
+            for added in buckets..self.slots.storage.buckets() {
+                self.split_bucket(added);
+            }
         }
         self.virgin += 1;
         Some(self.virgin)
     }
 
-    // --- The hash index: one bucket per slot, chained through the slots ---------------------
+    // --- The hash index: buckets, chained through the slots --------------------------------
 
-    /// The slot that has the bucket of `key`. Linear hashing: the number of buckets need not be a
-    /// power of two, so the table grows by one bucket at a time and never has to be rehashed.
-    fn bucket_of(&self, key: Packed) -> Position {
-        let buckets = self.storage.slots().len();
-        let mask = usize::MAX
-            .checked_shr(buckets.saturating_sub(1).leading_zeros())
-            .unwrap_or(0);
+    /// The bucket of `key`. Linear hashing: the number of buckets need not be a power of two, so the
+    /// table grows by a few buckets at a time and never has to be rehashed.
+    #[cfg_attr(target_pointer_width = "64", inline)] // longer than a call: not on a chip
+    fn bucket_of(&self, key: Packed) -> usize {
+        let (buckets, mask) = (self.slots.storage.buckets(), self.slots.storage.mask());
         let bucket = key.hash(self.seed) & mask;
-        1 + if bucket < buckets {
+        if bucket < buckets {
             bucket
         } else {
             bucket & mask >> 1
         }
     }
 
+    fn first_at(&self, bucket: usize) -> S::Index {
+        let first = self.slots.storage.bucket(bucket);
+        first.copied().unwrap_or(Index::NONE)
+    }
+
+    /// Puts `first` first in a bucket, and returns who was.
+    fn put_first(&mut self, bucket: usize, first: S::Index) -> S::Index {
+        match self.slots.storage.bucket_mut(bucket) {
+            Some(place) => core::mem::replace(place, first),
+            None => Index::NONE,
+        }
+    }
+
     fn chain(&mut self, at: Position) {
         let bucket = self.bucket_of(self.slot(at).key);
-        let first = core::mem::replace(&mut self.slot_mut(bucket).bucket, Index::new(at));
-        self.slot_mut(at).chain = first;
+        let next = self.put_first(bucket, Index::new(at));
+        self.slot_mut(at).chain = next;
     }
 
     fn unchain(&mut self, at: Position) {
         let bucket = self.bucket_of(self.slot(at).key);
         let next = self.slot(at).chain;
-        let mut before = self.slot(bucket).bucket.get();
+        let mut before = self.first_at(bucket).get();
         if before == at {
-            self.slot_mut(bucket).bucket = next;
+            self.put_first(bucket, next);
             return;
         }
         while before != NOBODY {
@@ -215,13 +194,12 @@ impl<S: Storage> Table<S> {
 
     /// Called when a bucket was added: gives it the entries that belong there now, all of which
     /// were in the bucket whose number lacks the new one's highest bit.
-    fn split_bucket(&mut self) {
-        let added = self.storage.slots().len().wrapping_sub(1);
+    fn split_bucket(&mut self, added: usize) {
         let Some(highest) = added.checked_ilog2() else {
             return;
         };
-        let parent = 1 + (added & !(1 << highest));
-        let mut at = core::mem::replace(&mut self.slot_mut(parent).bucket, Index::NONE).get();
+        let parent = added & !(1 << highest);
+        let mut at = self.put_first(parent, Index::NONE).get();
         while at != NOBODY {
             let next = self.slot(at).chain.get();
             self.chain(at);
@@ -238,33 +216,30 @@ impl<S: Storage> Table<S> {
 
     /// The first of a queue.
     pub(super) fn first_in(&self, queue: Queue) -> Option<Position> {
-        position(self.queues[queue.number()].first)
+        position(self.queues[queue.number()].first())
     }
 
     /// Moves the entry to the place in `queue` that its deadline gives it: the end, as all entries
     /// of a queue wait equally long (see [`Queue`]).
     pub(super) fn arm(&mut self, at: Position, queue: Queue, deadline: Instant) {
         self.disarm(at);
-        let mut before = self.queues[queue.number()].last.get();
+        let mut before = self.queues[queue.number()].last();
         while before != NOBODY && self.slot(before).deadline > deadline {
             before = self.slot(before).timer.prev.get();
         }
         let slot = self.slot_mut(at);
         slot.queue = queue;
         slot.deadline = deadline;
-        let mut ends = self.queues[queue.number()];
-        self.link_after(Lane::Timer, &mut ends, before, at);
-        self.queues[queue.number()] = ends;
+        self.queues[queue.number()].insert_after(&mut self.slots, Lane::Timer, before, at);
         self.busy.insert(queue);
     }
 
     pub(super) fn disarm(&mut self, at: Position) {
         let queue = core::mem::replace(&mut self.slot_mut(at).queue, Queue::NONE);
         if queue != Queue::NONE {
-            let mut ends = self.queues[queue.number()];
-            self.unlink(Lane::Timer, &mut ends, at);
-            self.queues[queue.number()] = ends;
-            if ends.first == Index::NONE {
+            let list = &mut self.queues[queue.number()];
+            list.remove(&mut self.slots, Lane::Timer, at);
+            if list.is_empty() {
                 self.busy.remove(queue);
             }
         }
@@ -274,70 +249,22 @@ impl<S: Storage> Table<S> {
 
     /// The entry to evict first within a rank.
     pub(super) fn first_of(&self, rank: Rank) -> Option<Position> {
-        position(self.ranks[rank as usize].first)
+        position(self.ranks[rank as usize].first())
     }
 
     /// Moves the entry to the end of `rank`: it will be the last of it to be evicted.
     pub(super) fn set_rank(&mut self, at: Position, rank: Rank) {
         let old = core::mem::replace(&mut self.slot_mut(at).rank, rank);
         if old != Rank::None {
-            let mut ends = self.ranks[old as usize];
-            self.unlink(Lane::Order, &mut ends, at);
-            self.ranks[old as usize] = ends;
+            self.ranks[old as usize].remove(&mut self.slots, Lane::Order, at);
         }
         if rank != Rank::None {
-            let mut ends = self.ranks[rank as usize];
-            let last = ends.last.get();
-            self.link_after(Lane::Order, &mut ends, last, at);
-            self.ranks[rank as usize] = ends;
-        }
-    }
-
-    // --- Doubly linked lists ----------------------------------------------------------------
-
-    fn links(&mut self, lane: Lane, at: Position) -> &mut Links<S::Index> {
-        let slot = self.slot_mut(at);
-        match lane {
-            Lane::Timer => &mut slot.timer,
-            Lane::Order => &mut slot.order,
-        }
-    }
-
-    /// Puts `at` behind `before`, or first if that is nobody.
-    fn link_after(
-        &mut self,
-        lane: Lane,
-        ends: &mut Ends<S::Index>,
-        before: Position,
-        at: Position,
-    ) {
-        let next = match before {
-            NOBODY => core::mem::replace(&mut ends.first, Index::new(at)),
-            _ => core::mem::replace(&mut self.links(lane, before).next, Index::new(at)),
-        };
-        match next.get() {
-            NOBODY => ends.last = Index::new(at),
-            next => self.links(lane, next).prev = Index::new(at),
-        }
-        *self.links(lane, at) = Links {
-            next,
-            prev: Index::new(before),
-        };
-    }
-
-    fn unlink(&mut self, lane: Lane, ends: &mut Ends<S::Index>, at: Position) {
-        let Links { next, prev } = *self.links(lane, at);
-        match prev.get() {
-            NOBODY => ends.first = next,
-            prev => self.links(lane, prev).next = next,
-        }
-        match next.get() {
-            NOBODY => ends.last = prev,
-            next => self.links(lane, next).prev = prev,
+            let list = &mut self.ranks[rank as usize];
+            list.insert_after(&mut self.slots, Lane::Order, list.last(), at);
         }
     }
 }
 
-fn position(index: impl Index) -> Option<Position> {
-    (index != Index::NONE).then(|| index.get())
+fn position(at: Position) -> Option<Position> {
+    (at != NOBODY).then_some(at)
 }

@@ -74,12 +74,19 @@ impl MacAddr {
 
     /// All ones.
     pub const fn is_broadcast(self) -> bool {
-        matches!(self.0, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff])
+        matches!(self.words(), (u32::MAX, u16::MAX))
     }
 
     /// All zeros.
     pub const fn is_zero(self) -> bool {
-        matches!(self.0, [0, 0, 0, 0, 0, 0])
+        matches!(self.words(), (0, 0))
+    }
+
+    /// In two words: against an array the compiler compares byte by byte, and takes a received
+    /// address apart for it.
+    const fn words(self) -> (u32, u16) {
+        let [a, b, c, d, e, f] = self.0;
+        (u32::from_ne_bytes([a, b, c, d]), u16::from_ne_bytes([e, f]))
     }
 
     /// The same address as a unicast one, if it is one.

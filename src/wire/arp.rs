@@ -158,6 +158,7 @@ impl ArpPacket {
     }
 
     /// Writes the packet at the start of `buffer` and returns what is left behind it.
+    #[cfg_attr(target_pointer_width = "64", inline)] // a length that is known needs no checks
     pub fn emit<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b mut [u8], BufferTooSmall> {
         let (packet, rest) = split_buffer(buffer, ARP_LEN)?;
         let header = RawHeader {
@@ -185,6 +186,7 @@ impl ArpPacket {
 
     /// Writes a whole frame to `destination`, padded with zeros to the shortest that Ethernet
     /// carries, and returns its length. The Ethernet source is always the packet's sender.
+    #[cfg_attr(target_pointer_width = "64", inline)] // a MAC address that is passed is moved
     pub fn emit_frame(
         &self,
         destination: MacAddr,
@@ -198,8 +200,10 @@ impl ArpPacket {
             tag: vlan.map(VlanTag::new),
             ethertype: EtherType::ARP,
         };
-        let padding = self.emit(header.emit(frame)?)?;
-        padding.fill(0);
+        // All of it: a length that is known takes no call, and that of what is left in the end depends
+        // on the tag.
+        frame.fill(0);
+        self.emit(header.emit(frame)?)?;
         Ok(ARP_FRAME_LEN)
     }
 }

@@ -123,6 +123,7 @@ impl EthernetHeader {
     }
 
     /// Writes the header at the start of `buffer` and returns what is left behind it.
+    #[cfg_attr(target_pointer_width = "64", inline)] // a length that is known needs no checks
     pub fn emit<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b mut [u8], BufferTooSmall> {
         let (header, rest) = split_buffer(buffer, self.len())?;
         let raw = RawHeader {

@@ -47,6 +47,7 @@ pub enum EmitError {
 }
 
 /// The first `needed` bytes of `buffer` and what is left behind them.
+#[inline]
 fn split_buffer(
     buffer: &mut [u8],
     needed: usize,

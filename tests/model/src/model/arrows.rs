@@ -30,8 +30,12 @@ impl Model {
         self.set(key, state, Wait::Until(deadline));
     }
 
-    /// Waits for its turn to be asked for; while the link is down there is none.
+    /// Waits for its turn to be asked for; while the link is down there is none. Whom there is no own
+    /// address to ask from counts as asked.
     pub(super) fn ask(&mut self, key: Key) {
+        if self.link_up && self.source_for(key).is_none() {
+            return self.asked(key);
+        }
         let happened = self.happen();
         let wait = if self.link_up {
             Wait::ForItsTurn

@@ -171,13 +171,9 @@ impl Model {
         if self.requests.next(self.policy.request_rate) > now {
             return None;
         }
-        loop {
-            let key = self.next_in_turn()?;
-            match self.source_for(key) {
-                Some(source) => return Some(Offer::Request(key, self.request(mac, source, key))),
-                None => self.asked(key),
-            }
-        }
+        let key = self.next_in_turn()?;
+        let source = self.source_for(key)?;
+        Some(Offer::Request(key, self.request(mac, source, key)))
     }
 
     pub(super) fn next_in_turn(&self) -> Option<Key> {

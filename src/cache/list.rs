@@ -1,0 +1,124 @@
+//! Doubly linked lists that are threaded through the slots, and the way to a slot by its position.
+
+use super::slot::{Index, Links, Slot};
+use super::storage::Storage;
+use super::storage::sealed::Sealed;
+
+/// A slot's position, 1 and up; [`NOBODY`] is the end of every list.
+pub(super) type Position = usize;
+pub(super) const NOBODY: Position = 0;
+
+/// The slots by position. One that is not there reads as a free slot and swallows what is written to
+/// it, so no position can make us panic and the ends of lists need no special case.
+#[derive(Debug)]
+pub(super) struct Slots<S: Storage> {
+    pub(super) storage: S,
+    /// Stands in for every slot that is not there.
+    nobody: Slot<<S as Sealed>::Index>,
+}
+
+impl<S: Storage> Slots<S> {
+    pub(super) const fn new(storage: S) -> Self {
+        Self {
+            storage,
+            nobody: Slot::FREE,
+        }
+    }
+
+    // On a chip the call is shorter than what it does, and slots are looked at in many places.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    pub(super) fn get(&self, at: Position) -> &Slot<S::Index> {
+        self.storage
+            .slots()
+            .get(at.wrapping_sub(1))
+            .unwrap_or(&self.nobody)
+    }
+
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    pub(super) fn get_mut(&mut self, at: Position) -> &mut Slot<S::Index> {
+        self.storage
+            .slots_mut()
+            .get_mut(at.wrapping_sub(1))
+            .unwrap_or(&mut self.nobody)
+    }
+
+    fn links(&mut self, lane: Lane, at: Position) -> &mut Links<S::Index> {
+        let slot = self.get_mut(at);
+        match lane {
+            Lane::Timer => &mut slot.timer,
+            Lane::Order => &mut slot.order,
+        }
+    }
+}
+
+/// The two lists that a slot can be in at the same time.
+#[derive(Clone, Copy)]
+pub(super) enum Lane {
+    Timer,
+    Order,
+}
+
+/// The two ends of a list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct List<I> {
+    first: I,
+    last: I,
+}
+
+impl<I: Index> List<I> {
+    pub(super) const EMPTY: Self = Self {
+        first: I::NONE,
+        last: I::NONE,
+    };
+
+    pub(super) fn first(self) -> Position {
+        self.first.get()
+    }
+
+    pub(super) fn last(self) -> Position {
+        self.last.get()
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.first == I::NONE
+    }
+
+    /// Puts `at` behind `before`, or first if that is nobody.
+    pub(super) fn insert_after<S: Storage + Sealed<Index = I>>(
+        &mut self,
+        slots: &mut Slots<S>,
+        lane: Lane,
+        before: Position,
+        at: Position,
+    ) {
+        let next = match before {
+            NOBODY => core::mem::replace(&mut self.first, I::new(at)),
+            _ => core::mem::replace(&mut slots.links(lane, before).next, I::new(at)),
+        };
+        match next.get() {
+            NOBODY => self.last = I::new(at),
+            next => slots.links(lane, next).prev = I::new(at),
+        }
+        *slots.links(lane, at) = Links {
+            next,
+            prev: I::new(before),
+        };
+    }
+
+    pub(super) fn remove<S: Storage + Sealed<Index = I>>(
+        &mut self,
+        slots: &mut Slots<S>,
+        lane: Lane,
+        at: Position,
+    ) {
+        let Links { next, prev } = *slots.links(lane, at);
+        match prev.get() {
+            NOBODY => self.first = next,
+            prev => slots.links(lane, prev).next = next,
+        }
+        match next.get() {
+            NOBODY => self.last = prev,
+            next => slots.links(lane, next).prev = prev,
+        }
+    }
+}
