@@ -152,6 +152,8 @@ fn an_address_is_silent_until_it_is_usable_and_answered_for_and_announced_twice_
             assert_eq!(answers, [packet.answered_by(mac(US))], "seed {seed}");
             lan.run_for(secs(1), &mut [(port, &mut careful)]);
         }
+        let elsewhere = ArpPacket::probe(mac(OTHER), ip(99));
+        assert_eq!(asks(&mut lan, asker, elsewhere, (port, &mut careful)), []);
         assert_eq!(hold.status(), Status::Resolved(mac(PEER)));
         lan.run_for(secs(3_600), &mut [(port, &mut careful)]);
 

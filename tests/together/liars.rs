@@ -4,24 +4,26 @@ use super::*;
 
 const EVIL: u16 = 666;
 
-/// Answers everything, announces the peer's address and tells us so in replies that we did not ask
-/// for, from ten seconds on.
+/// Answers everything, announces the peer's address, and tells us so all the time in replies that we
+/// did not ask it for, from ten seconds on.
 fn spoofer() -> Host {
     let lie = ArpPacket::announcement(mac(EVIL), ip(PEER));
     let reply = ArpPacket::request(mac(US), ip(US), ip(PEER)).answered_by(mac(EVIL));
     Host::new(ip(EVIL), mac(EVIL))
         .answers_for_everything()
         .repeats(lie, MacAddr::BROADCAST, millis(70))
-        .repeats(reply, mac(US).get(), millis(110))
+        .repeats(reply, mac(US).get(), millis(7))
         .silent_during(Instant::ZERO..Instant::from_secs(10))
 }
 
 #[test]
 fn a_spoofer_never_wins_while_the_true_host_lives_and_the_conflict_is_told() {
     let resolver = strict(Fixed::<16>::new());
-    let mut world = World::new(1, &resolver, [host(PEER), spoofer()]);
+    // Slow enough that lies arrive between every question and its answer.
+    let slow = host(PEER).answers_after(millis(30));
+    let mut world = World::new(1, &resolver, [slow, spoofer()]);
     let hold = world.hold(PEER);
-    world.run_for(secs(600));
+    world.run_for(secs(120));
     assert_eq!(hold.status(), Status::Resolved(mac(PEER)));
     world.assert_nobody_is_pestered();
     let conflict = Event::Conflict {
