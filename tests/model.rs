@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use whohas::cache::Status;
 use whohas_model::Command::*;
 use whohas_model::Step::*;
-use whohas_model::{Frame, Pick, Place, Profile, Rig, Speech, Station, Step, traces};
+use whohas_model::{Frame, Pick, Place, Profile, Proxied, Rig, Speech, Station, Step, traces};
 
 /// Traces per property if `PROPTEST_CASES` does not say.
 const CASES: u32 = 100;
@@ -82,6 +82,8 @@ fn run(profile: Profile, trace: &[Step]) {
 
 const PEER: Place = Place::near(2);
 const STATION: Station = Station::number(2);
+/// [`Proxied::Host`].
+const ANSWERED_FOR: Place = Place::near(5);
 
 /// Its address was taken back, and nobody was told.
 #[test]
@@ -121,4 +123,31 @@ fn what_is_to_be_verified_while_the_link_is_down_is_verified_when_it_is_back() {
             Command(Link(true)),
         ],
     );
+}
+
+/// The entry stayed, and was asked for from an address that it was not on-link with.
+#[test]
+fn whom_we_come_to_answer_for_is_no_neighbour_any_more() {
+    run(
+        Profile::Strict,
+        &[
+            Command(Hold(ANSWERED_FOR)),
+            Command(SetProxied(Proxied::Host)),
+            Command(Hold(ANSWERED_FOR)),
+        ],
+    );
+}
+
+/// It was learnt as a neighbour that nobody could hold.
+#[test]
+fn whom_we_answer_for_is_not_learnt_and_its_questions_are_answered() {
+    for speech in [Speech::Announcement, Speech::Request, Speech::Reply] {
+        run(
+            Profile::Rfc826,
+            &[
+                Command(SetProxied(Proxied::Host)),
+                Receive(Frame::new(speech, ANSWERED_FOR, STATION)),
+            ],
+        );
+    }
 }

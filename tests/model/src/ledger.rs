@@ -7,7 +7,7 @@ use whohas::cache::{
     Counters, DropReason, EntryState, Event, LinkDown, Received, Status, Subject, Trust,
 };
 use whohas::wire::{ArpPacket, EthernetFrame, Operation};
-use whohas::{Instant, Key, Policy};
+use whohas::{Instant, Key, Policy, Prefix};
 
 use crate::model::Model;
 use crate::outcome::{Answer, Row, Sent, View};
@@ -49,6 +49,8 @@ pub(crate) struct Ledger {
     outstanding: BTreeSet<Key>,
     /// The entries that are known to be contested.
     contested: BTreeMap<Key, Row>,
+    /// All that we have ever answered for: a reply may leave later than it was made.
+    proxied: Vec<Prefix>,
 }
 
 impl Ledger {
@@ -60,6 +62,7 @@ impl Ledger {
             asked: BTreeMap::new(),
             outstanding: BTreeSet::new(),
             contested: BTreeMap::new(),
+            proxied: Vec::new(),
         }
     }
 
@@ -70,7 +73,8 @@ impl Ledger {
         seen.held_entries_stay(&self.policy);
         seen.changes_are_told();
         seen.unresolved_share_is_kept(&self.policy);
-        seen.we_speak_for_ourselves();
+        seen.whom_we_answer_for_is_no_neighbour();
+        self.we_speak_for_ourselves(seen);
         self.counters_tell_what_came_out(seen);
         self.conflicts_are_told_once(seen);
         self.only_answers_change_addresses(seen);
@@ -242,6 +246,43 @@ impl Ledger {
             }
         }
     }
+
+    /// Every frame has our MAC address and, on its VLAN, an address of ours; and none asks for what
+    /// is no neighbour. Only replies speak for others.
+    fn we_speak_for_ourselves(&mut self, seen: &Observation<'_>) {
+        if let Stimulus::Command(Command::SetProxied(proxied), Answer::Addresses(Ok(()))) =
+            seen.stimulus
+        {
+            self.proxied.extend(proxied.prefixes());
+        }
+        for sent in seen.sent {
+            let ArpPacket {
+                operation,
+                sender_mac,
+                sender_ip,
+                target_mac: _,
+                target_ip,
+            } = sent.packet;
+            let key = |ip| Key {
+                vlan: sent.vlan,
+                ip,
+            };
+            let speaks_for_another = operation == Operation::Reply
+                && self.proxied.iter().any(|own| covers(own, key(sender_ip)));
+            assert_eq!(Some(sender_mac), seen.model.mac(), "{sent:?}");
+            let is_own = seen.model.is_own(key(sender_ip));
+            assert!(is_own || speaks_for_another, "{sent:?}");
+            if sent.asks_for().is_some() {
+                assert!(!seen.model.is_own(key(target_ip)), "{sent:?}");
+                assert!(!target_ip.is_broadcast() && !target_ip.is_multicast());
+                assert!(!target_ip.is_unspecified() && !target_ip.is_loopback());
+            }
+        }
+    }
+}
+
+fn covers(prefix: &Prefix, key: Key) -> bool {
+    prefix.vlan() == key.vlan && prefix.contains(key.ip)
 }
 
 impl Observation<'_> {
@@ -257,7 +298,7 @@ impl Observation<'_> {
     fn left_alone(&self, key: Key) -> bool {
         let stimulus = matches!(
             self.stimulus,
-            Stimulus::Command(Command::SetAddresses(_), _)
+            Stimulus::Command(Command::SetAddresses(_) | Command::SetProxied(_), _)
         );
         stimulus && self.after.row(key).is_some()
     }
@@ -286,6 +327,15 @@ impl Observation<'_> {
             Stimulus::Command(Command::Release(_), _) => row.holds == 1,
             Stimulus::Command(Command::Remove(_) | Command::Deny(..), _) => true,
             Stimulus::Command(Command::Flush | Command::SetAddresses(_), _) => true,
+            Stimulus::Command(Command::SetProxied(proxied), _) => {
+                let Subject::Address(key) = row.subject else {
+                    return false;
+                };
+                let prefixes = proxied.prefixes();
+                let is_local =
+                    self.model.is_own(key) || prefixes.iter().any(|own| covers(own, key));
+                row.state != EntryState::Static && is_local
+            }
             Stimulus::Command(Command::Link(_), _) => policy.link_down == LinkDown::Abort,
             Stimulus::Command(..) | Stimulus::Frame(_) | Stimulus::Time => false,
         };
@@ -334,29 +384,12 @@ impl Observation<'_> {
         }
     }
 
-    /// Every frame has our MAC address and, on its VLAN, an address of ours; and none asks for what
-    /// is no neighbour.
-    fn we_speak_for_ourselves(&self) {
-        let is_own = |vlan, ip| {
-            self.model
-                .own()
-                .any(|own| (own.vlan(), own.ip()) == (vlan, ip))
-        };
-        for sent in self.sent {
-            let ArpPacket {
-                operation: _,
-                sender_mac,
-                sender_ip,
-                target_mac: _,
-                target_ip,
-            } = sent.packet;
-            assert_eq!(Some(sender_mac), self.model.mac(), "{sent:?}");
-            assert!(is_own(sent.vlan, sender_ip), "{sent:?}");
-            if sent.asks_for().is_some() {
-                assert!(!is_own(sent.vlan, target_ip), "{sent:?}");
-                assert!(!target_ip.is_broadcast() && !target_ip.is_multicast());
-                assert!(!target_ip.is_unspecified() && !target_ip.is_loopback());
-            }
+    /// One event tells that entries made way for our own answers, and none that there were none.
+    fn whom_we_answer_for_is_no_neighbour(&self) {
+        if let Stimulus::Command(Command::SetProxied(_), _) = self.stimulus {
+            let went = self.before.rows.len() - self.after.rows.len();
+            let told: &[Event] = if went > 0 { &[Event::Flushed] } else { &[] };
+            assert_eq!(self.events, told);
         }
     }
 

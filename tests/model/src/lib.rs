@@ -24,7 +24,7 @@ pub mod fuzz;
 pub use profile::Profile;
 pub use rig::{Rig, SLOTS};
 pub use step::{
-    Address, Command, Damage, Frame, OwnAddresses, Pick, Place, Rule, Segment, Span, Special,
-    Speech, Station, Step, Time,
+    Address, Command, Damage, Frame, OwnAddresses, Pick, Place, Proxied, Rule, Segment, Span,
+    Special, Speech, Station, Step, Time,
 };
 pub use trace::{Trace, traces};

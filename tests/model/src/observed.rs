@@ -96,6 +96,9 @@ impl<S: Storage> Machine for Observed<S> {
                 Answer::Done
             }
             Command::Announce(place) => Answer::Was(cache.announce(place.key())),
+            Command::SetProxied(proxied) => {
+                Answer::Addresses(cache.set_proxied(&proxied.prefixes()))
+            }
         };
         self.fetch_events();
         answer

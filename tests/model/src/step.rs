@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use proptest::prelude::{Strategy, any};
-use whohas::cache::Subject;
+use whohas::cache::{MAX_ADDRESSES, Subject};
 use whohas::wire::{
     ARP_LEN, ArpPacket, ETHERNET_MIN_LEN, EtherType, EthernetHeader, Operation, VlanTag,
 };
@@ -74,6 +74,8 @@ pub enum Command {
     SetAddresses(OwnAddresses),
     SetMac(Station),
     Announce(Place),
+    #[proptest(weight = 2)]
+    SetProxied(Proxied),
 }
 
 /// How time passes.
@@ -170,6 +172,26 @@ pub enum OwnAddresses {
     None,
     /// Refused: it cannot be a host's address.
     Illegal,
+}
+
+/// Whom we answer for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary, proptest_derive::Arbitrary)]
+pub enum Proxied {
+    #[proptest(weight = 3)]
+    None,
+    /// 10.0.0.5, untagged: found by those who probe, too.
+    #[proptest(weight = 2)]
+    Host,
+    /// 10.0.0.4/30, untagged, and 10.0.0.8/29 on VLAN 10.
+    #[proptest(weight = 2)]
+    Wide,
+    /// 10.0.0.200/30, whom others ask for.
+    #[proptest(weight = 2)]
+    Strangers,
+    /// 192.0.2.0/24: no neighbours, unless policy knows no better.
+    OffLink,
+    /// Refused: more than can be kept.
+    TooMany,
 }
 
 /// An ARP frame from somebody else.
@@ -272,7 +294,7 @@ impl Segment {
     pub fn vlan(self) -> Option<VlanId> {
         match self {
             Self::Untagged => None,
-            Self::Vlan10 => VlanId::new(10).ok(),
+            Self::Vlan10 => Some(vlan_10()),
         }
     }
 }
@@ -316,10 +338,8 @@ impl Station {
 
 impl OwnAddresses {
     pub fn prefixes(self) -> Vec<Prefix> {
-        let prefix = |ip, len| Prefix::new(ip, len).expect("at most 32 bits");
-        let vlan = VlanId::new(10).expect("10 is a VLAN number");
         match self {
-            Self::OnBoth => vec![prefix(near(1), 24), prefix(near(1), 24).on_vlan(vlan)],
+            Self::OnBoth => vec![prefix(near(1), 24), prefix(near(1), 24).on_vlan(vlan_10())],
             Self::Nested => vec![prefix(near(1), 24), prefix(near(2), 29)],
             Self::Moved => vec![prefix(near(9), 24)],
             Self::LinkLocal => vec![
@@ -330,6 +350,27 @@ impl OwnAddresses {
             Self::Illegal => vec![prefix(near(9), 24), prefix(near(255), 24)],
         }
     }
+}
+
+impl Proxied {
+    pub fn prefixes(self) -> Vec<Prefix> {
+        match self {
+            Self::None => vec![],
+            Self::Host => vec![prefix(near(5), 32)],
+            Self::Wide => vec![prefix(near(4), 30), prefix(near(8), 29).on_vlan(vlan_10())],
+            Self::Strangers => vec![prefix(near(200), 30)],
+            Self::OffLink => vec![prefix(Ipv4Addr::new(192, 0, 2, 0), 24)],
+            Self::TooMany => vec![prefix(near(5), 32); MAX_ADDRESSES + 1],
+        }
+    }
+}
+
+fn prefix(ip: Ipv4Addr, len: u8) -> Prefix {
+    Prefix::new(ip, len).expect("at most 32 bits")
+}
+
+fn vlan_10() -> VlanId {
+    VlanId::new(10).expect("10 is a VLAN number")
 }
 
 impl Frame {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use whohas::cache::{
-    AddressError, Destination, HoldError, InsertError, LinkDown, NotKnown, Subject,
+    AddressError, Destination, HoldError, InsertError, LinkDown, MAX_ADDRESSES, NotKnown, Subject,
 };
 use whohas::{Key, Prefix, UnicastMac};
 
@@ -237,6 +237,18 @@ impl Model {
         self.forget(|model, key, _| match model.destination(key) {
             Destination::OnLink { .. } => Fate::Stays,
             _ => Fate::Goes,
+        });
+        Ok(())
+    }
+
+    pub(super) fn set_proxied(&mut self, prefixes: &[Prefix]) -> Result<(), AddressError> {
+        if prefixes.len() > MAX_ADDRESSES {
+            return Err(AddressError::TooMany);
+        }
+        self.proxied = prefixes.to_vec();
+        self.forget(|model, key, _| match model.destination(key) {
+            Destination::Local => Fate::Goes,
+            _ => Fate::Stays,
         });
         Ok(())
     }

@@ -36,6 +36,8 @@ impl Model {
         let on_link = match self.destination(sender) {
             Destination::OnLink { .. } => true,
             Destination::OffLink => !self.policy.require_on_link,
+            // Somebody whom we answer for, and who is here after all.
+            Destination::Local => !self.is_own(sender),
             _ => packet.is_probe(),
         };
         let is_good = header.ethertype == EtherType::ARP
@@ -60,12 +62,17 @@ impl Model {
             vlan,
             ip: packet.sender_ip,
         };
-        let for_us = self.destination(target) == Destination::Local;
-        let is_request = packet.operation == Operation::Request;
-        let is_answer = !is_request && for_us && for_us_alone;
-        let trust = if sender == target && !packet.is_probe() {
+        let is_gratuitous = sender == target && !packet.is_probe();
+        let is_request = packet.operation == Operation::Request && !is_gratuitous;
+        // A whole prefix is no reason to keep a host from using its address.
+        let is_for_us = self.is_own(target)
+            || self
+                .proxies(target)
+                .is_some_and(|proxied| proxied.len() == 32 || !packet.is_probe());
+        let is_answer = packet.operation == Operation::Reply && self.is_own(target) && for_us_alone;
+        let trust = if is_gratuitous {
             self.policy.gratuitous
-        } else if for_us && is_request {
+        } else if is_for_us && is_request {
             self.policy.request_for_us
         } else if is_answer {
             self.policy.unasked_reply
@@ -76,11 +83,11 @@ impl Model {
             self.learn(
                 sender,
                 packet.sender_mac,
-                is_answer && sender != target,
+                is_answer && !is_gratuitous,
                 trust,
             );
         }
-        if for_us && is_request {
+        if is_for_us && is_request {
             self.answer(packet, vlan);
         }
     }
@@ -88,7 +95,9 @@ impl Model {
     pub(super) fn learn(&mut self, key: Key, mac: UnicastMac, is_answer: bool, trust: Trust) {
         let updates = trust >= Trust::Update;
         let Some(&entry) = self.known.get(&key) else {
-            if trust == Trust::Create && self.make_room(Worth::Stale) {
+            // Whom we answer for is no neighbour, whatever it says.
+            let is_local = self.destination(key) == Destination::Local;
+            if trust == Trust::Create && !is_local && self.make_room(Worth::Stale) {
                 self.insert(key, State::Stale(mac));
                 self.accept(key, mac, is_answer);
             }

@@ -33,6 +33,7 @@ pub(crate) struct Model {
     mac: Option<UnicastMac>,
     link_up: bool,
     own: Vec<Own>,
+    proxied: Vec<Prefix>,
     known: BTreeMap<Key, Neighbour>,
     denied: Vec<(Subject, Option<Instant>)>,
     /// The neighbours held, by number, the oldest hold first.
@@ -65,6 +66,7 @@ impl Model {
             mac: None,
             link_up: true,
             own: Vec::new(),
+            proxied: Vec::new(),
             known: BTreeMap::new(),
             denied: Vec::new(),
             holds: Vec::new(),
@@ -76,9 +78,14 @@ impl Model {
         }
     }
 
-    /// Where several began to wait at the same time, their order is the cache's to choose.
-    pub(crate) fn follow(&mut self, sent: &[Sent]) {
-        self.followed = sent.iter().filter_map(Sent::asks_for).collect();
+    /// Where several began to wait at the same time, their order is the cache's to choose. It shows
+    /// in the frames; where there is no address to ask from, in who had its turn without one.
+    pub(crate) fn follow(&mut self, sent: &[Sent], view: &View) {
+        let keys = self.known.keys().copied();
+        let had_its_turn = |key: &Key| view.row(*key).is_some_and(|row| row.until.is_some());
+        let unasked = keys.filter(|key| self.source_for(*key).is_none() && had_its_turn(key));
+        let asked = sent.iter().filter_map(Sent::asks_for);
+        self.followed = unasked.chain(asked).collect();
     }
 
     /// The time, as the cache under it counts it.
@@ -101,6 +108,18 @@ impl Model {
         self.mac
     }
 
+    pub(crate) fn is_own(&self, key: Key) -> bool {
+        self.own()
+            .any(|own| (own.vlan(), own.ip()) == (key.vlan, key.ip))
+    }
+
+    /// The narrowest prefix in which we answer for this address.
+    fn proxies(&self, key: Key) -> Option<Prefix> {
+        let proxied = self.proxied.iter().copied();
+        let covering = proxied.filter(|own| own.vlan() == key.vlan && own.contains(key.ip));
+        covering.max_by_key(|proxied| proxied.len())
+    }
+
     fn happen(&mut self) -> u64 {
         self.happened += 1;
         self.happened
@@ -121,10 +140,10 @@ impl Model {
         if first == 0 || first == 127 || first >= 240 {
             return Destination::Invalid;
         }
-        let on_segment = || self.own().filter(|own| own.vlan() == vlan);
-        if on_segment().any(|own| own.ip() == ip) {
+        if self.is_own(Key { vlan, ip }) || self.proxies(Key { vlan, ip }).is_some() {
             return Destination::Local;
         }
+        let on_segment = || self.own().filter(|own| own.vlan() == vlan);
         let covering = on_segment().filter(|own| own.contains(ip));
         let Some(own) = covering.max_by_key(|own| own.len()) else {
             return Destination::OffLink;
@@ -206,6 +225,9 @@ impl Machine for Model {
                 Answer::Done
             }
             Command::Announce(place) => Answer::Was(self.announce(place.key())),
+            Command::SetProxied(proxied) => {
+                Answer::Addresses(self.set_proxied(&proxied.prefixes()))
+            }
         }
     }
 
