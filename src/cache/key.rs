@@ -100,7 +100,7 @@ impl Packed {
     }
 
     /// A well-mixed number: one multiplication, folded so that each of its bits depends on all of the
-    /// address. `seed` is in both factors, which keeps others from choosing addresses that collide.
+    /// address. `seed` is in both factors, so that who does not know it has to guess what collides.
     #[inline]
     pub(super) fn hash(self, seed: u32) -> usize {
         let [tag, high, low] = self.0;

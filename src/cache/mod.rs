@@ -147,8 +147,8 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         Self::seeded(policy, storage, 0)
     }
 
-    /// The same with a secret number in the hash, so that nobody who can choose the addresses that
-    /// are asked for can make them collide. Worth it on a router with a large on-link prefix.
+    /// The same with a secret number in the hash, so that whoever can choose the addresses that are
+    /// asked for has to guess which of them collide. Worth it on a router with a large on-link prefix.
     pub const fn seeded(policy: P, storage: S, seed: u32) -> Self {
         Self {
             table: Table::new(storage, seed),
@@ -441,6 +441,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// them are answered only where the prefix is that single address.
     pub fn set_proxied(&mut self, prefixes: &[Prefix]) -> Result<(), AddressError> {
         self.addresses.set_proxied(prefixes)?;
+        self.withdraw_replies();
         self.forget_where(&|destination, _| match destination {
             Destination::Local => Fate::Remove,
             Destination::Broadcast

@@ -214,7 +214,7 @@ impl Rig {
     fn settle(&mut self, stimulus: Stimulus<'_>) -> bool {
         let (now, takes) = (self.now, self.driver_takes);
         let sent = self.fixed.transmit(now, takes);
-        self.model.follow(&sent, &self.fixed.view(now));
+        self.model.follow(&sent);
         let expected = self.model.transmit(now, takes);
         assert_eq!(sent, expected, "frames of fixed and model");
         assert_eq!(self.growable.transmit(now, takes), sent, "frames of both");

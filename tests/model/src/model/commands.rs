@@ -246,6 +246,7 @@ impl Model {
             return Err(AddressError::TooMany);
         }
         self.proxied = prefixes.to_vec();
+        self.replies.clear();
         self.forget(|model, key, _| match model.destination(key) {
             Destination::Local => Fate::Goes,
             _ => Fate::Stays,

@@ -79,13 +79,9 @@ impl Model {
     }
 
     /// Where several began to wait at the same time, their order is the cache's to choose. It shows
-    /// in the frames; where there is no address to ask from, in who had its turn without one.
-    pub(crate) fn follow(&mut self, sent: &[Sent], view: &View) {
-        let keys = self.known.keys().copied();
-        let had_its_turn = |key: &Key| view.row(*key).is_some_and(|row| row.until.is_some());
-        let unasked = keys.filter(|key| self.source_for(*key).is_none() && had_its_turn(key));
-        let asked = sent.iter().filter_map(Sent::asks_for);
-        self.followed = unasked.chain(asked).collect();
+    /// in the frames.
+    pub(crate) fn follow(&mut self, sent: &[Sent]) {
+        self.followed = sent.iter().filter_map(Sent::asks_for).collect();
     }
 
     /// The time, as the cache under it counts it.
