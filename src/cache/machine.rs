@@ -50,8 +50,8 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         }
     }
 
-    /// Joins the queue of those who want to send a request. While the link is down nobody does, and
-    /// whom there is no own address to ask from counts as asked: silence is all it can get.
+    /// Joins the queue of those who want to send a request. While the link is down nobody does; and
+    /// whom there is no own address to ask from is unreachable, without a frame.
     pub(super) fn ask(&mut self, at: Position) {
         if self.link_down {
             self.table.disarm(at);
@@ -59,7 +59,11 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             self.table.arm(at, Queue::READY, self.clock.now());
         } else {
             self.counters.requests_without_source += 1;
-            self.asked(at);
+            if let State::Failed { step, .. } = self.table.slot(at).state {
+                self.back_off(at, Policy::next_step(step));
+            } else {
+                self.fail(at);
+            }
         }
     }
 

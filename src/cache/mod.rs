@@ -241,13 +241,12 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     pub fn touch(&mut self, now: Instant, key: impl Into<Key>) -> Option<UnicastMac> {
         self.clock.advance(now);
         let at = self.table.find(Packed::from(key.into()))?;
-        let state = self.table.slot(at).state;
-        if let State::Stale { mac } = state {
+        if let State::Stale { mac } = self.table.slot(at).state {
             self.verify_soon(at, mac);
         } else {
             self.settle_rank(at);
         }
-        state.mac()
+        self.table.slot(at).state.mac()
     }
 
     /// The layers above have heard from the neighbour at the address that we have for it: no need to

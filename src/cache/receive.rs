@@ -161,7 +161,12 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     fn check_sender(&mut self, sender: Key, mac: UnicastMac) -> Result<(), DropReason> {
         match self.addresses.destination(sender) {
             Destination::OnLink { .. } => Ok(()),
-            Destination::OffLink if self.policy().require_on_link => Err(DropReason::SenderOffLink),
+            // Who could never be asked is not worth knowing, whatever the policy.
+            Destination::OffLink
+                if self.policy().require_on_link || self.addresses.source_for(sender).is_none() =>
+            {
+                Err(DropReason::SenderOffLink)
+            }
             Destination::OffLink => Ok(()),
             Destination::Local if self.addresses.is_own(sender) => {
                 self.own_address_claimed(sender, mac);

@@ -223,33 +223,27 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         })
     }
 
-    fn next_request(&mut self, now: Instant, mac: UnicastMac) -> Option<Outgoing> {
-        loop {
-            let at = self.table.first_in(Queue::READY)?;
-            if self.requests.next(self.policy().request_rate) > now {
-                return None;
-            }
-            let state = self.table.slot(at).state;
-            let Some((key, source)) = self.source_for(at) else {
-                // `ask` has looked, so there is one. If there were none, the others must go on.
-                self.table.disarm(at);
-                continue;
-            };
-            let mut packet = ArpPacket::request(mac, source, key.ip);
-            let mut destination = MacAddr::BROADCAST;
-            if let State::Probe { mac: known, asked } = state
-                && self.asks_known_station(asked)
-            {
-                packet.target_mac = known.get();
-                destination = known.get();
-            }
-            return Some(Outgoing {
-                origin: Origin::Request(at),
-                packet,
-                destination,
-                vlan: key.vlan,
-            });
+    fn next_request(&self, now: Instant, mac: UnicastMac) -> Option<Outgoing> {
+        let at = self.table.first_in(Queue::READY)?;
+        if self.requests.next(self.policy().request_rate) > now {
+            return None;
         }
+        // There is a source: `ask` has looked, and who loses it is forgotten.
+        let (key, source) = self.source_for(at)?;
+        let mut packet = ArpPacket::request(mac, source, key.ip);
+        let mut destination = MacAddr::BROADCAST;
+        if let State::Probe { mac: known, asked } = self.table.slot(at).state
+            && self.asks_known_station(asked)
+        {
+            packet.target_mac = known.get();
+            destination = known.get();
+        }
+        Some(Outgoing {
+            origin: Origin::Request(at),
+            packet,
+            destination,
+            vlan: key.vlan,
+        })
     }
 
     /// The neighbour in this slot, and the own address to ask it from, if there is one.
@@ -289,7 +283,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     }
 
     /// One more request is out: wait for the answer.
-    pub(super) fn asked(&mut self, at: Position) {
+    fn asked(&mut self, at: Position) {
         let state = match self.table.slot(at).state {
             State::Incomplete { asked } => State::Incomplete {
                 asked: asked.saturating_add(1),

@@ -31,10 +31,13 @@ impl Model {
     }
 
     /// Waits for its turn to be asked for; while the link is down there is none. Whom there is no own
-    /// address to ask from counts as asked.
+    /// address to ask from is unreachable.
     pub(super) fn ask(&mut self, key: Key) {
         if self.link_up && self.source_for(key).is_none() {
-            return self.asked(key);
+            return match self.known[&key].state {
+                State::Failed { step, .. } => self.back_off(key, (step + 1).min(8)),
+                _ => self.back_off(key, 0),
+            };
         }
         let happened = self.happen();
         let wait = if self.link_up {

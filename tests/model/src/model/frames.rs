@@ -35,7 +35,9 @@ impl Model {
         let sha = packet.sender_mac.get();
         let on_link = match self.destination(sender) {
             Destination::OnLink { .. } => true,
-            Destination::OffLink => !self.policy.require_on_link,
+            Destination::OffLink => {
+                !self.policy.require_on_link && self.source_for(sender).is_some()
+            }
             // Somebody whom we answer for, and who is here after all.
             Destination::Local => !self.is_own(sender),
             _ => packet.is_probe(),
