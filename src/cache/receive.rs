@@ -363,25 +363,17 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             Trust::Nothing => Err(DropReason::Contradiction),
             Trust::Verify => {
                 self.contest(at, key, mac);
+                let slot = self.table.slot(at);
+                let State::Reachable { mac: known, .. } = slot.state else {
+                    return Err(DropReason::Contradiction);
+                };
                 // What nobody holds is not worth a frame: it will be verified when it is used.
-                match self.table.slot(at).state {
-                    State::Reachable { mac: known, .. } if self.table.slot(at).holds > 0 => {
-                        self.probe(at, known);
-                        Ok(())
-                    }
-                    State::Reachable { mac: known, .. } => {
-                        self.become_stale(at, known);
-                        Ok(())
-                    }
-                    State::Free
-                    | State::Incomplete { .. }
-                    | State::Stale { .. }
-                    | State::Delay { .. }
-                    | State::Probe { .. }
-                    | State::Failed { .. }
-                    | State::Static { .. }
-                    | State::Denied => Err(DropReason::Contradiction),
+                if slot.holds > 0 {
+                    self.probe(at, known);
+                } else {
+                    self.become_stale(at, known);
                 }
+                Ok(())
             }
             Trust::Update | Trust::Create => {
                 self.accept(at, mac, kind);
