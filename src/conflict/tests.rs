@@ -713,6 +713,26 @@ fn wh_22_a_clock_set_back_by_years_delays_no_timer() {
 }
 
 #[test]
+fn an_event_about_an_address_given_up_is_not_told_of_the_next() {
+    let commands: [fn(&mut Detector); 4] = [
+        |detector| detector.set_ip(Ipv4Addr::new(10, 0, 0, 77)).unwrap(),
+        Detector::stop,
+        |detector| detector.start(Instant::ZERO, 0),
+        |detector| detector.link_changed(Instant::ZERO, false, 0),
+    ];
+    for command in commands {
+        let timing = Timing::WITHOUT_PROBES;
+        let mut detector = Detector::new(OURS, IP, timing, Defence::Never).unwrap();
+        detector.start(Instant::ZERO, 0);
+        detector.handle_timeout(Instant::ZERO);
+        detector.sent(Instant::ZERO, 0);
+        assert!(detector.is_usable(), "and `Usable` is not polled");
+        command(&mut detector);
+        assert_eq!(detector.poll_event(), None);
+    }
+}
+
+#[test]
 fn start_and_stop_work_in_every_state() {
     for state in STATES {
         let mut host = Host::in_state(state, Defence::Never);

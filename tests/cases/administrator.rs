@@ -43,6 +43,21 @@ fn whom_we_answer_for_is_not_learnt_even_where_everybody_is_believed() {
 }
 
 #[test]
+fn an_answer_nobody_asked_for_is_not_believed_behind_a_removed_static_entry() {
+    for mut rig in rigs(Policy::STRICT) {
+        assert_eq!(insert_static(&mut rig, 2), Ok(()));
+        let hold = rig.hold(ip(2)).expect("the static entry");
+        rig.set_proxied(&[Prefix::new(ip(2), 32).expect("32 bits")]);
+        assert!(rig.remove(ip(2)));
+        assert_eq!(rig.status(&hold), Status::Unreachable, "nobody to ask from");
+        rig.receive(Frame::reply(mac(2), ip(2)));
+        assert_eq!(rig.status(&hold), Status::Unreachable);
+        assert_eq!(rig.lookup(ip(2)), None);
+        assert!(rig.take_sent().is_empty());
+    }
+}
+
+#[test]
 fn a_denied_station_takes_what_was_learnt_from_it_along() {
     for mut rig in rigs(Policy::STRICT) {
         let hold = rig.resolve(2);
