@@ -1,5 +1,6 @@
 //! The slots and the four structures threaded through them: hash chains, free list, timer queues,
-//! eviction order. Knows nothing of ARP; every operation is O(1).
+//! eviction order. Knows nothing of ARP; every operation is O(1), but for the copy that a growing
+//! `Vec` makes now and then, and for sorting in the ends of deny rules.
 //!
 //! No index can be out of range by construction, yet none is trusted: see [`Slots`]. So the table has
 //! no panicking path.

@@ -83,6 +83,13 @@ impl Wake for Count {
     }
 }
 
+/// Begins to wait for the neighbour, as the task that `waker` wakes.
+#[track_caller]
+fn wait(hold: &impl Hold, waker: &Waker) {
+    let outcome = hold.poll_resolved(&mut Context::from_waker(waker));
+    assert!(outcome.is_pending(), "{outcome:?}");
+}
+
 #[test]
 fn without_an_executor_the_answer_wakes_the_waiter_once() {
     static RESOLVER: LocalResolver<Fixed<4>> = LocalResolver::new(Policy::STRICT, Fixed::new());
@@ -119,10 +126,7 @@ fn wh_12_more_waiters_than_places_wakes_all_and_loses_none() {
     let holds: Vec<_> = (0..5).map(|_| resolver.hold(BROKER).unwrap()).collect();
     let wakers: Vec<_> = (0..5).map(|_| Count::waker()).collect();
     for (hold, (_, waker)) in holds.iter().zip(&wakers) {
-        assert!(
-            hold.poll_resolved(&mut Context::from_waker(waker))
-                .is_pending()
-        );
+        wait(hold, waker);
     }
     // The third pushed out the first two, the fifth the next two: they have been told to look again.
     let told: Vec<_> = wakers.iter().map(|(count, _)| count.get()).collect();
@@ -181,10 +185,7 @@ fn silence_is_told_to_all_who_wait_and_to_newcomers_at_once() {
     set_up(&resolver);
     let hold = resolver.hold(BROKER).unwrap();
     let (woken, waker) = Count::waker();
-    assert!(
-        hold.poll_resolved(&mut Context::from_waker(&waker))
-            .is_pending()
-    );
+    wait(&hold, &waker);
     for second in 0..3 {
         let now = Instant::from_secs(second);
         resolver.handle_timeout(now);
@@ -211,10 +212,7 @@ fn wh_09_a_hold_that_outlives_a_flush_says_so_and_never_gives_a_wrong_address() 
     set_up(&resolver);
     let hold = resolver.hold(BROKER).unwrap();
     let (woken, waker) = Count::waker();
-    assert!(
-        hold.poll_resolved(&mut Context::from_waker(&waker))
-            .is_pending()
-    );
+    wait(&hold, &waker);
     resolver.flush();
     assert_eq!(woken.get(), 1);
     assert!(hold.try_clone().is_none());
@@ -241,10 +239,7 @@ fn one_task_that_waits_for_many_neighbours_has_one_place() {
     let holds = [2, 3, 4].map(|n| resolver.hold(Ipv4Addr::new(10, 0, 0, n)).unwrap());
     let (woken, waker) = Count::waker();
     for hold in &holds {
-        assert!(
-            hold.poll_resolved(&mut Context::from_waker(&waker))
-                .is_pending()
-        );
+        wait(hold, &waker);
     }
     assert_eq!((woken.get(), resolver.displaced_waiters()), (0, 0));
     let asked = requests(&resolver, Instant::ZERO);
@@ -258,10 +253,7 @@ fn whoever_waits_looks_again_after_the_cache_was_handled_behind_their_back() {
     set_up(&resolver);
     let hold = resolver.hold(BROKER).unwrap();
     let (woken, waker) = Count::waker();
-    assert!(
-        hold.poll_resolved(&mut Context::from_waker(&waker))
-            .is_pending()
-    );
+    wait(&hold, &waker);
     resolver.with_cache(|cache| {
         cache.insert_static(BROKER, mac(2)).unwrap();
         while cache.poll_event().is_some() {}
@@ -302,10 +294,7 @@ fn a_waker_may_come_back_to_the_resolver() {
     set_up(&resolver);
     let hold = resolver.hold(BROKER).unwrap();
     let waker = Waker::from(Arc::new(ComesBack(resolver.clone())));
-    assert!(
-        hold.poll_resolved(&mut Context::from_waker(&waker))
-            .is_pending()
-    );
+    wait(&hold, &waker);
     let asked = requests(&resolver, Instant::ZERO);
     answer(&resolver, Instant::ZERO, &asked[0]);
     assert_eq!(resolver.entry(BROKER).map(|entry| entry.holds), Some(1));

@@ -165,3 +165,29 @@ fn what_is_believed_while_it_waits_for_its_turn_to_be_asked_for_keeps_its_place(
         assert_eq!(requests(&mut rig), expected);
     }
 }
+
+/// The seed decides where in the index an entry is, and nothing else; and an index that grows with
+/// the table loses nobody.
+#[test]
+fn a_thousand_neighbours_are_found_whatever_the_seed() {
+    use whohas::cache::{Cache, Growable};
+
+    for seed in [0, 1, 0xdead_beef, u32::MAX] {
+        let mut cache = Cache::seeded(Policy::STRICT, Growable::new(1_000), seed);
+        let stations: Vec<_> = (0..1_000_u16)
+            .map(|n| {
+                let [high, low] = n.to_be_bytes();
+                let ip = std::net::Ipv4Addr::new(10, 9, high, low);
+                let mac = whohas::UnicastMac::new([2, 0, 0, 9, high, low]).expect("unicast");
+                cache.insert_static(ip, mac).expect("room");
+                (ip, mac)
+            })
+            .collect();
+        for (ip, mac) in stations {
+            assert_eq!(cache.lookup(ip), Some(mac), "seed {seed}");
+            assert!(cache.remove(ip));
+            assert_eq!(cache.lookup(ip), None);
+        }
+        assert!(cache.is_empty());
+    }
+}
