@@ -6,6 +6,7 @@ use core::net::Ipv4Addr;
 
 use heapless::Vec;
 
+use super::hold::HoldError;
 use super::key::Key;
 use crate::time::Instant;
 use crate::wire::{MacAddr, VlanId, can_be_host};
@@ -92,6 +93,18 @@ impl Prefix {
             return None;
         }
         Some(Ipv4Addr::from_bits(self.ip.to_bits() & self.mask()))
+    }
+
+    /// The lowest of all addresses in the prefix.
+    #[cfg(feature = "std")]
+    pub(crate) const fn first(self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.ip.to_bits() & self.mask())
+    }
+
+    /// The highest.
+    #[cfg(feature = "std")]
+    pub(crate) const fn last(self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.ip.to_bits() | !self.mask())
     }
 
     const fn mask(self) -> u32 {
@@ -182,18 +195,23 @@ pub(super) struct OwnAddress {
 }
 
 /// Own addresses and the prefixes we answer for.
-#[derive(Debug)]
-pub(super) struct Addresses {
+#[derive(Clone, Debug)]
+pub(crate) struct Addresses {
     own: Vec<OwnAddress, MAX_ADDRESSES>,
     proxied: Vec<Prefix, MAX_ADDRESSES>,
 }
 
 impl Addresses {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             own: Vec::new(),
             proxied: Vec::new(),
         }
+    }
+
+    /// The own addresses with their prefixes.
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = Prefix> {
+        self.own.iter().map(|own| own.prefix)
     }
 
     pub(super) fn own(&self) -> &[OwnAddress] {
@@ -296,6 +314,19 @@ impl Addresses {
             Some(prefix) if prefix.broadcast() == Some(ip) => Destination::Broadcast,
             Some(prefix) if prefix.network() == Some(ip) => Destination::Invalid,
             Some(prefix) => Destination::OnLink { source: prefix.ip },
+        }
+    }
+
+    /// Whether somebody who is asked for can have the address.
+    pub(crate) fn check_neighbour(&self, key: Key) -> Result<(), HoldError> {
+        match self.destination(key) {
+            Destination::OnLink { .. } => Ok(()),
+            Destination::OffLink if self.own.is_empty() => Err(HoldError::NoAddress),
+            Destination::OffLink => Err(HoldError::OffLink),
+            other @ (Destination::Broadcast
+            | Destination::Invalid
+            | Destination::Local
+            | Destination::Multicast(_)) => Err(HoldError::NotANeighbour(other)),
         }
     }
 

@@ -61,6 +61,11 @@ pub enum HoldError {
     /// Every slot is held.
     #[error("every slot is held: release some, or use a larger table")]
     TableFull,
+    /// The neighbours of a shared resolver are too far apart.
+    #[error(
+        "neighbours are in as many blocks of 65,536 addresses as there may be: raise `Shape::blocks`"
+    )]
+    TooManyBlocks,
     /// The counter is at its end.
     #[error("the neighbour is held 4,294,967,295 times")]
     TooManyHolds,
@@ -116,6 +121,23 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         }
     }
 
+    /// Takes one hold for all whose claims are counted elsewhere, unless there is one, or gives it
+    /// back.
+    #[cfg(feature = "std")]
+    pub(crate) fn set_held(&mut self, key: Key, held: bool) -> Result<(), HoldError> {
+        let at = self.table.find(Packed::from(key));
+        let at = at.filter(|&at| self.table.slot(at).holds > 0);
+        match (at, held) {
+            (Some(_), true) | (None, false) => Ok(()),
+            (None, true) => self.hold(key).map(|_counted_elsewhere| ()),
+            (Some(at), false) => {
+                let hold = self.hold_key(at);
+                self.release(hold);
+                Ok(())
+            }
+        }
+    }
+
     /// How it stands with a held neighbour.
     pub fn status(&self, hold: &HoldKey) -> Status {
         let Some(at) = self.held(hold) else {
@@ -154,18 +176,11 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     }
 
     fn check_neighbour(&mut self, key: Key) -> Result<(), HoldError> {
-        match self.destination(key) {
-            Destination::OnLink { .. } => Ok(()),
-            Destination::OffLink if self.addresses.own().is_empty() => {
-                self.counters.requests_without_source += 1;
-                Err(HoldError::NoAddress)
-            }
-            Destination::OffLink => Err(HoldError::OffLink),
-            other @ (Destination::Broadcast
-            | Destination::Invalid
-            | Destination::Local
-            | Destination::Multicast(_)) => Err(HoldError::NotANeighbour(other)),
+        let checked = self.addresses.check_neighbour(key);
+        if checked == Err(HoldError::NoAddress) {
+            self.counters.requests_without_source += 1;
         }
+        checked
     }
 
     fn join(&mut self, at: Position) -> Result<Position, HoldError> {
@@ -196,7 +211,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         }
         let limit = self.policy().unresolved_limit(self.table.capacity());
         if self.table.unresolved() >= limit {
-            let Some(oldest) = self.table.first_of(Rank::Unresolved) else {
+            let Some(oldest) = self.victim(&[Rank::Unresolved]) else {
                 self.counters.too_many_unresolved += 1;
                 return Err(HoldError::TooManyUnresolved);
             };
@@ -254,9 +269,35 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             Rank::Stale => &[Rank::Unresolved, Rank::Stale],
             Rank::Live => &[Rank::Unresolved, Rank::Stale, Rank::Live],
         };
-        let victim = ranks.iter().find_map(|&rank| self.table.first_of(rank))?;
+        let victim = self.victim(ranks)?;
         self.evict(victim);
         self.table.insert(packed, state)
+    }
+
+    /// Who is to go first. Whom somebody has claimed in the meantime leaves the ranks.
+    fn victim(&mut self, ranks: &[Rank]) -> Option<Position> {
+        for &rank in ranks {
+            while let Some(at) = self.table.first_of(rank) {
+                if self.may_forget(at) {
+                    return Some(at);
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether the entry, which nobody holds, may go; else it is held now.
+    pub(super) fn may_forget(&mut self, at: Position) -> bool {
+        let Subject::Address(key) = self.table.slot(at).key.subject() else {
+            return true;
+        };
+        if self.profile.may_forget(key) {
+            return true;
+        }
+        // Nobody held it, so the counter is not at its end.
+        let _ = self.join(at);
+        self.settle_rank(at);
+        false
     }
 
     fn evict(&mut self, at: Position) {

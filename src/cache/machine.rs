@@ -27,7 +27,11 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             // nobody holds; one that is held is verified before its user can notice.
             State::Reachable { mac, .. } if held => self.probe(at, mac),
             State::Reachable { mac, .. } => self.become_stale(at, mac),
-            State::Stale { .. } => self.remove_entry(at, Removal::Expired),
+            State::Stale { .. } => {
+                if self.may_forget(at) {
+                    self.remove_entry(at, Removal::Expired);
+                }
+            }
             // RFC 4861 7.3.3, DELAY: the layers above have not confirmed it.
             State::Delay { mac } => self.probe(at, mac),
             // RFC 1122 2.3.2.1 (2): unicast polls, and only after them is it given up.

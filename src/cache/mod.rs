@@ -30,6 +30,7 @@ mod transmit;
 
 use core::time::Duration;
 
+pub(crate) use address::Addresses;
 pub use address::{AddressError, Destination, MAX_ADDRESSES, Prefix};
 pub use counters::{Counters, DropReason, Drops};
 pub use entry::{Entry, EntryState};
@@ -46,7 +47,6 @@ pub use transmit::Transmit;
 
 use crate::time::{Clock, Instant};
 use crate::wire::UnicastMac;
-use address::Addresses;
 use key::Packed;
 use limit::Bucket;
 use slot::{Queue, Rank};
@@ -226,9 +226,15 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         self.mac
     }
 
+    /// Our own side of the segment.
+    #[cfg(feature = "std")]
+    pub(crate) fn own_side(&self) -> &Addresses {
+        &self.addresses
+    }
+
     /// Our own addresses with their prefixes.
     pub fn addresses(&self) -> impl Iterator<Item = Prefix> {
-        self.addresses.own().iter().map(|own| own.prefix)
+        self.addresses.prefixes()
     }
 }
 

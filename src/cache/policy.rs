@@ -5,6 +5,7 @@ use core::fmt;
 use core::num::NonZeroU8;
 use core::time::Duration;
 
+use super::key::Key;
 use super::slot::Queue;
 use crate::wire::HardwareTypes;
 
@@ -231,6 +232,16 @@ impl Policy {
 pub trait Profile: fmt::Debug {
     /// The policy: always the same one.
     fn policy(&self) -> &Policy;
+
+    /// Whether an entry that nobody holds may be forgotten, to make room or because it has not been
+    /// used for too long. Asked just before; with a no it counts as held from then on.
+    ///
+    /// For caches whose holds are counted outside, where somebody may have taken one that the cache
+    /// has not heard of yet.
+    #[inline]
+    fn may_forget(&self, _key: Key) -> bool {
+        true
+    }
 }
 
 impl Profile for Policy {

@@ -5,6 +5,8 @@
 //! evicted; dropped, it gives back exactly its own claim and nobody else's.
 
 mod local;
+#[cfg(feature = "std")]
+pub mod shared;
 mod wakers;
 
 use core::future::{Future, poll_fn};
@@ -91,6 +93,9 @@ pub enum ResolveError {
     /// The entry was removed under the hold (flush, own address changed, denied). Take a new hold.
     #[error("the entry was removed: take a new hold")]
     Aborted,
+    /// The hold was given out while the cache was busy, and the cache would not have it.
+    #[error("the hold was refused: {0}")]
+    Refused(HoldError),
     /// Nobody answered.
     #[error("the neighbour does not answer")]
     Unreachable,

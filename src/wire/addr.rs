@@ -169,6 +169,13 @@ impl UnicastMac {
         MacAddr::new(bytes).unicast()
     }
 
+    /// Bytes that came out of one.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) const fn known(bytes: [u8; 6]) -> Self {
+        Self(MacAddr::new(bytes))
+    }
+
     /// The address as one of any kind.
     pub const fn get(self) -> MacAddr {
         self.0

@@ -1,0 +1,318 @@
+//! The published words of 65,536 neighbouring addresses, and the claims on them.
+//!
+//! An address has the same cell for as long as its block lives, and a block's number never changes:
+//! whatever a reader finds in a cell is about the address that it looked for.
+
+use alloc::boxed::Box;
+use core::fmt;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use super::sync::{AtomicU32, AtomicU64, zeros_32, zeros_64};
+use super::word::{Address, Claims, Known, Word};
+use crate::cache::{HoldError, Status};
+
+/// How many bits of an address are its place in its block.
+const BLOCK_BITS: u32 = if cfg!(loom) { 1 } else { 16 };
+const CELLS: usize = 1 << BLOCK_BITS;
+/// Cells that are looked through together, or not at all.
+const CHUNK: usize = if cfg!(loom) { 2 } else { 256 };
+const CHUNKS: usize = CELLS / CHUNK;
+/// Words of a bitmap of chunks.
+const MAPS: usize = CHUNKS.div_ceil(64);
+
+/// The number of the block that an address is in.
+#[inline]
+pub(super) const fn block_of(address: Address) -> u32 {
+    (address.bits() >> BLOCK_BITS) as u32
+}
+
+#[inline]
+const fn place_of(address: Address) -> usize {
+    address.bits() as usize % CELLS
+}
+
+/// Three arrays, so that those who only look up touch nothing but the words. They are zeros that the
+/// system lends: a network of 256 hosts uses some twenty kilobytes of the megabyte and a quarter.
+pub(super) struct Block {
+    number: u32,
+    words: Box<[AtomicU64; CELLS]>,
+    claims: Box<[AtomicU64; CELLS]>,
+    /// At which number of the change feed each word changed last, without the high bits.
+    changed: Box<[AtomicU32; CELLS]>,
+    /// How many cells are in use; and whether the block is closed, for ever.
+    live: AtomicU32,
+    /// The chunks that were ever in use.
+    touched: [AtomicU64; MAPS],
+}
+
+const CLOSED: u32 = 1 << 31;
+
+/// Why an address could not be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClaimError {
+    /// The block was taken out of the table: look there again.
+    Closed,
+    /// The counter is at its end.
+    Full,
+}
+
+/// A claim that was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Claimed {
+    pub(super) generation: u32,
+    /// The owner must be told of the address.
+    pub(super) tell: bool,
+}
+
+/// How it stands with those who claimed an address in one generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Status(Status),
+    /// They could not have it.
+    Refused(HoldError),
+}
+
+impl Block {
+    /// A block in which nothing is known; `None` when there is no memory for it.
+    pub(super) fn new(number: u32) -> Option<Self> {
+        Some(Self {
+            number,
+            words: zeros_64()?,
+            claims: zeros_64()?,
+            changed: zeros_32()?,
+            live: AtomicU32::new(0),
+            touched: core::array::from_fn(|_| AtomicU64::new(0)),
+        })
+    }
+
+    pub(super) const fn number(&self) -> u32 {
+        self.number
+    }
+
+    // --- For everybody ----------------------------------------------------------------------
+
+    /// What is known of an address, for a packet that leaves now.
+    #[inline]
+    pub(super) fn word(&self, address: Address) -> Word {
+        Word::from_bits(self.words[place_of(address)].load(Acquire))
+    }
+
+    /// At which number of the change feed the word changed last: after it was read, so that it is not
+    /// older than the word.
+    pub(super) fn changed(&self, address: Address) -> u32 {
+        self.changed[place_of(address)].load(Relaxed)
+    }
+
+    pub(super) fn claims(&self, address: Address) -> Claims {
+        Claims::from_bits(self.claims[place_of(address)].load(Acquire))
+    }
+
+    /// How it stands with those who claimed the address in `generation`.
+    pub(super) fn standing(&self, address: Address, generation: u32) -> Standing {
+        // In this order: if the generation has not ended after the word was read, the word was not
+        // one of a later generation; that it is not one of an earlier, its tag says.
+        let word = self.word(address);
+        let claims = self.claims(address);
+        let status = match word.known() {
+            Known::Refused(error) if word.is_of(generation) => return Standing::Refused(error),
+            _any if claims.generation() != generation => Status::Gone,
+            _any if !word.is_of(generation) => Status::Pending,
+            Known::At(mac) => Status::Resolved(mac),
+            Known::Unreachable => Status::Unreachable,
+            Known::Nothing | Known::Refused(_) => Status::Pending,
+        };
+        Standing::Status(status)
+    }
+
+    /// Claims an address.
+    pub(super) fn claim(&self, address: Address) -> Result<Claimed, ClaimError> {
+        let cell = &self.claims[place_of(address)];
+        let mut now = self.claims(address);
+        let mut entered = false;
+        let result = loop {
+            // Counted before it is used, so that the block cannot go in between.
+            if !now.is_live() && !entered {
+                self.enter(address)?;
+                entered = true;
+            }
+            let Some(next) = now.joined() else {
+                break Err(ClaimError::Full);
+            };
+            match cell.compare_exchange_weak(now.bits(), next.bits(), AcqRel, Acquire) {
+                Ok(_) => {
+                    break Ok(Claimed {
+                        generation: next.generation(),
+                        tell: next.is_queued() && !now.is_queued(),
+                    });
+                }
+                Err(other) => now = Claims::from_bits(other),
+            }
+        };
+        if entered && now.is_live() {
+            // Somebody else has counted the cell.
+            self.leave();
+        }
+        result
+    }
+
+    /// Gives a claim back; whether the owner must be told. If its generation has ended, nothing
+    /// happens.
+    pub(super) fn release(&self, address: Address, generation: u32) -> bool {
+        let cell = &self.claims[place_of(address)];
+        let mut now = self.claims(address);
+        while let Some(next) = now.left(generation) {
+            match cell.compare_exchange_weak(now.bits(), next.bits(), AcqRel, Acquire) {
+                Ok(_) => return next.is_queued() && !now.is_queued(),
+                Err(other) => now = Claims::from_bits(other),
+            }
+        }
+        false
+    }
+
+    /// Ends the claims on an address, if there are none: whoever claims it afterwards is of a new
+    /// generation. False if somebody was quicker.
+    pub(super) fn win_from_zero(&self, address: Address) -> bool {
+        self.end(address, |now| now.count() == 0)
+    }
+
+    /// Counts a cell that is about to be used.
+    fn enter(&self, address: Address) -> Result<(), ClaimError> {
+        if self.live.fetch_add(1, AcqRel) & CLOSED != 0 {
+            self.leave();
+            return Err(ClaimError::Closed);
+        }
+        let chunk = place_of(address) / CHUNK;
+        let (map, bit) = (&self.touched[chunk / 64], 1 << (chunk % 64));
+        if map.load(Relaxed) & bit == 0 {
+            map.fetch_or(bit, AcqRel);
+        }
+        Ok(())
+    }
+
+    fn leave(&self) {
+        self.live.fetch_sub(1, AcqRel);
+    }
+
+    fn end(&self, address: Address, may_end: impl Fn(Claims) -> bool) -> bool {
+        let cell = &self.claims[place_of(address)];
+        let mut now = self.claims(address);
+        while may_end(now) {
+            match cell.compare_exchange_weak(now.bits(), now.ended().bits(), AcqRel, Acquire) {
+                Ok(_) => return true,
+                Err(other) => now = Claims::from_bits(other),
+            }
+        }
+        false
+    }
+
+    /// The addresses of cells that were ever in use, and of others near them.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = Address> + use<> {
+        let touched: [u64; MAPS] = core::array::from_fn(|map| self.touched[map].load(Acquire));
+        let first = u64::from(self.number) << BLOCK_BITS;
+        (0..CHUNKS)
+            .filter(move |chunk| touched[chunk / 64] >> (chunk % 64) & 1 != 0)
+            .flat_map(|chunk| chunk * CHUNK..(chunk + 1) * CHUNK)
+            .map(move |place| Address::from_bits(first | place as u64))
+    }
+
+    // --- For whoever has the token ----------------------------------------------------------
+
+    /// Takes the address off the list of those that the owner must look at, and says who claims it.
+    /// Whatever changes from here on puts it there again.
+    pub(super) fn look_at(&self, address: Address) -> Claims {
+        let cell = &self.claims[place_of(address)];
+        let mut now = self.claims(address);
+        loop {
+            let next = now.looked_at();
+            match cell.compare_exchange_weak(now.bits(), next.bits(), AcqRel, Acquire) {
+                Ok(_) => return next,
+                Err(other) => now = Claims::from_bits(other),
+            }
+        }
+    }
+
+    /// Publishes what is known of an address, as number `change` of the feed.
+    pub(super) fn publish(&self, address: Address, known: Known, change: u32) {
+        let place = place_of(address);
+        // Only we end generations, so this one is not ending.
+        let word = Word::new(known, self.claims(address).generation());
+        self.changed[place].store(change, Relaxed);
+        // Release: who sees the word sees the number of its change, or a later one.
+        self.words[place].store(word.bits(), Release);
+    }
+
+    /// Ends the claims on an address whose entry is gone, except where the owner is about to look
+    /// again anyway.
+    pub(super) fn abort(&self, address: Address) -> bool {
+        self.end(address, |now| now.count() > 0 && !now.is_queued())
+    }
+
+    /// Ends the claims on an address, and says why to those who had them.
+    pub(super) fn refuse(&self, address: Address, error: HoldError) {
+        // The reason first: who finds the generation ended looks for it.
+        let word = Word::new(Known::Refused(error), self.claims(address).generation());
+        self.words[place_of(address)].store(word.bits(), Release);
+        self.end(address, |_| true);
+    }
+
+    /// Counts the cell as in use, as something is about to be published there; false if the block is
+    /// closed.
+    pub(super) fn use_cell(&self, address: Address) -> bool {
+        let cell = &self.claims[place_of(address)];
+        let mut now = self.claims(address);
+        if now.is_live() {
+            return true;
+        }
+        if self.enter(address).is_err() {
+            return false;
+        }
+        while !now.is_live() {
+            let next = now.in_use(true);
+            match cell.compare_exchange_weak(now.bits(), next.bits(), AcqRel, Acquire) {
+                Ok(_) => return true,
+                Err(other) => now = Claims::from_bits(other),
+            }
+        }
+        self.leave();
+        true
+    }
+
+    /// Counts the cell out, if nobody claims it and nothing is known there.
+    pub(super) fn leave_idle(&self, address: Address) {
+        let cell = &self.claims[place_of(address)];
+        let mut now = self.claims(address);
+        while now.is_live() && now.is_idle() && !self.word(address).is_of_use() {
+            let next = now.in_use(false);
+            match cell.compare_exchange_weak(now.bits(), next.bits(), AcqRel, Acquire) {
+                Ok(_) => return self.leave(),
+                Err(other) => now = Claims::from_bits(other),
+            }
+        }
+    }
+
+    /// Closes the block, if no cell is in use: nobody can claim anything here any more.
+    pub(super) fn close_idle(&self) -> bool {
+        self.live
+            .compare_exchange(0, CLOSED, AcqRel, Acquire)
+            .is_ok()
+    }
+
+    /// Closes the block, whoever is in it.
+    pub(super) fn close(&self) {
+        self.live.fetch_or(CLOSED, AcqRel);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.live.load(Acquire) & CLOSED != 0
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Block")
+            .field("number", &self.number)
+            .field("in_use", &(self.live.load(Relaxed) & !CLOSED))
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}

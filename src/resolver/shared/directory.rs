@@ -1,0 +1,359 @@
+//! Where the blocks are: runs of block numbers, one for each prefix, found by subtraction.
+//!
+//! The directory is replaced when the prefixes change; blocks live on in the next one. Readers keep a
+//! [`View`] of it, in which a known neighbour is found without a look at the directory at all: a cell
+//! that speaks of a neighbour is always the right one, only one that says nothing may be outdated.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::RangeInclusive;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crossbeam_utils::CachePadded;
+
+use super::block::{Block, block_of};
+use super::sync::{ArcSwap, ArcSwapOption, AtomicU32, AtomicU64};
+use super::word::{Address, Word};
+use crate::cache::{Addresses, HoldError, Key, Prefix};
+
+/// The published table, with its directory.
+#[derive(Debug)]
+pub(super) struct Published {
+    directory: ArcSwap<Directory>,
+    /// Counts the changes that may make a [`View`] miss what is there.
+    epoch: CachePadded<AtomicU64>,
+    /// How many blocks there are, and may be.
+    blocks: AtomicU32,
+    limit: u32,
+}
+
+/// The blocks at one time.
+#[derive(Debug)]
+pub(super) struct Directory {
+    addresses: Addresses,
+    /// Ascending, disjoint.
+    runs: Box<[Run]>,
+}
+
+/// Blocks with successive numbers.
+#[derive(Debug)]
+struct Run {
+    first: u32,
+    blocks: Box<[ArcSwapOption<Block>]>,
+}
+
+/// There are as many blocks as may be, or there is no memory for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NoBlock;
+
+impl Published {
+    pub(super) fn new(limit: u32) -> Self {
+        let directory = Directory {
+            addresses: Addresses::new(),
+            runs: Box::new([]),
+        };
+        Self {
+            directory: ArcSwap::from_pointee(directory),
+            epoch: CachePadded::new(AtomicU64::new(0)),
+            blocks: AtomicU32::new(0),
+            limit: limit.max(1),
+        }
+    }
+
+    /// How many blocks there are.
+    pub(super) fn blocks(&self) -> u32 {
+        self.blocks.load(Relaxed)
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Acquire)
+    }
+
+    pub(super) fn load(&self) -> Arc<Directory> {
+        self.directory.load_full()
+    }
+
+    /// The block with this number, if there is one.
+    pub(super) fn block(&self, number: u32) -> Option<Arc<Block>> {
+        self.load().slot(number)?.load_full()
+    }
+
+    /// The same; if need be it is made. Only within the runs.
+    pub(super) fn block_or_new(&self, number: u32) -> Result<Arc<Block>, NoBlock> {
+        let directory = self.load();
+        let slot = directory.slot(number).ok_or(NoBlock)?;
+        let known = slot.load_full();
+        match known {
+            Some(block) if !block.is_closed() => return Ok(block),
+            Some(_) | None => {}
+        }
+        let counted = self.blocks.fetch_update(Relaxed, Relaxed, |count| {
+            (count < self.limit).then_some(count + 1)
+        });
+        counted.map_err(|_| NoBlock)?;
+        let Some(block) = Block::new(number).map(Arc::new) else {
+            self.uncount();
+            return Err(NoBlock);
+        };
+        let found = slot.compare_and_swap(&known, Some(block.clone()));
+        if found.as_ref().map(Arc::as_ptr) == known.as_ref().map(Arc::as_ptr) {
+            return Ok(block);
+        }
+        self.uncount();
+        // Somebody was quicker; if what they made is closed already, there is too much going on.
+        Option::clone(&found).ok_or(NoBlock)
+    }
+
+    fn uncount(&self) {
+        self.blocks.fetch_sub(1, Relaxed);
+    }
+
+    // --- For whoever has the token ----------------------------------------------------------
+
+    /// Whether there is room in the directory for a block with this number.
+    pub(super) fn has_run(&self, number: u32) -> bool {
+        self.load().slot(number).is_some()
+    }
+
+    /// Closes blocks in which nothing is in use and takes them out; whether there were any.
+    pub(super) fn reclaim(&self) -> bool {
+        let mut any = false;
+        for slot in self.load().slots() {
+            if let Some(block) = slot.load_full()
+                && block.close_idle()
+            {
+                // Unless a reader has put a new one in its place.
+                slot.compare_and_swap(&Some(block), None);
+                self.uncount();
+                any = true;
+            }
+        }
+        if any {
+            self.epoch.fetch_add(1, Release);
+        }
+        any
+    }
+
+    /// Publishes a directory for these addresses and for `extra`, a block outside of all prefixes.
+    /// Blocks in use stay, wherever they are.
+    pub(super) fn redraw(&self, addresses: &Addresses, extra: Option<u32>) {
+        let old = self.load();
+        let mut wanted: Vec<RangeInclusive<u32>> = addresses.prefixes().map(blocks_of).collect();
+        wanted.extend(extra.map(|number| number..=number));
+        let covered = |number| wanted.iter().any(|range| range.contains(&number));
+        let mut kept = Vec::new();
+        for block in old.slots().filter_map(ArcSwapOption::load_full) {
+            let number = block.number();
+            if covered(number) {
+                kept.push(block);
+            } else if block.close_idle() {
+                self.uncount();
+            } else {
+                kept.push(block);
+            }
+        }
+        let outside = kept.iter().map(|block| block.number());
+        let outside: Vec<_> = outside.filter(|&number| !covered(number)).collect();
+        wanted.extend(outside.into_iter().map(|number| number..=number));
+        let runs = merged(wanted).into_iter().map(Run::new).collect();
+        let new = Directory {
+            addresses: addresses.clone(),
+            runs,
+        };
+        for block in kept {
+            if let Some(slot) = new.slot(block.number()) {
+                slot.compare_and_swap(&None::<Arc<Block>>, Some(block));
+            }
+        }
+        self.directory.store(Arc::new(new));
+        self.epoch.fetch_add(1, Release);
+    }
+
+    /// A block that was made in a directory that was being replaced: nobody will find it there.
+    pub(super) fn disown(&self, block: &Block) {
+        block.close();
+        self.uncount();
+    }
+}
+
+impl Directory {
+    /// Whether an address is that of a neighbour.
+    pub(super) fn check_neighbour(&self, key: Key) -> Result<(), HoldError> {
+        self.addresses.check_neighbour(key)
+    }
+
+    /// All blocks.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = Arc<Block>> {
+        self.slots().filter_map(ArcSwapOption::load_full)
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &ArcSwapOption<Block>> {
+        self.runs.iter().flat_map(|run| &run.blocks)
+    }
+
+    fn slot(&self, number: u32) -> Option<&ArcSwapOption<Block>> {
+        let after = self.runs.partition_point(|run| run.first <= number);
+        let run = self.runs.get(after.checked_sub(1)?)?;
+        run.blocks.get((number - run.first) as usize)
+    }
+
+    /// The one block of the first own address, if its prefix has no other.
+    fn home(&self) -> Option<u32> {
+        let home = blocks_of(self.addresses.prefixes().next()?);
+        (home.start() == home.end()).then_some(*home.start())
+    }
+}
+
+impl Run {
+    fn new(numbers: RangeInclusive<u32>) -> Self {
+        Self {
+            first: *numbers.start(),
+            blocks: numbers.map(|_| ArcSwapOption::new(None)).collect(),
+        }
+    }
+}
+
+/// The blocks that a prefix lies in.
+fn blocks_of(prefix: Prefix) -> RangeInclusive<u32> {
+    let block = |ip| {
+        let vlan = prefix.vlan();
+        block_of(Address::new(Key { vlan, ip }))
+    };
+    block(prefix.first())..=block(prefix.last())
+}
+
+/// The same numbers in ascending, disjoint ranges.
+fn merged(mut ranges: Vec<RangeInclusive<u32>>) -> Vec<RangeInclusive<u32>> {
+    ranges.sort_by_key(|range| *range.start());
+    let mut merged: Vec<RangeInclusive<u32>> = Vec::new();
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if *range.start() <= last.end().saturating_add(1) => {
+                let end = *last.end().max(range.end());
+                *last = *last.start()..=end;
+            }
+            Some(_) | None => merged.push(range),
+        }
+    }
+    merged
+}
+
+/// A reader's own picture of the directory, filled in as it looks.
+#[derive(Debug)]
+pub(super) struct View {
+    epoch: u64,
+    /// The block that most look-ups go to, and its number; a number that no block has if there is no
+    /// such block.
+    home: u32,
+    home_block: Arc<Block>,
+    directory: Arc<Directory>,
+    runs: Vec<(u32, Vec<Option<Arc<Block>>>)>,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+impl View {
+    /// Of nothing yet. `nowhere` stands for a home where there is none.
+    pub(super) fn new(published: &Published, nowhere: Arc<Block>) -> Self {
+        let mut view = Self {
+            epoch: published.epoch(),
+            home: NOWHERE,
+            home_block: nowhere,
+            directory: published.load(),
+            runs: Vec::new(),
+        };
+        view.redraw();
+        view
+    }
+
+    /// What is known of an address.
+    #[inline]
+    pub(super) fn word(&mut self, published: &Published, address: Address) -> Word {
+        if block_of(address) == self.home {
+            let word = self.home_block.word(address);
+            if word != Word::NOTHING || !self.is_outdated(published) {
+                return word;
+            }
+        }
+        self.word_elsewhere(published, address)
+    }
+
+    fn word_elsewhere(&mut self, published: &Published, address: Address) -> Word {
+        if let Some(block) = self.known(block_of(address)) {
+            let word = block.word(address);
+            if word != Word::NOTHING || !self.is_outdated(published) {
+                return word;
+            }
+        }
+        let block = self.block(published, block_of(address));
+        block.map_or(Word::NOTHING, |block| block.word(address))
+    }
+
+    /// The block with this number, if there is one.
+    pub(super) fn block(&mut self, published: &Published, number: u32) -> Option<&Arc<Block>> {
+        self.refresh(published);
+        if self.known(number).is_none() {
+            let block = self.directory.slot(number)?.load_full()?;
+            if self.directory.home() == Some(number) {
+                self.home = number;
+                self.home_block = block.clone();
+            }
+            *self.slot(number)? = Some(block);
+        }
+        self.known(number)
+    }
+
+    /// The same; if need be it is made. Only within the runs.
+    pub(super) fn block_or_new(
+        &mut self,
+        published: &Published,
+        number: u32,
+    ) -> Result<Arc<Block>, NoBlock> {
+        match self.block(published, number) {
+            Some(block) if !block.is_closed() => Ok(block.clone()),
+            Some(_) | None => published.block_or_new(number),
+        }
+    }
+
+    /// The latest directory.
+    pub(super) fn directory(&mut self, published: &Published) -> &Directory {
+        self.refresh(published);
+        &self.directory
+    }
+
+    #[inline]
+    fn is_outdated(&self, published: &Published) -> bool {
+        self.epoch != published.epoch()
+    }
+
+    fn refresh(&mut self, published: &Published) {
+        if self.is_outdated(published) {
+            // The number before what it counts: a change in between is noticed once more.
+            self.epoch = published.epoch();
+            self.directory = published.load();
+            self.redraw();
+        }
+    }
+
+    fn redraw(&mut self) {
+        self.home = NOWHERE;
+        let empty = |run: &Run| (run.first, run.blocks.iter().map(|_| None).collect());
+        self.runs = self.directory.runs.iter().map(empty).collect();
+    }
+
+    #[inline]
+    fn known(&self, number: u32) -> Option<&Arc<Block>> {
+        // A host has few prefixes: no quicker than looking at each.
+        self.runs.iter().find_map(|(first, blocks)| {
+            let block = blocks.get(number.wrapping_sub(*first) as usize)?;
+            block.as_ref()
+        })
+    }
+
+    fn slot(&mut self, number: u32) -> Option<&mut Option<Arc<Block>>> {
+        let runs = self.runs.iter_mut();
+        runs.filter_map(|(first, blocks)| blocks.get_mut(number.wrapping_sub(*first) as usize))
+            .next()
+    }
+}

@@ -1,0 +1,210 @@
+//! A claim on a neighbour that a queue has taken, wherever it is dropped.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::task::{Context, Poll};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use super::block::{Block, Standing};
+use super::seat::Wait;
+use super::sync::{AtomicBool, AtomicU64};
+use super::word::Address;
+use super::{Shared, Who};
+use crate::cache::{Key, Status};
+use crate::resolver::{Hold, ResolveError};
+use crate::time::Instant;
+use crate::wire::UnicastMac;
+
+/// A claim on one neighbour, taken by a [`Reader`](super::Reader); dropped, it is given back.
+///
+/// It may be moved to another thread and dropped there. It ends with its reader: a queue that goes
+/// away releases all that it held, wherever its holds are.
+#[must_use = "a hold counts until it is dropped"]
+pub struct SharedHold {
+    claim: Arc<Claim>,
+}
+
+/// What a hold and the reader that gave it out both know.
+pub(super) struct Claim {
+    shared: Arc<Shared>,
+    seat: usize,
+    block: Arc<Block>,
+    address: Address,
+    generation: u32,
+    /// Counted. Whoever makes it false gives the count back.
+    live: AtomicBool,
+    /// When it was last passed on that the layers above hear the neighbour, in microseconds.
+    confirmed: AtomicU64,
+}
+
+/// How often a hold bothers the cache with good news, in microseconds.
+const CONFIRM_EVERY: u64 = 1_000_000;
+
+impl Claim {
+    pub(super) fn address(&self) -> Address {
+        self.address
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.live.load(Acquire)
+    }
+
+    /// Gives the claim back, unless it was already.
+    pub(super) fn end(&self) {
+        if self.live.swap(false, AcqRel) && self.block.release(self.address, self.generation) {
+            // Not urgent, so nobody is told: it is found before anything else is done.
+            self.shared.list.push((self.block.clone(), self.address));
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        if self.is_live() {
+            self.block.standing(self.address, self.generation)
+        } else {
+            Standing::Status(Status::Gone)
+        }
+    }
+
+    fn outcome(&self) -> Poll<Result<UnicastMac, ResolveError>> {
+        match self.standing() {
+            Standing::Refused(error) => Poll::Ready(Err(ResolveError::Refused(error))),
+            Standing::Status(Status::Gone) => Poll::Ready(Err(ResolveError::Aborted)),
+            Standing::Status(Status::Unreachable) => Poll::Ready(Err(ResolveError::Unreachable)),
+            Standing::Status(Status::Resolved(mac)) => Poll::Ready(Ok(mac)),
+            Standing::Status(Status::Pending) => Poll::Pending,
+        }
+    }
+}
+
+impl SharedHold {
+    pub(super) fn standing(&self) -> Standing {
+        self.claim.standing()
+    }
+}
+
+impl Hold for SharedHold {
+    fn key(&self) -> Key {
+        self.claim.address.key()
+    }
+
+    fn status(&self) -> Status {
+        match self.claim.standing() {
+            Standing::Refused(_) => Status::Gone,
+            Standing::Status(status) => status,
+        }
+    }
+
+    /// At most once a second this is more than a look at the clock; and if the cache is busy just
+    /// then, it is left to the next time.
+    fn confirm(&self, now: Instant) {
+        let claim = &self.claim;
+        let last = claim.confirmed.load(Relaxed);
+        let micros = now.as_micros();
+        if micros.abs_diff(last) < CONFIRM_EVERY && last != 0 {
+            return;
+        }
+        let key = claim.address.key();
+        let passed_on = claim.is_live()
+            && claim
+                .shared
+                .turn(Who::Other, |owner| owner.cache.confirm(now, key))
+                .is_some();
+        if passed_on {
+            claim.confirmed.store(micros.max(1), Relaxed);
+        }
+    }
+
+    fn poll_resolved(&self, context: &mut Context<'_>) -> Poll<Result<UnicastMac, ResolveError>> {
+        let claim = &*self.claim;
+        let outcome = claim.outcome();
+        if outcome.is_ready() {
+            return outcome;
+        }
+        let wait = Wait::Neighbour(claim.address);
+        if !claim.shared.wait(claim.seat, wait, context.waker()) {
+            return Poll::Pending;
+        }
+        // What happened before we waited wakes nobody.
+        claim.outcome()
+    }
+}
+
+impl Drop for SharedHold {
+    fn drop(&mut self) {
+        self.claim.end();
+    }
+}
+
+impl fmt::Debug for SharedHold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedHold")
+            .field("key", &self.key())
+            .field("status", &self.status())
+            .finish()
+    }
+}
+
+/// All holds that a reader has given out and not got back, so that it can release them.
+///
+/// Each new hold looks at two old ones and takes the place of one that was given back. So there are
+/// never more than about twice as many places as there were holds at the same time, nothing is
+/// allocated once there are enough, and no hold pays for looking through all.
+#[derive(Default)]
+pub(super) struct Ledger {
+    claims: Vec<Arc<Claim>>,
+    next: usize,
+}
+
+/// How many places a new hold looks at.
+const LOOKED_AT: usize = 2;
+
+impl Ledger {
+    /// Notes that `address` was claimed.
+    pub(super) fn enter(
+        &mut self,
+        shared: &Arc<Shared>,
+        seat: usize,
+        block: &Arc<Block>,
+        address: Address,
+        generation: u32,
+    ) -> SharedHold {
+        for _ in 0..LOOKED_AT.min(self.claims.len()) {
+            self.next = (self.next + 1) % self.claims.len();
+            let place = &mut self.claims[self.next];
+            if place.is_live() {
+                continue;
+            }
+            if let Some(claim) = Arc::get_mut(place) {
+                // Not copied if it is the same: its count is one that all queues would write to.
+                if !Arc::ptr_eq(&claim.block, block) {
+                    claim.block = block.clone();
+                }
+                claim.address = address;
+                claim.generation = generation;
+                claim.live = AtomicBool::new(true);
+                claim.confirmed = AtomicU64::new(0);
+                return SharedHold {
+                    claim: place.clone(),
+                };
+            }
+        }
+        let claim = Arc::new(Claim {
+            shared: shared.clone(),
+            seat,
+            block: block.clone(),
+            address,
+            generation,
+            live: AtomicBool::new(true),
+            confirmed: AtomicU64::new(0),
+        });
+        self.claims.push(claim.clone());
+        SharedHold { claim }
+    }
+
+    /// Those that count.
+    pub(super) fn live(&self) -> impl Iterator<Item = &Claim> {
+        let claims = self.claims.iter().map(|claim| &**claim);
+        claims.filter(|claim| claim.is_live())
+    }
+}

@@ -1,0 +1,563 @@
+//! One cache for all queues of a server.
+//!
+//! The network card spreads TCP over N queues and puts every ARP frame on one of them. Each queue
+//! needs every neighbour, one request may be on the wire, and no queue may wait for another. So here
+//! a look-up is one atomic load from a table that all queues see; a hold is a count beside it; and the
+//! cache itself belongs to whichever queue happens to have work for it. There is no owner's thread,
+//! and it does not matter where ARP frames arrive.
+//!
+//! ```
+//! use core::net::Ipv4Addr;
+//! use whohas::resolver::shared::{Shape, SharedResolver};
+//! use whohas::wire::{ArpPacket, EthernetFrame, HardwareTypes};
+//! use whohas::{Hold, Instant, Policy, Prefix, UnicastMac};
+//!
+//! let resolver = SharedResolver::new(Policy::STRICT, Shape::default());
+//! let now = Instant::ZERO;
+//! let us = UnicastMac::new([2, 0, 0, 0, 0, 1])?;
+//! resolver.set_mac(now, us);
+//! resolver.set_addresses(now, &[Prefix::new(Ipv4Addr::new(10, 0, 0, 1), 24)?])?;
+//!
+//! // Two queues want the same neighbour; whichever comes round first asks.
+//! let [a, b] = [resolver.reader()?, resolver.reader()?];
+//! let peer = Ipv4Addr::new(10, 0, 0, 2);
+//! let (on_a, on_b) = (a.hold(peer)?, b.hold(peer)?);
+//! let mut frame = [0; 60];
+//! let mut asked = 0;
+//! while b.poll_transmit(now, &mut frame) {
+//!     let parsed = EthernetFrame::parse(&frame)?;
+//!     let packet = ArpPacket::parse(parsed.payload, HardwareTypes::Ethernet)?;
+//!     asked += u32::from(packet.target_ip == peer);
+//! }
+//! assert!(!a.poll_transmit(now, &mut frame));
+//! assert_eq!(asked, 1);
+//!
+//! // The answer arrives on either queue: both know.
+//! let them = UnicastMac::new([2, 0, 0, 0, 0, 2])?;
+//! let request = ArpPacket::request(us, Ipv4Addr::new(10, 0, 0, 1), peer);
+//! let len = request.answered_by(them).emit_frame(us.get(), None, &mut frame)?;
+//! a.receive(now, &frame[..len])?;
+//! assert_eq!((on_a.mac(), on_b.mac()), (Some(them), Some(them)));
+//! assert_eq!(b.lookup(peer), Some(them));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! # Who must call what
+//!
+//! Each queue has a [`Reader`], and its loop does three things:
+//!
+//! 1. It gives ARP frames that arrived to [`receive`](Reader::receive).
+//! 2. When [`poll_timeout`](Reader::poll_timeout) names a time that has come, it calls
+//!    [`handle_timeout`](Reader::handle_timeout), then [`poll_transmit`](Reader::poll_transmit) until
+//!    that says false. While nothing is due both cost one atomic load, so a loop that polls may call
+//!    them every time round.
+//! 3. If its stack has a cache of its own, it takes [`poll_change`](Reader::poll_change) until `None`.
+//!
+//! A loop that sleeps does so until `poll_timeout`, a frame, or [`work`](Reader::work).
+//!
+//! **What if a queue does not?** A queue that is asleep, stuck or stopped for ever between two calls
+//! keeps nothing from the others. Whatever was due is due for all of them: whoever calls next does
+//! it. Frames in its outbox are taken by whoever has the token next. What stays is what it holds:
+//! its neighbours are kept fresh until its [`Reader`] is dropped. If *nobody* calls, nothing is sent,
+//! refreshed or expired; look-ups go on with what was known. Queues that sleep should not all do so
+//! without end: a queue that took work and stopped before it sent the frame is covered by those who
+//! look again, so let at least one look every second or so.
+//!
+//! # What is bounded
+//!
+//! | what | bound | at the bound |
+//! |---|---|---|
+//! | queues | [`Shape::queues`], at most 64 | [`TooManyReaders`] |
+//! | neighbours | [`Shape::neighbours`] | as for any cache |
+//! | blocks of 65,536 addresses with a neighbour in them | [`Shape::blocks`] | those in which nothing is in use go; else [`HoldError::TooManyBlocks`] |
+//! | frames that a queue left to others | [`Shape::outbox`] | [`OutboxFull`], counted; the frame stays yours |
+//! | addresses to look at | each is listed once | - |
+//! | changes that a queue has not read | [`Shape::changes`] | [`Change::Overrun`], counted; what it holds is told again |
+//! | tasks that wait on one queue | 65,536 | all are woken, and look again |
+//!
+//! How it works, and why it is right: [`orderings`].
+
+mod block;
+mod counters;
+mod directory;
+mod feed;
+mod hold;
+#[cfg(all(test, loom))]
+mod models;
+pub mod orderings;
+mod owner;
+mod reader;
+mod seat;
+mod sync;
+mod token;
+mod word;
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::fmt;
+use core::task::Waker;
+use core::time::Duration;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use crossbeam_utils::CachePadded;
+
+pub use counters::{QueueCounters, SharedCounters};
+pub use hold::SharedHold;
+pub use reader::{Brought, Change, OutboxFull, Reader, Snapshot};
+
+use crate::cache::{
+    AddressError, Cache, Entry, Event, Growable, InsertError, Key, NotKnown, Policy, Prefix,
+    Subject,
+};
+use crate::time::Instant;
+use crate::wire::UnicastMac;
+use block::{Block, block_of};
+use directory::{Published, View};
+use feed::Feed;
+pub use owner::Guarded;
+use owner::{Changed, Owner};
+use seat::{MAX_SEATS, News, Seat, Wait};
+use sync::{AtomicU64, SegQueue};
+use token::{Held, Token};
+use word::Address;
+
+/// How large a [`SharedResolver`] may become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// How many [`Reader`]s there may be at the same time: 1 to 64.
+    pub queues: usize,
+    /// How many neighbours may be known.
+    pub neighbours: usize,
+    /// In how many blocks of 65,536 addresses. A prefix of 16 bits or more lies in one of them; only
+    /// blocks in which somebody is known cost memory, about 20 bytes for each address in use and its
+    /// neighbours on the same page.
+    pub blocks: u32,
+    /// How many frames a queue may leave to others at the same time.
+    pub outbox: usize,
+    /// How many changes a queue may be behind before it has to look at all that it holds.
+    pub changes: usize,
+    /// A secret number in the cache's hash; see [`Cache::seeded`].
+    pub seed: u32,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            queues: MAX_SEATS,
+            neighbours: 65_536,
+            blocks: 64,
+            outbox: 256,
+            changes: 4096,
+            seed: 0,
+        }
+    }
+}
+
+/// One cache that many queues share. Clones are the same one.
+///
+/// This is the administrator's handle, for any thread: its commands wait for their turn, which queues
+/// never do. Queues have a [`Reader`] each.
+#[derive(Clone)]
+pub struct SharedResolver {
+    shared: Arc<Shared>,
+}
+
+/// What all have in common.
+struct Shared {
+    token: CachePadded<Token<Owner>>,
+    /// When there is something to do, in microseconds; as of the last turn.
+    due: CachePadded<AtomicU64>,
+    published: Arc<Published>,
+    feed: Arc<Feed>,
+    /// Addresses whose claims went from none to some or back. Unbounded as such, but no address is in
+    /// it twice.
+    list: SegQueue<(Arc<Block>, Address)>,
+    seats: Box<[CachePadded<Seat>]>,
+    /// Seats with something in their outbox.
+    filled: CachePadded<AtomicU64>,
+    /// Seats on which somebody waits.
+    asleep: CachePadded<AtomicU64>,
+    /// Stands for a block where there is none.
+    nowhere: Arc<Block>,
+}
+
+/// Nothing is due.
+const NEVER: u64 = u64::MAX;
+/// How many addresses on the list one turn takes care of before it lets somebody else.
+const LISTED_AT_ONCE: usize = 1024;
+/// How often one turn finds new notes before it leaves them to others.
+const ROUNDS: usize = 4;
+
+/// Who takes a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    /// A queue's loop, which looks afterwards what is to be sent.
+    Queue,
+    /// Somebody who does not: queues that sleep have to be told.
+    Other,
+}
+
+impl Shared {
+    fn new(policy: Policy, shape: Shape) -> Self {
+        let nowhere = Block::new(u32::MAX).expect("a system that lends no zeros runs no programs");
+        let nowhere = Arc::new(nowhere);
+        let published = Arc::new(Published::new(shape.blocks));
+        let feed = Arc::new(Feed::new(shape.changes));
+        let owner = Owner::new(
+            Cache::seeded(
+                Guarded::new(policy, published.clone()),
+                Growable::new(shape.neighbours),
+                shape.seed,
+            ),
+            View::new(&published, nowhere.clone()),
+            published.clone(),
+            feed.clone(),
+        );
+        let seats = 0..shape.queues.clamp(1, MAX_SEATS);
+        Self {
+            token: CachePadded::new(Token::new(owner)),
+            due: CachePadded::new(AtomicU64::new(NEVER)),
+            published,
+            feed,
+            list: SegQueue::new(),
+            seats: seats
+                .map(|_| CachePadded::new(Seat::new(shape.outbox)))
+                .collect(),
+            filled: CachePadded::new(AtomicU64::new(0)),
+            asleep: CachePadded::new(AtomicU64::new(0)),
+            nowhere,
+        }
+    }
+
+    /// Runs `act` with the token, and all work that others have left; `None` if somebody has it.
+    fn turn<R>(&self, who: Who, act: impl FnOnce(&mut Owner) -> R) -> Option<R> {
+        let held = self.token.take()?;
+        Some(self.turn_with(held, who, act))
+    }
+
+    /// Sees to it that the work which was left is done: by us, or by whoever has the token. False if
+    /// it is somebody else.
+    fn bring(&self, who: Who) -> bool {
+        let held = self.token.take_or_note();
+        held.map(|held| self.turn_with(held, who, |_| ())).is_some()
+    }
+
+    /// Runs `act` with the token, however long that takes to get.
+    fn command<R>(&self, act: impl FnOnce(&mut Owner) -> R) -> R {
+        self.turn_with(self.token.wait(), Who::Other, act)
+    }
+
+    fn turn_with<R>(
+        &self,
+        mut held: Held<'_, Owner>,
+        who: Who,
+        act: impl FnOnce(&mut Owner) -> R,
+    ) -> R {
+        let panicking = DueAtOnce(&self.due);
+        let before = self.due.load(Relaxed);
+        let mut news = Changed::default();
+        let mut waiting = 0;
+
+        held.take_note();
+        let mut more = self.take_over(&mut held);
+        let result = act(&mut held);
+        held.settle();
+        for round in 1.. {
+            waiting |= self.publish(&mut held, more, &mut news);
+            let Err(noted) = held.release() else { break };
+            held = noted;
+            if round == ROUNDS {
+                // Somebody else's turn, by and by: the note stays.
+                self.due.store(0, Release);
+                drop(held);
+                break;
+            }
+            held.take_note();
+            more = self.take_over(&mut held);
+        }
+        core::mem::forget(panicking);
+        self.wake(waiting, &news);
+        if who == Who::Other {
+            self.wake_drivers(before);
+        }
+        result
+    }
+
+    /// What others have left. True if there is more of it than fits into a turn.
+    fn take_over(&self, owner: &mut Owner) -> bool {
+        let filled = match self.filled.load(Relaxed) {
+            0 => 0,
+            _ => self.filled.swap(0, Acquire),
+        };
+        for (_, seat) in self.seats_in(filled) {
+            for _ in 0..seat.outbox.len() {
+                let Some(frame) = seat.outbox.pop() else {
+                    break;
+                };
+                owner.receive_left(&frame);
+            }
+            let time = seat.time.swap(0, Relaxed);
+            if time != 0 {
+                owner.handle_timeout(Instant::from_micros(time));
+            }
+        }
+        for _ in 0..LISTED_AT_ONCE {
+            let Some((block, address)) = self.list.pop() else {
+                return false;
+            };
+            owner.look_at(&block, address);
+        }
+        !self.list.is_empty()
+    }
+
+    /// Says when there is something to do next, adds to `news` what changed, and says on which seats
+    /// somebody waits for that.
+    fn publish(&self, owner: &mut Owner, more: bool, news: &mut Changed) -> u64 {
+        let due = match owner.cache.poll_timeout() {
+            _ if more => 0,
+            Some(due) => due.as_micros(),
+            None => NEVER,
+        };
+        if self.due.load(Relaxed) != due {
+            self.due.store(due, Release);
+        }
+        if !owner.has_changed() {
+            return 0;
+        }
+        // Not merely a look: who starts to wait after this sees what was published before it.
+        let waiting = self.asleep.fetch_or(0, AcqRel);
+        owner.move_changed(news, waiting != 0);
+        waiting
+    }
+
+    fn wake(&self, waiting: u64, news: &Changed) {
+        let news = match news {
+            Changed { more: true, .. } => News::All,
+            Changed { addresses, .. } => News::Changed(addresses),
+        };
+        for (bit, seat) in self.seats_in(waiting) {
+            seat.tell(&self.asleep, bit, &news);
+        }
+    }
+
+    /// Wakes the loops that sleep longer than they should by now.
+    fn wake_drivers(&self, before: u64) {
+        let due = self.due.load(Relaxed);
+        if due < before {
+            for (bit, seat) in self.seats_in(self.asleep.fetch_or(0, AcqRel)) {
+                seat.tell(&self.asleep, bit, &News::Due(due));
+            }
+        }
+    }
+
+    /// Lets a task wait; false if it will look again by itself.
+    fn wait(&self, seat: usize, what: Wait, task: &Waker) -> bool {
+        let waits = self.seats[seat].wait(&self.asleep, 1 << seat, what, task);
+        if !waits {
+            task.wake_by_ref();
+        }
+        waits
+    }
+
+    /// A queue goes away: whoever waits there learns that it is in vain.
+    fn leave(&self, seat: usize) {
+        self.seats[seat].tell(&self.asleep, 1 << seat, &News::All);
+        self.seats[seat].leave();
+    }
+
+    fn seats_in(&self, bits: u64) -> impl Iterator<Item = (u64, &Seat)> {
+        let mut rest = bits;
+        core::iter::from_fn(move || {
+            let bit = rest & rest.wrapping_neg();
+            rest ^= bit;
+            let seat = self.seats.get(bit.checked_ilog2()? as usize)?;
+            Some((bit, &**seat))
+        })
+    }
+}
+
+/// Dropped by a panic in somebody's turn: what was left undone is due at once, for the others.
+struct DueAtOnce<'s>(&'s AtomicU64);
+
+impl Drop for DueAtOnce<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Release);
+    }
+}
+
+impl SharedResolver {
+    /// A resolver with an empty cache. The link counts as up; nothing is sent before
+    /// [`set_mac`](Self::set_mac) and [`set_addresses`](Self::set_addresses).
+    pub fn new(policy: Policy, shape: Shape) -> Self {
+        Self {
+            shared: Arc::new(Shared::new(policy, shape)),
+        }
+    }
+
+    /// A place for one more queue, until it is dropped.
+    pub fn reader(&self) -> Result<Reader, TooManyReaders> {
+        Reader::new(&self.shared)
+    }
+
+    /// The address of a neighbour, if one is known. A [`Reader`] says it faster.
+    pub fn lookup(&self, key: impl Into<Key>) -> Option<UnicastMac> {
+        let address = Address::new(key.into());
+        let block = self.shared.published.block(block_of(address))?;
+        block.word(address).mac()
+    }
+
+    /// All neighbours whose address is known, each as it is when it is come to.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(&self.shared.published)
+    }
+
+    /// The link went up or down; see [`Cache::link_changed`].
+    pub fn link_changed(&self, now: Instant, up: bool) {
+        self.shared
+            .command(|owner| owner.cache.link_changed(now, up));
+    }
+
+    /// Sets our own MAC address; see [`Cache::set_mac`].
+    pub fn set_mac(&self, now: Instant, mac: UnicastMac) {
+        self.shared.command(|owner| owner.cache.set_mac(now, mac));
+    }
+
+    /// Sets our own addresses, and with them the prefixes in which there can be neighbours; see
+    /// [`Cache::set_addresses`]. Neighbours that are still in one stay as they are.
+    pub fn set_addresses(&self, now: Instant, own: &[Prefix]) -> Result<(), AddressError> {
+        self.shared.command(|owner| owner.set_addresses(now, own))
+    }
+
+    /// Sets the prefixes that we answer for; see [`Cache::set_proxied`].
+    pub fn set_proxied(&self, prefixes: &[Prefix]) -> Result<(), AddressError> {
+        self.shared.command(|owner| owner.set_proxied(prefixes))
+    }
+
+    /// Sets the address of a neighbour for good; see [`Cache::insert_static`].
+    pub fn insert_static(&self, key: impl Into<Key>, mac: UnicastMac) -> Result<(), InsertError> {
+        let key = key.into();
+        self.shared.command(|owner| owner.insert_static(key, mac))
+    }
+
+    /// Removes what is known about a neighbour; see [`Cache::remove`].
+    pub fn remove(&self, key: impl Into<Key>) -> bool {
+        let key = key.into();
+        self.shared.command(|owner| owner.cache.remove(key))
+    }
+
+    /// Neither asks for nor listens to `subject`; see [`Cache::deny`].
+    pub fn deny(
+        &self,
+        now: Instant,
+        subject: impl Into<Subject>,
+        period: Option<Duration>,
+    ) -> Result<(), InsertError> {
+        let subject = subject.into();
+        self.shared
+            .command(|owner| owner.cache.deny(now, subject, period))
+    }
+
+    /// Removes a deny rule; see [`Cache::allow`].
+    pub fn allow(&self, subject: impl Into<Subject>) -> bool {
+        let subject = subject.into();
+        self.shared.command(|owner| owner.cache.allow(subject))
+    }
+
+    /// Removes everything learnt; see [`Cache::flush`].
+    pub fn flush(&self) {
+        self.shared.command(|owner| owner.cache.flush());
+    }
+
+    /// Makes the entry be verified; see [`Cache::verify`].
+    pub fn verify(&self, now: Instant, key: impl Into<Key>) -> Result<(), NotKnown> {
+        let key = key.into();
+        self.shared.command(|owner| owner.cache.verify(now, key))
+    }
+
+    /// Announces an own address once more; see [`Cache::announce`].
+    pub fn announce(&self, key: impl Into<Key>) -> bool {
+        let key = key.into();
+        self.shared.command(|owner| owner.cache.announce(key))
+    }
+
+    /// What happened, for whoever watches. Too many events not fetched become one [`Event::Lost`].
+    pub fn poll_event(&self) -> Option<Event> {
+        let event = self.shared.command(|owner| owner.watched.pop());
+        #[cfg(feature = "log")]
+        event.inspect(Event::log);
+        event
+    }
+
+    /// Everything known about one neighbour. All users together count as one hold here; how many
+    /// they are says [`holds`](Self::holds).
+    pub fn entry(&self, key: impl Into<Key>) -> Option<Entry> {
+        let key = key.into();
+        self.shared.command(|owner| owner.cache.entry(key))
+    }
+
+    /// How many hold a neighbour, on all queues together.
+    pub fn holds(&self, key: impl Into<Key>) -> u32 {
+        let address = Address::new(key.into());
+        let block = self.shared.published.block(block_of(address));
+        block.map_or(0, |block| block.claims(address).count())
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> SharedCounters {
+        SharedCounters::of(&self.shared)
+    }
+
+    /// Looks at the cache, while all queues leave their work in their outboxes: keep it short.
+    pub fn inspect<R>(&self, look: impl FnOnce(&Cache<Growable, Guarded>) -> R) -> R {
+        self.shared.command(|owner| look(&owner.cache))
+    }
+}
+
+/// The table, a line for each neighbour.
+impl fmt::Display for SharedResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut count = 0;
+        for (key, mac) in self.snapshot() {
+            count += 1;
+            write!(f, "{key} at {mac}")?;
+            match self.holds(key) {
+                0 => writeln!(f)?,
+                1 => writeln!(f, ", 1 hold")?,
+                holds => writeln!(f, ", {holds} holds")?,
+            }
+        }
+        match count {
+            0 => f.write_str("no neighbour is known"),
+            1 => f.write_str("1 neighbour"),
+            _ => write!(f, "{count} neighbours"),
+        }
+    }
+}
+
+impl fmt::Debug for SharedResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.fmt(f)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queues = self.seats.iter().filter(|seat| seat.is_taken()).count();
+        let known = Snapshot::new(&self.published).count();
+        f.debug_struct("SharedResolver")
+            .field("queues", &queues)
+            .field("neighbours", &known)
+            .field("blocks", &self.published.blocks())
+            .field("changes", &self.feed.head())
+            .finish_non_exhaustive()
+    }
+}
+
+/// There is a [`Reader`] for every queue that there may be: drop one, or raise [`Shape::queues`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[error("all {queues} places for queues are taken: drop a reader, or raise `Shape::queues`")]
+pub struct TooManyReaders {
+    /// How many there may be.
+    pub queues: usize,
+}

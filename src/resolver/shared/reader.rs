@@ -1,0 +1,465 @@
+//! A queue's side: what its loop calls, and what its users do.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::fmt;
+use core::future::{Future, poll_fn};
+use core::task::{Context, Poll};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::block::{Block, ClaimError, Claimed, Standing, block_of};
+use super::directory::{NoBlock, Published, View};
+use super::feed::Read;
+use super::hold::{Claim, Ledger, SharedHold};
+use super::seat::{Frame, Seat, Tally, Wait};
+use super::word::{Address, Word};
+use super::{NEVER, Shared, TooManyReaders, Who};
+use crate::cache::{HoldError, Key, Received};
+use crate::resolver::Resolver;
+use crate::time::Instant;
+use crate::wire::{ARP_FRAME_LEN, UnicastMac};
+
+/// A queue's place at a [`SharedResolver`](super::SharedResolver).
+///
+/// It may be moved to another thread, but belongs to one at a time: what a queue knows by itself need
+/// not be shared. Nothing that it does ever waits for another queue. Dropped, it releases all that it
+/// held, and what it left undone is done by the others.
+pub struct Reader {
+    shared: Arc<Shared>,
+    seat: usize,
+    view: RefCell<View>,
+    ledger: RefCell<Ledger>,
+    /// How many changes were read.
+    seen: Cell<u64>,
+    /// What is left to be told after changes were lost.
+    again: RefCell<Option<Again>>,
+    /// Until when the queue's loop means to sleep, in microseconds.
+    asleep_until: Cell<u64>,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Brought {
+    /// Another queue will take it: it has the token.
+    Left,
+    /// It was taken at once.
+    Taken(Received),
+}
+
+/// Another queue has the token, and this one's outbox is full: give the frame again, or drop it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[error("the outbox is full while another queue has the token: give the frame again")]
+pub struct OutboxFull;
+
+/// What a stack with a cache of its own has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Change {
+    /// The neighbour is at this address now, or nobody knows any more where it is.
+    Neighbour {
+        /// The neighbour.
+        key: Key,
+        /// Its address.
+        mac: Option<UnicastMac>,
+    },
+    /// Changes were lost. Those of the neighbours that this queue holds are told again, from here on;
+    /// forget what you know of all others.
+    Overrun,
+}
+
+/// Neighbours to tell of again, as their changes were lost.
+struct Again {
+    addresses: Vec<Address>,
+    /// Between which numbers of the feed.
+    since: u64,
+    until: u64,
+}
+
+impl Reader {
+    pub(super) fn new(shared: &Arc<Shared>) -> Result<Self, TooManyReaders> {
+        let queues = shared.seats.len();
+        let seat = shared.seats.iter().position(|seat| seat.take());
+        let seat = seat.ok_or(TooManyReaders { queues })?;
+        Ok(Self {
+            shared: shared.clone(),
+            seat,
+            view: RefCell::new(View::new(&shared.published, shared.nowhere.clone())),
+            ledger: RefCell::default(),
+            seen: Cell::new(shared.feed.head()),
+            again: RefCell::new(None),
+            asleep_until: Cell::new(NEVER),
+        })
+    }
+
+    /// The number of the queue, as in [`QueueCounters`](super::QueueCounters).
+    pub fn queue(&self) -> usize {
+        self.seat
+    }
+
+    fn seat(&self) -> &Seat {
+        &self.shared.seats[self.seat]
+    }
+
+    fn note_contention(&self) {
+        Tally::add(&self.seat().tally.contended);
+    }
+}
+
+/// # The loop's side
+impl Reader {
+    /// Takes a received frame; see [`Cache::receive`](crate::cache::Cache::receive). If another queue
+    /// has the token, the frame is left to it, unless that is too many of them.
+    pub fn receive(&self, now: Instant, frame: &[u8]) -> Result<Brought, OutboxFull> {
+        let turn = self
+            .shared
+            .turn(Who::Queue, |owner| owner.receive(now, frame));
+        if let Some(received) = turn {
+            return Ok(Brought::Taken(received));
+        }
+        self.note_contention();
+        let seat = self.seat();
+        if seat.outbox.push(Frame::new(now, frame)).is_err() {
+            Tally::add(&seat.tally.outbox_full);
+            return Err(OutboxFull);
+        }
+        seat.tally.outbox_is(seat.outbox.len());
+        self.leave_work();
+        Ok(Brought::Left)
+    }
+
+    /// When there is something to do: call [`handle_timeout`](Self::handle_timeout) then, and
+    /// [`poll_transmit`](Self::poll_transmit). One atomic load. From now on [`work`](Self::work) ends
+    /// when something is due sooner than this.
+    #[inline]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let due = self.shared.due.load(Acquire);
+        self.asleep_until.set(due);
+        (due != NEVER).then(|| Instant::from_micros(due))
+    }
+
+    /// Fires what is due, if anything is.
+    #[inline]
+    pub fn handle_timeout(&self, now: Instant) {
+        if self.is_due(now) {
+            self.fire(now);
+        }
+    }
+
+    fn fire(&self, now: Instant) {
+        let turn = self
+            .shared
+            .turn(Who::Queue, |owner| owner.handle_timeout(now));
+        if turn.is_none() {
+            self.note_contention();
+            self.seat().time.store(now.as_micros().max(1), Relaxed);
+            self.leave_work();
+        }
+    }
+
+    /// Writes the next frame that wants to leave; false if there is none, or if another queue is just
+    /// seeing to that. It counts as sent: have the driver's room for it ready before you call, and
+    /// call until it says false.
+    #[inline]
+    pub fn poll_transmit(&self, now: Instant, frame: &mut [u8; ARP_FRAME_LEN]) -> bool {
+        self.is_due(now) && self.transmit(now, frame)
+    }
+
+    fn transmit(&self, now: Instant, frame: &mut [u8; ARP_FRAME_LEN]) -> bool {
+        let turn = self
+            .shared
+            .turn(Who::Queue, |owner| owner.transmit(now, frame));
+        turn.unwrap_or_else(|| {
+            self.note_contention();
+            false
+        })
+    }
+
+    /// Ends when there is something to do before the time that
+    /// [`poll_timeout`](Self::poll_timeout) named. For one task, the loop; cancel-safe.
+    pub fn work(&self) -> impl Future<Output = ()> {
+        poll_fn(|context| self.poll_work(context))
+    }
+
+    /// [`work`](Self::work) for those who poll by hand.
+    pub fn poll_work(&self, context: &mut Context<'_>) -> Poll<()> {
+        let until = self.asleep_until.get();
+        let sooner = || self.shared.due.load(Acquire) < until;
+        self.wait(sooner, Wait::Work(until), context)
+    }
+
+    #[inline]
+    fn is_due(&self, now: Instant) -> bool {
+        self.shared.due.load(Acquire) <= now.as_micros()
+    }
+
+    /// There is something in our outbox.
+    fn leave_work(&self) {
+        self.shared.filled.fetch_or(1 << self.seat, Release);
+        self.shared.bring(Who::Queue);
+    }
+}
+
+/// # The users' side, also as the [`Resolver`] trait
+impl Reader {
+    /// The address of a neighbour, if one is known. No query, no count; one atomic load.
+    #[inline]
+    pub fn lookup(&self, key: impl Into<Key>) -> Option<UnicastMac> {
+        let address = Address::new(key.into());
+        let mut view = self.view.borrow_mut();
+        view.word(&self.shared.published, address).mac()
+    }
+
+    /// Claims a neighbour: joins its entry or its query, or starts one. Never blocks, and takes no
+    /// lock; two queues that are the first in a block of addresses may both make one, and one of them
+    /// for nothing.
+    ///
+    /// While another queue has the token nobody knows yet whether the cache has room: then the hold
+    /// is given out all the same, and [`resolved`](crate::Hold::resolved) says if it was
+    /// [refused](crate::ResolveError::Refused).
+    pub fn hold(&self, key: impl Into<Key>) -> Result<SharedHold, HoldError> {
+        let address = Address::new(key.into());
+        let (block, claimed) = self.claim(address)?;
+        let Claimed { generation, tell } = claimed;
+        let mut ledger = self.ledger.borrow_mut();
+        let hold = ledger.enter(&self.shared, self.seat, &block, address, generation);
+        drop(ledger);
+        if tell {
+            self.shared.list.push((block, address));
+            if !self.shared.bring(Who::Other) {
+                self.note_contention();
+            } else if let Standing::Refused(error) = hold.standing() {
+                return Err(error);
+            }
+        }
+        Ok(hold)
+    }
+
+    fn claim(&self, address: Address) -> Result<(Arc<Block>, Claimed), HoldError> {
+        loop {
+            let block = self.block_to_claim(address)?;
+            match block.claim(address) {
+                Ok(claimed) => return Ok((block, claimed)),
+                Err(ClaimError::Full) => return Err(HoldError::TooManyHolds),
+                // Taken out of the table just now: it will not be found there again.
+                Err(ClaimError::Closed) => {}
+            }
+        }
+    }
+
+    fn block_to_claim(&self, address: Address) -> Result<Arc<Block>, HoldError> {
+        let published = &self.shared.published;
+        let number = block_of(address);
+        let mut view = self.view.borrow_mut();
+        if let Some(block) = view.block(published, number)
+            && (block.word(address) != Word::NOTHING || block.claims(address).count() > 0)
+            && !block.is_closed()
+        {
+            return Ok(block.clone());
+        }
+        view.directory(published).check_neighbour(address.key())?;
+        if let Ok(block) = view.block_or_new(published, number) {
+            return Ok(block);
+        }
+        drop(view);
+        self.reclaimed_block(published, number)
+            .map_err(|NoBlock| HoldError::TooManyBlocks)
+    }
+
+    fn reclaimed_block(&self, published: &Published, number: u32) -> Result<Arc<Block>, NoBlock> {
+        self.shared.turn(Who::Other, |_| published.reclaim());
+        published.block_or_new(number)
+    }
+
+    /// What changed since the last call: for a stack with a cache of its own. One atomic load while
+    /// nothing did.
+    ///
+    /// Changes that were overtaken by a later one of the same neighbour are left out. A new reader
+    /// starts with what changes from then on: [`snapshot`](Self::snapshot) has what was before.
+    #[inline]
+    pub fn poll_change(&self) -> Option<Change> {
+        if self.shared.feed.head() == self.seen.get() {
+            return None;
+        }
+        self.next_change()
+    }
+
+    fn next_change(&self) -> Option<Change> {
+        loop {
+            if let Some(change) = self.told_again() {
+                return Some(change);
+            }
+            let at = self.seen.get();
+            match self.shared.feed.read(at) {
+                Read::Nothing => return None,
+                Read::Changed(address) => {
+                    self.seen.set(at + 1);
+                    let (word, changed) = self.word_and_change(address);
+                    // Else there is a later one.
+                    if changed == at as u32 {
+                        return Some(Change::of(address, word));
+                    }
+                }
+                Read::Overrun(until) => {
+                    Tally::add(&self.seat().tally.laps);
+                    let ledger = self.ledger.borrow();
+                    let mut addresses: Vec<_> = ledger.live().map(Claim::address).collect();
+                    addresses.sort_unstable();
+                    addresses.dedup();
+                    let since = at;
+                    self.again.replace(Some(Again {
+                        addresses,
+                        since,
+                        until,
+                    }));
+                    return Some(Change::Overrun);
+                }
+            }
+        }
+    }
+
+    /// The next neighbour whose change was lost and that we hold.
+    fn told_again(&self) -> Option<Change> {
+        let mut again = self.again.borrow_mut();
+        let Again {
+            addresses,
+            since,
+            until,
+        } = again.as_mut()?;
+        while let Some(address) = addresses.pop() {
+            let (word, changed) = self.word_and_change(address);
+            // What changed later is still to come, what changed earlier was told.
+            let after = u64::from(changed.wrapping_sub(*since as u32));
+            if after < *until - *since {
+                return Some(Change::of(address, word));
+            }
+        }
+        self.seen.set(*until);
+        *again = None;
+        None
+    }
+
+    fn word_and_change(&self, address: Address) -> (Word, u32) {
+        let mut view = self.view.borrow_mut();
+        match view.block(&self.shared.published, block_of(address)) {
+            // In this order: see `Block::publish`.
+            Some(block) => {
+                let word = block.word(address);
+                (word, block.changed(address))
+            }
+            None => (Word::NOTHING, 0),
+        }
+    }
+
+    /// Ends when [`poll_change`](Self::poll_change) has something. For one task; cancel-safe.
+    pub fn changed(&self) -> impl Future<Output = ()> {
+        poll_fn(|context| self.poll_changed(context))
+    }
+
+    /// [`changed`](Self::changed) for those who poll by hand.
+    pub fn poll_changed(&self, context: &mut Context<'_>) -> Poll<()> {
+        let behind = || self.shared.feed.head() != self.seen.get();
+        self.wait(behind, Wait::Change, context)
+    }
+
+    /// All neighbours whose address is known, each as it is when it is come to.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(&self.shared.published)
+    }
+
+    fn wait(&self, ready: impl Fn() -> bool, what: Wait, context: &mut Context<'_>) -> Poll<()> {
+        if ready() {
+            return Poll::Ready(());
+        }
+        // What happened before we waited wakes nobody, so look again.
+        if self.shared.wait(self.seat, what, context.waker()) && ready() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
+
+impl Change {
+    fn of(address: Address, word: Word) -> Self {
+        Self::Neighbour {
+            key: address.key(),
+            mac: word.mac(),
+        }
+    }
+}
+
+impl Resolver for &Reader {
+    type Hold = SharedHold;
+
+    fn hold(&self, key: impl Into<Key>) -> Result<SharedHold, HoldError> {
+        Reader::hold(self, key)
+    }
+
+    fn lookup(&self, key: impl Into<Key>) -> Option<UnicastMac> {
+        Reader::lookup(self, key)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        for claim in self.ledger.get_mut().live() {
+            claim.end();
+        }
+        self.shared.leave(self.seat);
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("queue", &self.seat)
+            .field("holds", &self.ledger.borrow().live().count())
+            .field("seen", &self.seen.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Neighbours and their addresses, in no particular order. Each pair was true when it was come to;
+/// neighbours that come and go meanwhile may be in it or not.
+pub struct Snapshot {
+    blocks: alloc::vec::IntoIter<Arc<Block>>,
+    block: Option<(Arc<Block>, Box<dyn Iterator<Item = Address> + Send>)>,
+}
+
+impl Snapshot {
+    pub(super) fn new(published: &Published) -> Self {
+        let blocks: Vec<_> = published.load().blocks().collect();
+        Self {
+            blocks: blocks.into_iter(),
+            block: None,
+        }
+    }
+}
+
+impl Iterator for Snapshot {
+    type Item = (Key, UnicastMac);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some((block, addresses)) = &mut self.block {
+                for address in addresses {
+                    if let Some(mac) = block.word(address).mac() {
+                        return Some((address.key(), mac));
+                    }
+                }
+            }
+            let block = self.blocks.next()?;
+            let addresses = Box::new(block.addresses());
+            self.block = Some((block, addresses));
+        }
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").finish_non_exhaustive()
+    }
+}
