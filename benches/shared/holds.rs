@@ -5,35 +5,53 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cases::Figure;
-use crate::measure::{Work, side_by_side};
+use whohas::Policy;
 
-/// Hands over each figure with who it is of.
-pub(crate) fn measure(slice: Duration, mut report: impl FnMut(&'static str, Figure)) {
-    let counted = Arc::new(());
-    let mut measure = |who, holding: &dyn Fn() -> Work<'static>| {
-        let [alone] = side_by_side([holding()], slice);
-        let both = side_by_side([holding(), holding()], slice);
-        report(who, Figure::nanos("hold-release/1-thread", alone));
-        let [one, other] = both;
-        report(
-            who,
-            Figure::nanos("hold-release/2-threads", (one + other) / 2.0),
-        );
+use crate::cases::Figure;
+use crate::measure::{BATCH, Work, side_by_side};
+use crate::peers::ours::resolver;
+use crate::peers::{mac_of, neighbour};
+
+/// The figures of all, each with who it is of.
+pub(crate) fn measure(slice: Duration) -> Vec<(&'static str, Figure)> {
+    let resolver = resolver(Policy::STRICT);
+    let hot = neighbour(0);
+    let known = resolver.insert_static(hot, mac_of(hot, 0));
+    known.expect("an empty table has room");
+    let count = Arc::new(());
+    let ours = || {
+        let reader = resolver.reader().expect("a seat for each thread");
+        holding(move || reader.hold(hot).expect("a known neighbour"))
     };
-    measure("Arc", &|| {
-        let counted = Arc::clone(&counted);
-        repeat(move || Arc::clone(black_box(&counted)))
-    });
+    let floor = || {
+        let count = Arc::clone(&count);
+        holding(move || Arc::clone(&count))
+    };
+    let figures_of = |who, figures: [Figure; 2]| figures.map(|figure| (who, figure));
+    [
+        figures_of("whohas", on_one_and_two(ours, slice)),
+        figures_of("Arc", on_one_and_two(floor, slice)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
-/// Holds and lets go, many times.
-fn repeat<H>(hold: impl Fn() -> H + Send + 'static) -> Work<'static> {
-    const MANY: usize = 1 << 14;
+fn on_one_and_two<'w>(holder: impl Fn() -> Work<'w>, slice: Duration) -> [Figure; 2] {
+    let [alone] = side_by_side([holder()], slice);
+    let [one, other] = side_by_side([holder(), holder()], slice);
+    [
+        Figure::nanos("hold-release/1-thread", alone),
+        Figure::nanos("hold-release/2-threads", f64::midpoint(one, other)),
+    ]
+}
+
+/// Holds and lets go.
+fn holding<'w, H>(hold: impl Fn() -> H + Send + 'w) -> Work<'w> {
     Box::new(move || {
-        for _ in 0..MANY {
+        for _ in 0..BATCH {
             drop(black_box(hold()));
         }
-        MANY
+        BATCH
     })
 }

@@ -12,6 +12,7 @@
 
 mod cases;
 mod holds;
+mod learning;
 mod measure;
 mod peers;
 
@@ -25,6 +26,7 @@ use peers::arc_swap::{Cached, Load};
 use peers::dashmap::Sharded;
 use peers::left_right::Twins;
 use peers::lock::Locked;
+use peers::ours::Shared;
 use peers::papaya::LockFree;
 use peers::private::Map;
 use peers::scc::Index;
@@ -46,10 +48,13 @@ fn main() {
             }
         }
     }
-    eprintln!("holds");
+    eprintln!("holds, and neighbours learnt");
     let mut table = Table::default();
     for _ in 0..plan.rounds {
-        holds::measure(plan.slice, |who, figure| table.add(who, figure));
+        for (who, figure) in holds::measure(plan.slice) {
+            table.add(who, figure);
+        }
+        table.add("whohas", learning::measure());
     }
     table.print("");
 }
@@ -57,6 +62,7 @@ fn main() {
 fn contenders(size: u32, slice: Duration) -> Vec<Box<dyn Contender>> {
     let lan = &Rc::new(Lan::new(size));
     vec![
+        Box::new(Filled::<Shared>::new(lan, slice)),
         Box::new(Filled::<Map>::new(lan, slice)),
         Box::new(Filled::<Load>::new(lan, slice)),
         Box::new(Filled::<Cached>::new(lan, slice)),

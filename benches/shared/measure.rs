@@ -13,18 +13,21 @@ use std::time::{Duration, Instant};
 /// Does some operations and says how many.
 pub(crate) type Work<'w> = Box<dyn FnMut() -> usize + Send + 'w>;
 
+/// So many operations make the reading of the clock after them negligible.
+pub(crate) const BATCH: usize = 1 << 14;
+
 /// Runs each of these on a thread of its own, all at the same time, each for at least this long:
 /// how many nanoseconds an operation of each takes.
 ///
-/// Each has run once before, so that nothing is cold. Nobody stops before all are measured, so that
-/// nobody is measured alone.
+/// Each has run as long before, so that nothing is cold. Nobody stops before all are measured, so
+/// that nobody is measured alone.
 pub(crate) fn side_by_side<const N: usize>(works: [Work<'_>; N], at_least: Duration) -> [f64; N] {
     let (warming, measuring) = (AtomicUsize::new(N), AtomicUsize::new(N));
     thread::scope(|scope| {
         let threads = works.map(|mut work| {
             let (warming, measuring) = (&warming, &measuring);
             scope.spawn(move || {
-                work();
+                repeat(&mut work, at_least);
                 warming.fetch_sub(1, SeqCst);
                 while warming.load(SeqCst) > 0 {
                     hint::spin_loop();

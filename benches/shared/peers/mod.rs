@@ -5,6 +5,7 @@ pub(crate) mod arc_swap;
 pub(crate) mod dashmap;
 pub(crate) mod left_right;
 pub(crate) mod lock;
+pub(crate) mod ours;
 pub(crate) mod papaya;
 pub(crate) mod private;
 pub(crate) mod scc;
