@@ -13,7 +13,7 @@ use crate::peers::ours::resolver;
 use crate::peers::{mac_of, neighbour};
 
 /// The figures of all, each with who it is of.
-pub(crate) fn measure(slice: Duration) -> Vec<(&'static str, Figure)> {
+pub(crate) fn measure(slice: Duration) -> [(&'static str, [Figure; 2]); 2] {
     let resolver = resolver(Policy::STRICT);
     let hot = neighbour(0);
     let known = resolver.insert_static(hot, mac_of(hot, 0));
@@ -27,14 +27,10 @@ pub(crate) fn measure(slice: Duration) -> Vec<(&'static str, Figure)> {
         let count = Arc::clone(&count);
         holding(move || Arc::clone(&count))
     };
-    let figures_of = |who, figures: [Figure; 2]| figures.map(|figure| (who, figure));
     [
-        figures_of("whohas", on_one_and_two(ours, slice)),
-        figures_of("Arc", on_one_and_two(floor, slice)),
+        ("whohas", on_one_and_two(ours, slice)),
+        ("Arc", on_one_and_two(floor, slice)),
     ]
-    .into_iter()
-    .flatten()
-    .collect()
 }
 
 fn on_one_and_two<'w>(holder: impl Fn() -> Work<'w>, slice: Duration) -> [Figure; 2] {

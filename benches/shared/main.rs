@@ -34,29 +34,40 @@ use peers::scc::Index;
 fn main() {
     let plan = Plan::from_arguments();
     eprintln!("reading the clock takes {:.0} ns", clock_cost());
-    let (&smallest, _) = plan.sizes.split_first().expect("a plan has sizes");
+    measure(plan, plan.sizes[0], &Case::OF_ANY_SIZE).print("");
     for &size in plan.sizes {
-        let contenders = &mut contenders(size, plan.slice);
-        for case in Case::OF_EVERY_SIZE {
-            eprintln!("{case:?}, {size} neighbours");
-            run(plan.rounds, case, contenders).print(&format!("/{size}"));
-        }
-        if size == smallest {
-            for case in Case::OF_ANY_SIZE {
-                eprintln!("{case:?}");
-                run(plan.rounds, case, contenders).print("");
+        let figures = measure(plan, size, &Case::OF_EVERY_SIZE);
+        figures.print(&format!("/{size}"));
+    }
+    measure_whohas(plan).print("");
+}
+
+/// Every case once in every round, for everybody.
+fn measure(plan: Plan, size: u32, cases: &[Case]) -> Figures {
+    let mut contenders = contenders(size, plan.slice);
+    let mut figures = Figures::default();
+    for round in 1..=plan.rounds {
+        eprintln!("{size} neighbours, round {round} of {}", plan.rounds);
+        for &case in cases {
+            for contender in &mut contenders {
+                figures.add(contender.name(), contender.run(case));
             }
         }
     }
-    eprintln!("holds, and neighbours learnt");
-    let mut table = Table::default();
-    for _ in 0..plan.rounds {
-        for (who, figure) in holds::measure(plan.slice) {
-            table.add(who, figure);
+    figures
+}
+
+/// What the peers have nothing like.
+fn measure_whohas(plan: Plan) -> Figures {
+    let mut figures = Figures::default();
+    for round in 1..=plan.rounds {
+        eprintln!("holds and learning, round {round} of {}", plan.rounds);
+        for (who, of_holds) in holds::measure(plan.slice) {
+            figures.add(who, of_holds);
         }
-        table.add("whohas", learning::measure());
+        figures.add("whohas", [learning::measure()]);
     }
-    table.print("");
+    figures
 }
 
 fn contenders(size: u32, slice: Duration) -> Vec<Box<dyn Contender>> {
@@ -72,18 +83,6 @@ fn contenders(size: u32, slice: Duration) -> Vec<Box<dyn Contender>> {
         Box::new(Filled::<Twins>::new(lan, slice)),
         Box::new(Filled::<Locked>::new(lan, slice)),
     ]
-}
-
-fn run(rounds: usize, case: Case, contenders: &mut [Box<dyn Contender>]) -> Table {
-    let mut table = Table::default();
-    for _ in 0..rounds {
-        for contender in &mut *contenders {
-            for figure in contender.run(case) {
-                table.add(contender.name(), figure);
-            }
-        }
-    }
-    table
 }
 
 /// How much is measured.
@@ -129,7 +128,7 @@ impl Plan {
 
 /// The figures of all rounds, in the order in which they first came.
 #[derive(Default)]
-struct Table(Vec<Line>);
+struct Figures(Vec<Line>);
 
 struct Line {
     who: &'static str,
@@ -138,33 +137,40 @@ struct Line {
     values: Vec<f64>,
 }
 
-impl Table {
-    fn add(&mut self, who: &'static str, figure: Figure) {
-        let Figure { name, value, unit } = figure;
-        let Self(lines) = self;
-        match lines
-            .iter_mut()
-            .find(|line| (line.who, line.name) == (who, name))
-        {
-            Some(line) => line.values.push(value),
-            None => lines.push(Line {
-                who,
-                name,
-                unit,
-                values: vec![value],
-            }),
+impl Figures {
+    fn add(&mut self, who: &'static str, figures: impl IntoIterator<Item = Figure>) {
+        for Figure { name, value, unit } in figures {
+            self.line(who, name, unit).values.push(value);
         }
     }
 
-    /// `size` is what follows the names.
+    fn line(&mut self, who: &'static str, name: &'static str, unit: &'static str) -> &mut Line {
+        let Self(lines) = self;
+        let known = lines
+            .iter()
+            .position(|line| (line.who, line.name) == (who, name));
+        let place = known.unwrap_or_else(|| {
+            lines.push(Line {
+                who,
+                name,
+                unit,
+                values: Vec::new(),
+            });
+            lines.len() - 1
+        });
+        &mut lines[place]
+    }
+
+    /// `size` is what follows the names of the cases.
     fn print(self, size: &str) {
-        for Line {
-            who,
-            name,
-            unit,
-            mut values,
-        } in self.0
-        {
+        let Self(lines) = self;
+        for line in lines {
+            let Line {
+                who,
+                name,
+                unit,
+                mut values,
+            } = line;
             let value = median(&mut values);
             println!(r#"{{"case":"{name}{size}","who":"{who}","value":{value},"unit":"{unit}"}}"#);
         }
