@@ -14,7 +14,7 @@ use super::word::Address;
 
 #[derive(Debug)]
 pub(super) struct Feed {
-    /// How many changes there were.
+    /// The number of the next change. The first is 1, so that a cell of zeros has not changed.
     head: CachePadded<AtomicU64>,
     /// A power of two of them.
     changes: Box<[AtomicU64]>,
@@ -36,12 +36,12 @@ impl Feed {
     pub(super) fn new(capacity: usize) -> Self {
         let capacity = capacity.clamp(2, 1 << 24).next_power_of_two();
         Self {
-            head: CachePadded::new(AtomicU64::new(0)),
+            head: CachePadded::new(AtomicU64::new(1)),
             changes: (0..capacity).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
-    /// How many changes there were so far: where a newcomer starts.
+    /// The number of the next change: where a newcomer starts.
     #[inline]
     pub(super) fn head(&self) -> u64 {
         self.head.load(Acquire)
