@@ -216,7 +216,7 @@ impl Reader {
     pub fn lookup(&self, key: impl Into<Key>) -> Option<UnicastMac> {
         let address = Address::new(key.into());
         let mut view = self.view.borrow_mut();
-        view.word(&self.shared().published, address).mac()
+        view.mac(&self.shared().published, address)
     }
 
     /// Claims a neighbour: joins its entry or its query, or starts one. Never blocks, and takes no
