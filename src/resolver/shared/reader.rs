@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::block::{Block, ClaimError, Claimed, Standing, block_of};
 use super::directory::{NoBlock, Published, View};
-use super::feed::Read;
+use super::feed::{Feed, Read};
 use super::hold::{Claim, Ledger, Queue, SharedHold};
 use super::seat::{Frame, Seat, Tally, Wait};
 use super::word::{Address, Word};
@@ -28,6 +28,7 @@ use crate::wire::{ARP_FRAME_LEN, UnicastMac};
 /// held, and what it left undone is done by the others.
 pub struct Reader {
     queue: Arc<Queue>,
+    feed: Arc<Feed>,
     view: RefCell<View>,
     ledger: RefCell<Ledger>,
     /// How many changes were read.
@@ -89,6 +90,7 @@ impl Reader {
                 seat,
             }),
             view: RefCell::new(View::new(&shared.published, shared.nowhere.clone())),
+            feed: shared.feed.clone(),
             ledger: RefCell::default(),
             seen: Cell::new(shared.feed.head()),
             again: RefCell::new(None),
@@ -238,20 +240,52 @@ impl Reader {
         Ok(hold)
     }
 
+    /// A claim, and whether the owner must be told.
     fn claim(&self, address: Address) -> Result<(SharedHold, bool), HoldError> {
+        let published = &self.shared().published;
         loop {
-            let block = self.block_to_claim(address)?;
-            match block.claim(address) {
-                Ok(Claimed { generation, tell }) => {
-                    let mut ledger = self.ledger.borrow_mut();
-                    let hold = ledger.enter(&self.queue, &block, address, generation);
-                    return Ok((hold, tell));
-                }
-                Err(ClaimError::Full) => return Err(HoldError::TooManyHolds),
-                // Taken out of the table just now: it will not be found there again.
-                Err(ClaimError::Closed) => {}
+            let mut view = self.view.borrow_mut();
+            let block = view.block(published, block_of(address));
+            if let Some(claim) = block.and_then(|block| self.claim_in(block, address)) {
+                return claim;
+            }
+            drop(view);
+            let block = self.new_block(address)?;
+            if let Some(claim) = self.claim_in(&block, address) {
+                return claim;
             }
         }
+    }
+
+    /// `None` if the block was taken out of the table just now.
+    fn claim_in(
+        &self,
+        block: &Arc<Block>,
+        address: Address,
+    ) -> Option<Result<(SharedHold, bool), HoldError>> {
+        match block.claim(address) {
+            Ok(Claimed { generation, tell }) => {
+                let mut ledger = self.ledger.borrow_mut();
+                let hold = ledger.enter(&self.queue, block, address, generation);
+                Some(Ok((hold, tell)))
+            }
+            Err(ClaimError::Full) => Some(Err(HoldError::TooManyHolds)),
+            Err(ClaimError::Closed) => None,
+        }
+    }
+
+    /// Made for neighbours only; in a block that is there the cache says who is one.
+    fn new_block(&self, address: Address) -> Result<Arc<Block>, HoldError> {
+        let published = &self.shared().published;
+        let mut view = self.view.borrow_mut();
+        view.directory(published).check_neighbour(address.key())?;
+        drop(view);
+        let number = block_of(address);
+        let block = published.block_or_new(number).or_else(|NoBlock| {
+            self.shared().turn(Who::Other, |_| published.reclaim());
+            published.block_or_new(number)
+        });
+        block.map_err(|NoBlock| HoldError::TooManyBlocks)
     }
 
     /// Tells the owner of a neighbour that nobody held: looks at it ourselves, if we may.
@@ -267,30 +301,6 @@ impl Reader {
         }
     }
 
-    fn block_to_claim(&self, address: Address) -> Result<Arc<Block>, HoldError> {
-        let published = &self.shared().published;
-        let number = block_of(address);
-        let mut view = self.view.borrow_mut();
-        if let Some(block) = view.block(published, number)
-            && !block.is_closed()
-        {
-            return Ok(block.clone());
-        }
-        // A block is made for neighbours only; in one that is there the cache says who is.
-        view.directory(published).check_neighbour(address.key())?;
-        if let Ok(block) = view.block_or_new(published, number) {
-            return Ok(block);
-        }
-        drop(view);
-        self.reclaimed_block(published, number)
-            .map_err(|NoBlock| HoldError::TooManyBlocks)
-    }
-
-    fn reclaimed_block(&self, published: &Published, number: u32) -> Result<Arc<Block>, NoBlock> {
-        self.shared().turn(Who::Other, |_| published.reclaim());
-        published.block_or_new(number)
-    }
-
     /// What changed since the last call: for a stack with a cache of its own. One atomic load while
     /// nothing did.
     ///
@@ -298,7 +308,7 @@ impl Reader {
     /// starts with what changes from then on: [`snapshot`](Self::snapshot) has what was before.
     #[inline]
     pub fn poll_change(&self) -> Option<Change> {
-        if self.shared().feed.head() == self.seen.get() {
+        if self.feed.head() == self.seen.get() {
             return None;
         }
         self.next_change()
@@ -310,7 +320,7 @@ impl Reader {
                 return Some(change);
             }
             let at = self.seen.get();
-            match self.shared().feed.read(at) {
+            match self.feed.read(at) {
                 Read::Nothing => return None,
                 Read::Changed(address) => {
                     self.seen.set(at + 1);
@@ -377,7 +387,7 @@ impl Reader {
 
     /// [`changed`](Self::changed) for those who poll by hand.
     pub fn poll_changed(&self, context: &mut Context<'_>) -> Poll<()> {
-        let behind = || self.shared().feed.head() != self.seen.get();
+        let behind = || self.feed.head() != self.seen.get();
         self.wait(behind, Wait::Change, context)
     }
 
