@@ -14,11 +14,14 @@ use super::word::Address;
 
 #[derive(Debug)]
 pub(super) struct Feed {
-    /// The number of the next change. The first is 1, so that a cell of zeros has not changed.
+    /// The number of the next change.
     head: CachePadded<AtomicU64>,
     /// A power of two of them.
     changes: Box<[AtomicU64]>,
 }
+
+/// The number of the first change: a cell of zeros has not changed.
+const FIRST: u64 = 1;
 
 /// What a reader finds at its place in the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +39,7 @@ impl Feed {
     pub(super) fn new(capacity: usize) -> Self {
         let capacity = capacity.clamp(2, 1 << 24).next_power_of_two();
         Self {
-            head: CachePadded::new(AtomicU64::new(1)),
+            head: CachePadded::new(AtomicU64::new(FIRST)),
             changes: (0..capacity).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -45,6 +48,11 @@ impl Feed {
     #[inline]
     pub(super) fn head(&self) -> u64 {
         self.head.load(Acquire)
+    }
+
+    /// How many changes there were.
+    pub(super) fn count(&self) -> u64 {
+        self.head() - FIRST
     }
 
     /// Tells of a change. Only whoever has the token; the word is published already.

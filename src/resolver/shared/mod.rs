@@ -551,7 +551,7 @@ impl fmt::Debug for Shared {
             .field("queues", &queues)
             .field("neighbours", &known)
             .field("blocks", &self.published.blocks())
-            .field("changes", &self.feed.head())
+            .field("changes", &self.feed.count())
             .finish_non_exhaustive()
     }
 }
