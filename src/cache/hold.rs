@@ -38,6 +38,18 @@ pub enum Status {
     Unreachable,
 }
 
+/// What there is to publish of an entry.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Glance {
+    /// The address, if one is known.
+    pub(crate) mac: Option<UnicastMac>,
+    /// It does not answer.
+    pub(crate) failed: bool,
+    /// Somebody holds it.
+    pub(crate) held: bool,
+}
+
 /// Why a neighbour cannot be held; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -122,19 +134,39 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     }
 
     /// Takes one hold for all whose claims are counted elsewhere, unless there is one, or gives it
-    /// back.
+    /// back; and says how it stands then.
     #[cfg(feature = "std")]
-    pub(crate) fn set_held(&mut self, key: Key, held: bool) -> Result<(), HoldError> {
+    pub(crate) fn set_held(&mut self, key: Key, held: bool) -> Result<Glance, HoldError> {
         let at = self.table.find(Packed::from(key));
-        let at = at.filter(|&at| self.table.slot(at).holds > 0);
-        match (at, held) {
-            (Some(_), true) | (None, false) => Ok(()),
-            (None, true) => self.hold(key).map(|_counted_elsewhere| ()),
+        let is_held = |&at: &Position| self.table.slot(at).holds > 0;
+        match (at.filter(is_held), held) {
+            (Some(_), true) | (None, false) => {}
+            (None, true) => {
+                let hold = self.hold(key)?;
+                return Ok(self.glance_at(self.held(&hold)));
+            }
             (Some(at), false) => {
                 let hold = self.hold_key(at);
-                self.release(hold);
-                Ok(())
+                self.let_go(&hold);
+                return Ok(self.glance_at(self.held(&hold)));
             }
+        }
+        Ok(self.glance_at(at))
+    }
+
+    /// What others are to know of a neighbour.
+    #[cfg(feature = "std")]
+    pub(crate) fn glance(&self, key: Key) -> Glance {
+        self.glance_at(self.table.find(Packed::from(key)))
+    }
+
+    #[cfg(feature = "std")]
+    fn glance_at(&self, at: Option<Position>) -> Glance {
+        let slot = at.map(|at| self.table.slot(at));
+        Glance {
+            mac: slot.and_then(|slot| slot.state.mac()),
+            failed: slot.is_some_and(|slot| matches!(slot.state, State::Failed { .. })),
+            held: slot.is_some_and(|slot| slot.holds > 0),
         }
     }
 

@@ -36,6 +36,8 @@ pub use counters::{Counters, DropReason, Drops};
 pub use entry::{Entry, EntryState};
 pub(crate) use event::Events;
 pub use event::{Event, Removal};
+#[cfg(feature = "std")]
+pub(crate) use hold::Glance;
 pub use hold::{HoldError, HoldKey, Status};
 pub use key::{Key, Subject};
 pub use policy::{LinkDown, Policy, Profile, Rate, Strict, Trust};

@@ -3,6 +3,9 @@
 //! A storage hands out a slice of slots, which it may append to, and the buckets of the hash index.
 //! What is in them is the table's business, so both storages run the same logic.
 
+#[cfg(feature = "alloc")]
+use zerocopy::FromZeros;
+
 use super::slot::{Index, Slot};
 
 /// A slice of slots that may grow. Implemented by [`Fixed`] and `Growable`; sealed, because the
@@ -142,6 +145,22 @@ impl Growable {
             limit,
         }
     }
+
+    /// The same with room for all of them taken from the system at once, if it has that much, so that
+    /// growing never copies or sorts anew: for those who cannot wait a few milliseconds for it. Memory
+    /// is used only for what is written to.
+    pub fn reserved(limit: usize) -> Self {
+        let mut this = Self::new(limit);
+        let buckets = this.limit.saturating_mul(Self::BUCKETS_PER_SLOT);
+        // Where there is not enough it grows as it would have.
+        if this.slots.try_reserve_exact(this.limit).is_ok()
+            && let Ok(buckets) = <[u32]>::new_box_zeroed_with_elems(buckets)
+        {
+            this.buckets = buckets.into();
+            this.mask = this.buckets.len().next_power_of_two() - 1;
+        }
+        this
+    }
 }
 
 #[cfg(feature = "alloc")]
@@ -181,15 +200,17 @@ impl sealed::Sealed for Growable {
 
     fn grow(&mut self) -> bool {
         let (slots, buckets) = (&mut self.slots, &mut self.buckets);
-        if slots.len() >= self.limit
-            || slots.try_reserve(1).is_err()
-            || buckets.try_reserve(Self::BUCKETS_PER_SLOT).is_err()
-        {
+        if slots.len() >= self.limit || slots.try_reserve(1).is_err() {
             return false;
         }
+        if buckets.len() <= slots.len() * Self::BUCKETS_PER_SLOT {
+            if buckets.try_reserve(Self::BUCKETS_PER_SLOT).is_err() {
+                return false;
+            }
+            buckets.extend([u32::NONE; Self::BUCKETS_PER_SLOT]);
+            self.mask = buckets.len().next_power_of_two() - 1;
+        }
         slots.push(Slot::FREE);
-        buckets.extend([u32::NONE; Self::BUCKETS_PER_SLOT]);
-        self.mask = buckets.len().next_power_of_two() - 1;
         true
     }
 }

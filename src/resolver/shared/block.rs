@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use core::fmt;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use super::sync::{AtomicU32, AtomicU64, zeros_32, zeros_64};
+use super::sync::{AtomicU32, AtomicU64, zeros};
 use super::word::{Address, Claims, Known, Word};
 use crate::cache::{HoldError, Status};
 
@@ -31,18 +31,25 @@ const fn place_of(address: Address) -> usize {
     address.bits() as usize % CELLS
 }
 
-/// Three arrays, so that those who only look up touch nothing but the words. They are zeros that the
-/// system lends: a network of 256 hosts uses some twenty kilobytes of the megabyte and a quarter.
+/// Two arrays, so that those who only look up touch nothing but the words. They are zeros that the
+/// system lends: a network of 256 hosts uses two pages of the megabyte and a half.
 pub(super) struct Block {
     number: u32,
     words: Box<[AtomicU64; CELLS]>,
-    claims: Box<[AtomicU64; CELLS]>,
-    /// At which number of the change feed each word changed last, without the high bits.
-    changed: Box<[AtomicU32; CELLS]>,
+    cells: Box<[Cell; CELLS]>,
     /// How many cells are in use; and whether the block is closed, for ever.
     live: AtomicU32,
     /// The chunks that were ever in use.
     touched: [AtomicU64; MAPS],
+}
+
+/// What only those who hold an address, and the owner, look at.
+#[cfg_attr(not(loom), derive(zerocopy::FromZeros))]
+#[cfg_attr(loom, derive(Default))]
+pub(super) struct Cell {
+    claims: AtomicU64,
+    /// At which number of the change feed the word changed last.
+    changed: AtomicU64,
 }
 
 const CLOSED: u32 = 1 << 31;
@@ -77,9 +84,8 @@ impl Block {
     pub(super) fn new(number: u32) -> Option<Self> {
         Some(Self {
             number,
-            words: zeros_64()?,
-            claims: zeros_64()?,
-            changed: zeros_32()?,
+            words: zeros()?,
+            cells: zeros()?,
             live: AtomicU32::new(0),
             touched: core::array::from_fn(|_| AtomicU64::new(0)),
         })
@@ -99,12 +105,12 @@ impl Block {
 
     /// At which number of the change feed the word changed last: after it was read, so that it is not
     /// older than the word.
-    pub(super) fn changed(&self, address: Address) -> u32 {
-        self.changed[place_of(address)].load(Relaxed)
+    pub(super) fn changed(&self, address: Address) -> u64 {
+        self.cells[place_of(address)].changed.load(Relaxed)
     }
 
     pub(super) fn claims(&self, address: Address) -> Claims {
-        Claims::from_bits(self.claims[place_of(address)].load(Acquire))
+        Claims::from_bits(self.cells[place_of(address)].claims.load(Acquire))
     }
 
     /// How it stands with those who claimed the address in `generation`.
@@ -126,7 +132,7 @@ impl Block {
 
     /// Claims an address.
     pub(super) fn claim(&self, address: Address) -> Result<Claimed, ClaimError> {
-        let cell = &self.claims[place_of(address)];
+        let cell = &self.cells[place_of(address)].claims;
         let mut now = self.claims(address);
         let mut entered = false;
         let result = loop {
@@ -158,7 +164,7 @@ impl Block {
     /// Gives a claim back; whether the owner must be told. If its generation has ended, nothing
     /// happens.
     pub(super) fn release(&self, address: Address, generation: u32) -> bool {
-        let cell = &self.claims[place_of(address)];
+        let cell = &self.cells[place_of(address)].claims;
         let mut now = self.claims(address);
         while let Some(next) = now.left(generation) {
             match cell.compare_exchange_weak(now.bits(), next.bits(), AcqRel, Acquire) {
@@ -194,7 +200,7 @@ impl Block {
     }
 
     fn end(&self, address: Address, may_end: impl Fn(Claims) -> bool) -> bool {
-        let cell = &self.claims[place_of(address)];
+        let cell = &self.cells[place_of(address)].claims;
         let mut now = self.claims(address);
         while may_end(now) {
             match cell.compare_exchange_weak(now.bits(), now.ended().bits(), AcqRel, Acquire) {
@@ -220,7 +226,7 @@ impl Block {
     /// Takes the address off the list of those that the owner must look at, and says who claims it.
     /// Whatever changes from here on puts it there again.
     pub(super) fn look_at(&self, address: Address) -> Claims {
-        let cell = &self.claims[place_of(address)];
+        let cell = &self.cells[place_of(address)].claims;
         let mut now = self.claims(address);
         loop {
             let next = now.looked_at();
@@ -232,11 +238,11 @@ impl Block {
     }
 
     /// Publishes what is known of an address, as number `change` of the feed.
-    pub(super) fn publish(&self, address: Address, known: Known, change: u32) {
+    pub(super) fn publish(&self, address: Address, known: Known, change: u64) {
         let place = place_of(address);
         // Only we end generations, so this one is not ending.
         let word = Word::new(known, self.claims(address).generation());
-        self.changed[place].store(change, Relaxed);
+        self.cells[place].changed.store(change, Relaxed);
         // Release: who sees the word sees the number of its change, or a later one.
         self.words[place].store(word.bits(), Release);
     }
@@ -258,7 +264,7 @@ impl Block {
     /// Counts the cell as in use, as something is about to be published there; false if the block is
     /// closed.
     pub(super) fn use_cell(&self, address: Address) -> bool {
-        let cell = &self.claims[place_of(address)];
+        let cell = &self.cells[place_of(address)].claims;
         let mut now = self.claims(address);
         if now.is_live() {
             return true;
@@ -279,7 +285,7 @@ impl Block {
 
     /// Counts the cell out, if nobody claims it and nothing is known there.
     pub(super) fn leave_idle(&self, address: Address) {
-        let cell = &self.claims[place_of(address)];
+        let cell = &self.cells[place_of(address)].claims;
         let mut now = self.claims(address);
         while now.is_live() && now.is_idle() && !self.word(address).is_of_use() {
             let next = now.in_use(false);

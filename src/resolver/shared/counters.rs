@@ -58,7 +58,7 @@ impl SharedCounters {
             combined: tally.combined,
             refused: tally.refused,
             no_block: tally.no_block,
-            changes: shared.feed.head(),
+            changes: shared.feed.count(),
             blocks: shared.published.blocks(),
             listed: shared.list.len(),
             queues: seats

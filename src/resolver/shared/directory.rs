@@ -14,8 +14,9 @@ use crossbeam_utils::CachePadded;
 
 use super::block::{Block, block_of};
 use super::sync::{ArcSwap, ArcSwapOption, AtomicU32, AtomicU64};
-use super::word::{Address, Word};
+use super::word::Address;
 use crate::cache::{Addresses, HoldError, Key, Prefix};
+use crate::wire::UnicastMac;
 
 /// The published table, with its directory.
 #[derive(Debug)]
@@ -193,15 +194,30 @@ impl Directory {
     }
 
     fn slot(&self, number: u32) -> Option<&ArcSwapOption<Block>> {
-        let after = self.runs.partition_point(|run| run.first <= number);
-        let run = self.runs.get(after.checked_sub(1)?)?;
+        let run = &self.runs[self.run_at(number)?];
         run.blocks.get((number - run.first) as usize)
+    }
+
+    /// Which run a block would be in.
+    fn run_at(&self, number: u32) -> Option<usize> {
+        let after = self.runs.partition_point(|run| run.first <= number);
+        after.checked_sub(1)
+    }
+
+    /// The run of the first own address.
+    fn main(&self) -> Option<usize> {
+        self.run_at(*self.first_blocks()?.start())
     }
 
     /// The one block of the first own address, if its prefix has no other.
     fn home(&self) -> Option<u32> {
-        let home = blocks_of(self.addresses.prefixes().next()?);
+        let home = self.first_blocks()?;
         (home.start() == home.end()).then_some(*home.start())
+    }
+
+    /// The blocks of the first own address.
+    fn first_blocks(&self) -> Option<RangeInclusive<u32>> {
+        self.addresses.prefixes().next().map(blocks_of)
     }
 }
 
@@ -248,7 +264,16 @@ pub(super) struct View {
     home: u32,
     home_block: Arc<Block>,
     directory: Arc<Directory>,
-    runs: Vec<(u32, Vec<Option<Arc<Block>>>)>,
+    /// The run of our first address, then the others. A host has few: none is searched for.
+    main: Seen,
+    others: Vec<Seen>,
+}
+
+/// What a reader has seen of a run.
+#[derive(Debug, Default)]
+struct Seen {
+    first: u32,
+    blocks: Vec<Option<Arc<Block>>>,
 }
 
 const NOWHERE: u32 = u32::MAX;
@@ -261,33 +286,41 @@ impl View {
             home: NOWHERE,
             home_block: nowhere,
             directory: published.load(),
-            runs: Vec::new(),
+            main: Seen::default(),
+            others: Vec::new(),
         };
         view.redraw();
         view
     }
 
-    /// What is known of an address.
+    /// Where a neighbour is. If it is known this is two comparisons and a look at the word.
     #[inline]
-    pub(super) fn word(&mut self, published: &Published, address: Address) -> Word {
-        if block_of(address) == self.home {
-            let word = self.home_block.word(address);
-            if word != Word::NOTHING || !self.is_outdated(published) {
-                return word;
-            }
+    pub(super) fn mac(&mut self, published: &Published, address: Address) -> Option<UnicastMac> {
+        let number = block_of(address);
+        if number == self.home
+            && let Some(mac) = self.home_block.word(address).mac()
+        {
+            return Some(mac);
         }
-        self.word_elsewhere(published, address)
+        if let Some(block) = self.main.block(number)
+            && let Some(mac) = block.word(address).mac()
+        {
+            return Some(mac);
+        }
+        self.mac_elsewhere(published, address)
     }
 
-    fn word_elsewhere(&mut self, published: &Published, address: Address) -> Word {
-        if let Some(block) = self.known(block_of(address)) {
-            let word = block.word(address);
-            if word != Word::NOTHING || !self.is_outdated(published) {
-                return word;
+    /// The same where it is not known, or not in the main run.
+    #[inline(never)]
+    fn mac_elsewhere(&mut self, published: &Published, address: Address) -> Option<UnicastMac> {
+        let number = block_of(address);
+        if let Some(block) = self.known(number) {
+            let mac = block.word(address).mac();
+            if mac.is_some() || !self.is_outdated(published) {
+                return mac;
             }
         }
-        let block = self.block(published, block_of(address));
-        block.map_or(Word::NOTHING, |block| block.word(address))
+        self.block(published, number)?.word(address).mac()
     }
 
     /// The block with this number, if there is one.
@@ -299,7 +332,8 @@ impl View {
                 self.home = number;
                 self.home_block = block.clone();
             }
-            *self.slot(number)? = Some(block);
+            let slot = self.seen_mut().find_map(|seen| seen.slot(number))?;
+            *slot = Some(block);
         }
         self.known(number)
     }
@@ -338,22 +372,38 @@ impl View {
 
     fn redraw(&mut self) {
         self.home = NOWHERE;
-        let empty = |run: &Run| (run.first, run.blocks.iter().map(|_| None).collect());
-        self.runs = self.directory.runs.iter().map(empty).collect();
+        let main = self.directory.main();
+        let mut seen: Vec<_> = self.directory.runs.iter().map(Seen::nothing_of).collect();
+        self.main = main.map_or_else(Seen::default, |main| seen.swap_remove(main));
+        self.others = seen;
+    }
+
+    fn known(&self, number: u32) -> Option<&Arc<Block>> {
+        let known = self.main.block(number);
+        known.or_else(|| self.others.iter().find_map(|seen| seen.block(number)))
+    }
+
+    fn seen_mut(&mut self) -> impl Iterator<Item = &mut Seen> {
+        core::iter::once(&mut self.main).chain(&mut self.others)
+    }
+}
+
+impl Seen {
+    fn nothing_of(run: &Run) -> Self {
+        Self {
+            first: run.first,
+            blocks: run.blocks.iter().map(|_| None).collect(),
+        }
     }
 
     #[inline]
-    fn known(&self, number: u32) -> Option<&Arc<Block>> {
-        // A host has few prefixes: no quicker than looking at each.
-        self.runs.iter().find_map(|(first, blocks)| {
-            let block = blocks.get(number.wrapping_sub(*first) as usize)?;
-            block.as_ref()
-        })
+    fn block(&self, number: u32) -> Option<&Arc<Block>> {
+        let block = self.blocks.get(number.wrapping_sub(self.first) as usize)?;
+        block.as_ref()
     }
 
     fn slot(&mut self, number: u32) -> Option<&mut Option<Arc<Block>>> {
-        let runs = self.runs.iter_mut();
-        runs.filter_map(|(first, blocks)| blocks.get_mut(number.wrapping_sub(*first) as usize))
-            .next()
+        self.blocks
+            .get_mut(number.wrapping_sub(self.first) as usize)
     }
 }

@@ -14,11 +14,14 @@ use super::word::Address;
 
 #[derive(Debug)]
 pub(super) struct Feed {
-    /// How many changes there were.
+    /// The number of the next change.
     head: CachePadded<AtomicU64>,
     /// A power of two of them.
     changes: Box<[AtomicU64]>,
 }
+
+/// The number of the first change: a cell of zeros has not changed.
+const FIRST: u64 = 1;
 
 /// What a reader finds at its place in the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,15 +39,20 @@ impl Feed {
     pub(super) fn new(capacity: usize) -> Self {
         let capacity = capacity.clamp(2, 1 << 24).next_power_of_two();
         Self {
-            head: CachePadded::new(AtomicU64::new(0)),
+            head: CachePadded::new(AtomicU64::new(FIRST)),
             changes: (0..capacity).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
-    /// How many changes there were so far: where a newcomer starts.
+    /// The number of the next change: where a newcomer starts.
     #[inline]
     pub(super) fn head(&self) -> u64 {
         self.head.load(Acquire)
+    }
+
+    /// How many changes there were.
+    pub(super) fn count(&self) -> u64 {
+        self.head() - FIRST
     }
 
     /// Tells of a change. Only whoever has the token; the word is published already.

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::block::{Block, Standing};
 use super::seat::Wait;
-use super::sync::{AtomicBool, AtomicU64};
+use super::sync::{AtomicBool, AtomicU32};
 use super::word::Address;
 use super::{Shared, Who};
 use crate::cache::{Key, Status};
@@ -27,19 +27,22 @@ pub struct SharedHold {
 
 /// What a hold and the reader that gave it out both know.
 pub(super) struct Claim {
-    shared: Arc<Shared>,
-    seat: usize,
+    queue: Arc<Queue>,
     block: Arc<Block>,
     address: Address,
     generation: u32,
+    /// In which second it was last passed on that the layers above hear the neighbour, without its
+    /// high bits; zero for never.
+    confirmed: AtomicU32,
     /// Counted. Whoever makes it false gives the count back.
     live: AtomicBool,
-    /// When it was last passed on that the layers above hear the neighbour, in microseconds.
-    confirmed: AtomicU64,
 }
 
-/// How often a hold bothers the cache with good news, in microseconds.
-const CONFIRM_EVERY: u64 = 1_000_000;
+/// What all holds of one queue have in common.
+pub(super) struct Queue {
+    pub(super) shared: Arc<Shared>,
+    pub(super) seat: usize,
+}
 
 impl Claim {
     pub(super) fn address(&self) -> Address {
@@ -54,7 +57,10 @@ impl Claim {
     pub(super) fn end(&self) {
         if self.live.swap(false, AcqRel) && self.block.release(self.address, self.generation) {
             // Not urgent, so nobody is told: it is found before anything else is done.
-            self.shared.list.push((self.block.clone(), self.address));
+            self.queue
+                .shared
+                .list
+                .push((self.block.clone(), self.address));
         }
     }
 
@@ -81,6 +87,10 @@ impl SharedHold {
     pub(super) fn standing(&self) -> Standing {
         self.claim.standing()
     }
+
+    pub(super) fn block(&self) -> &Arc<Block> {
+        &self.claim.block
+    }
 }
 
 impl Hold for SharedHold {
@@ -99,19 +109,15 @@ impl Hold for SharedHold {
     /// then, it is left to the next time.
     fn confirm(&self, now: Instant) {
         let claim = &self.claim;
-        let last = claim.confirmed.load(Relaxed);
-        let micros = now.as_micros();
-        if micros.abs_diff(last) < CONFIRM_EVERY && last != 0 {
+        let second = (now.as_micros() / 1_000_000) as u32 | 1 << 31;
+        if claim.confirmed.load(Relaxed) == second || !claim.is_live() {
             return;
         }
         let key = claim.address.key();
-        let passed_on = claim.is_live()
-            && claim
-                .shared
-                .turn(Who::Other, |owner| owner.cache.confirm(now, key))
-                .is_some();
-        if passed_on {
-            claim.confirmed.store(micros.max(1), Relaxed);
+        let shared = &claim.queue.shared;
+        let turn = shared.turn(Who::Other, |owner| owner.cache.confirm(now, key));
+        if turn.is_some() {
+            claim.confirmed.store(second, Relaxed);
         }
     }
 
@@ -122,7 +128,8 @@ impl Hold for SharedHold {
             return outcome;
         }
         let wait = Wait::Neighbour(claim.address);
-        if !claim.shared.wait(claim.seat, wait, context.waker()) {
+        let Queue { shared, seat } = &*claim.queue;
+        if !shared.wait(*seat, wait, context.waker()) {
             return Poll::Pending;
         }
         // What happened before we waited wakes nobody.
@@ -163,8 +170,7 @@ impl Ledger {
     /// Notes that `address` was claimed.
     pub(super) fn enter(
         &mut self,
-        shared: &Arc<Shared>,
-        seat: usize,
+        queue: &Arc<Queue>,
         block: &Arc<Block>,
         address: Address,
         generation: u32,
@@ -183,20 +189,19 @@ impl Ledger {
                 claim.address = address;
                 claim.generation = generation;
                 claim.live = AtomicBool::new(true);
-                claim.confirmed = AtomicU64::new(0);
+                claim.confirmed = AtomicU32::new(0);
                 return SharedHold {
                     claim: place.clone(),
                 };
             }
         }
         let claim = Arc::new(Claim {
-            shared: shared.clone(),
-            seat,
+            queue: queue.clone(),
             block: block.clone(),
             address,
             generation,
+            confirmed: AtomicU32::new(0),
             live: AtomicBool::new(true),
-            confirmed: AtomicU64::new(0),
         });
         self.claims.push(claim.clone());
         SharedHold { claim }

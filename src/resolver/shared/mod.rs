@@ -206,7 +206,7 @@ impl Shared {
         let owner = Owner::new(
             Cache::seeded(
                 Guarded::new(policy, published.clone()),
-                Growable::new(shape.neighbours),
+                Growable::reserved(shape.neighbours),
                 shape.seed,
             ),
             View::new(&published, nowhere.clone()),
@@ -258,7 +258,6 @@ impl Shared {
         let mut news = Changed::default();
         let mut waiting = 0;
 
-        held.take_note();
         let mut more = self.take_over(&mut held);
         let result = act(&mut held);
         held.settle();
@@ -267,12 +266,11 @@ impl Shared {
             let Err(noted) = held.release() else { break };
             held = noted;
             if round == ROUNDS {
-                // Somebody else's turn, by and by: the note stays.
+                // Somebody else's turn, by and by.
                 self.due.store(0, Release);
                 drop(held);
                 break;
             }
-            held.take_note();
             more = self.take_over(&mut held);
         }
         core::mem::forget(panicking);
@@ -294,20 +292,25 @@ impl Shared {
                 let Some(frame) = seat.outbox.pop() else {
                     break;
                 };
-                owner.receive_left(&frame);
+                owner.tally.combined += 1;
+                owner.receive(frame.now, frame.bytes());
             }
             let time = seat.time.swap(0, Relaxed);
             if time != 0 {
                 owner.handle_timeout(Instant::from_micros(time));
             }
         }
-        for _ in 0..LISTED_AT_ONCE {
+        let mut looks = 0;
+        // To ask is cheaper than to find nothing.
+        while !self.list.is_empty() && looks < LISTED_AT_ONCE {
             let Some((block, address)) = self.list.pop() else {
-                return false;
+                break;
             };
+            owner.tally.combined += 1;
             owner.look_at(&block, address);
+            looks += 1;
         }
-        !self.list.is_empty()
+        looks == LISTED_AT_ONCE
     }
 
     /// Says when there is something to do next, adds to `news` what changed, and says on which seats
@@ -548,7 +551,7 @@ impl fmt::Debug for Shared {
             .field("queues", &queues)
             .field("neighbours", &known)
             .field("blocks", &self.published.blocks())
-            .field("changes", &self.feed.head())
+            .field("changes", &self.feed.count())
             .finish_non_exhaustive()
     }
 }

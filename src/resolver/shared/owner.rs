@@ -7,11 +7,10 @@ use alloc::vec::Vec;
 use super::block::{Block, block_of};
 use super::directory::{Published, View};
 use super::feed::Feed;
-use super::seat::Frame;
 use super::word::{Address, Known};
 use crate::cache::{
-    AddressError, Cache, Entry, EntryState, Event, Events, Growable, HoldError, InsertError, Key,
-    Policy, Prefix, Profile, Received,
+    AddressError, Cache, Event, Events, Glance, Growable, HoldError, InsertError, Key, Policy,
+    Prefix, Profile, Received,
 };
 use crate::time::Instant;
 use crate::wire::{ARP_FRAME_LEN, UnicastMac};
@@ -109,11 +108,6 @@ impl Owner {
         received
     }
 
-    pub(super) fn receive_left(&mut self, frame: &Frame) {
-        self.tally.combined += 1;
-        self.receive(frame.now, frame.bytes());
-    }
-
     pub(super) fn transmit(&mut self, now: Instant, frame: &mut [u8; ARP_FRAME_LEN]) -> bool {
         let transmit = self.cache.poll_transmit(now);
         transmit.is_some_and(|transmit| transmit.emit(frame).is_ok())
@@ -130,17 +124,15 @@ impl Owner {
 
     /// Somebody claims an address whom nobody claimed, or the other way round.
     pub(super) fn look_at(&mut self, block: &Arc<Block>, address: Address) {
-        self.tally.combined += 1;
         let claims = block.look_at(address);
-        let key = address.key();
         if !self.owns(block) {
             // Made while the directory was replaced: nobody else finds what is published there.
             self.published.disown(block);
             self.refuse(block, address, HoldError::OffLink);
             return;
         }
-        match self.cache.set_held(key, claims.count() > 0) {
-            Ok(()) => self.publish(block, address, self.cache.entry(key)),
+        match self.cache.set_held(address.key(), claims.count() > 0) {
+            Ok(glance) => self.publish(block, address, glance),
             Err(error) => self.refuse(block, address, error),
         }
         // An eviction to make room for it.
@@ -213,10 +205,10 @@ impl Owner {
     /// The entry for an address has changed.
     fn look_again(&mut self, key: Key) {
         let address = Address::new(key);
-        let entry = self.cache.entry(key);
-        let known = entry.is_some_and(|entry| entry.mac.is_some());
+        let glance = self.cache.glance(key);
+        let known = glance.mac.is_some();
         match self.block_for(address, known) {
-            Some(block) => self.look_again_at(&block, address, entry),
+            Some(block) => self.look_again_at(&block, address, glance),
             None if known => {
                 // What cannot be published must not be known either; nobody can hold it.
                 self.tally.no_block += u64::from(self.cache.remove(key));
@@ -225,11 +217,11 @@ impl Owner {
         }
     }
 
-    fn look_again_at(&mut self, block: &Block, address: Address, entry: Option<Entry>) {
-        if entry.is_none_or(|entry| entry.holds == 0) && block.abort(address) {
+    fn look_again_at(&mut self, block: &Block, address: Address, glance: Glance) {
+        if !glance.held && block.abort(address) {
             self.changed.add(address);
         }
-        self.publish(block, address, entry);
+        self.publish(block, address, glance);
         block.leave_idle(address);
     }
 
@@ -239,8 +231,8 @@ impl Owner {
         for block in blocks {
             for address in block.addresses() {
                 if block.claims(address).is_live() {
-                    let entry = self.cache.entry(address.key());
-                    self.look_again_at(&block, address, entry);
+                    let glance = self.cache.glance(address.key());
+                    self.look_again_at(&block, address, glance);
                 }
             }
         }
@@ -248,15 +240,16 @@ impl Owner {
     }
 
     /// Publishes what the cache says of an address now, if that is news.
-    fn publish(&mut self, block: &Block, address: Address, entry: Option<Entry>) {
-        let known = match entry {
-            None => Known::Nothing,
-            Some(entry) => match (entry.mac, entry.state) {
-                (Some(mac), _) => Known::At(mac),
-                // What nobody holds may go without a word, so nothing is said of it.
-                (None, EntryState::Failed) if entry.holds > 0 => Known::Unreachable,
-                (None, _) => Known::Nothing,
-            },
+    fn publish(&mut self, block: &Block, address: Address, glance: Glance) {
+        let known = match glance {
+            Glance { mac: Some(mac), .. } => Known::At(mac),
+            // What nobody holds may go without a word, so nothing is said of it.
+            Glance {
+                failed: true,
+                held: true,
+                ..
+            } => Known::Unreachable,
+            Glance { .. } => Known::Nothing,
         };
         let was = block.word(address);
         let generation = block.claims(address).generation();
@@ -266,7 +259,7 @@ impl Owner {
         if !block.use_cell(address) {
             return;
         }
-        block.publish(address, known, self.feed.head() as u32);
+        block.publish(address, known, self.feed.head());
         self.changed.add(address);
         if was.mac().is_some() || matches!(known, Known::At(_)) {
             self.feed.push(address);

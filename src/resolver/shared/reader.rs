@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::block::{Block, ClaimError, Claimed, Standing, block_of};
 use super::directory::{NoBlock, Published, View};
-use super::feed::Read;
-use super::hold::{Claim, Ledger, SharedHold};
+use super::feed::{Feed, Read};
+use super::hold::{Claim, Ledger, Queue, SharedHold};
 use super::seat::{Frame, Seat, Tally, Wait};
 use super::word::{Address, Word};
 use super::{NEVER, Shared, TooManyReaders, Who};
@@ -27,8 +27,8 @@ use crate::wire::{ARP_FRAME_LEN, UnicastMac};
 /// not be shared. Nothing that it does ever waits for another queue. Dropped, it releases all that it
 /// held, and what it left undone is done by the others.
 pub struct Reader {
-    shared: Arc<Shared>,
-    seat: usize,
+    queue: Arc<Queue>,
+    feed: Arc<Feed>,
     view: RefCell<View>,
     ledger: RefCell<Ledger>,
     /// How many changes were read.
@@ -85,9 +85,12 @@ impl Reader {
         let seat = shared.seats.iter().position(|seat| seat.take());
         let seat = seat.ok_or(TooManyReaders { queues })?;
         Ok(Self {
-            shared: shared.clone(),
-            seat,
+            queue: Arc::new(Queue {
+                shared: shared.clone(),
+                seat,
+            }),
             view: RefCell::new(View::new(&shared.published, shared.nowhere.clone())),
+            feed: shared.feed.clone(),
             ledger: RefCell::default(),
             seen: Cell::new(shared.feed.head()),
             again: RefCell::new(None),
@@ -97,11 +100,16 @@ impl Reader {
 
     /// The number of the queue, as in [`QueueCounters`](super::QueueCounters).
     pub fn queue(&self) -> usize {
-        self.seat
+        self.queue.seat
+    }
+
+    #[inline]
+    fn shared(&self) -> &Shared {
+        &self.queue.shared
     }
 
     fn seat(&self) -> &Seat {
-        &self.shared.seats[self.seat]
+        &self.shared().seats[self.queue.seat]
     }
 
     fn note_contention(&self) {
@@ -115,7 +123,7 @@ impl Reader {
     /// has the token, the frame is left to it, unless that is too many of them.
     pub fn receive(&self, now: Instant, frame: &[u8]) -> Result<Brought, OutboxFull> {
         let turn = self
-            .shared
+            .shared()
             .turn(Who::Queue, |owner| owner.receive(now, frame));
         if let Some(received) = turn {
             return Ok(Brought::Taken(received));
@@ -136,7 +144,7 @@ impl Reader {
     /// when something is due sooner than this.
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let due = self.shared.due.load(Acquire);
+        let due = self.shared().due.load(Acquire);
         self.asleep_until.set(due);
         (due != NEVER).then(|| Instant::from_micros(due))
     }
@@ -151,7 +159,7 @@ impl Reader {
 
     fn fire(&self, now: Instant) {
         let turn = self
-            .shared
+            .shared()
             .turn(Who::Queue, |owner| owner.handle_timeout(now));
         if turn.is_none() {
             self.note_contention();
@@ -170,7 +178,7 @@ impl Reader {
 
     fn transmit(&self, now: Instant, frame: &mut [u8; ARP_FRAME_LEN]) -> bool {
         let turn = self
-            .shared
+            .shared()
             .turn(Who::Queue, |owner| owner.transmit(now, frame));
         turn.unwrap_or_else(|| {
             self.note_contention();
@@ -187,19 +195,19 @@ impl Reader {
     /// [`work`](Self::work) for those who poll by hand.
     pub fn poll_work(&self, context: &mut Context<'_>) -> Poll<()> {
         let until = self.asleep_until.get();
-        let sooner = || self.shared.due.load(Acquire) < until;
+        let sooner = || self.shared().due.load(Acquire) < until;
         self.wait(sooner, Wait::Work(until), context)
     }
 
     #[inline]
     fn is_due(&self, now: Instant) -> bool {
-        self.shared.due.load(Acquire) <= now.as_micros()
+        self.shared().due.load(Acquire) <= now.as_micros()
     }
 
     /// There is something in our outbox.
     fn leave_work(&self) {
-        self.shared.filled.fetch_or(1 << self.seat, Release);
-        self.shared.bring(Who::Queue);
+        self.shared().filled.fetch_or(1 << self.queue.seat, Release);
+        self.shared().bring(Who::Queue);
     }
 }
 
@@ -210,7 +218,7 @@ impl Reader {
     pub fn lookup(&self, key: impl Into<Key>) -> Option<UnicastMac> {
         let address = Address::new(key.into());
         let mut view = self.view.borrow_mut();
-        view.word(&self.shared.published, address).mac()
+        view.mac(&self.shared().published, address)
     }
 
     /// Claims a neighbour: joins its entry or its query, or starts one. Never blocks, and takes no
@@ -222,56 +230,75 @@ impl Reader {
     /// [refused](crate::ResolveError::Refused).
     pub fn hold(&self, key: impl Into<Key>) -> Result<SharedHold, HoldError> {
         let address = Address::new(key.into());
-        let (block, claimed) = self.claim(address)?;
-        let Claimed { generation, tell } = claimed;
-        let mut ledger = self.ledger.borrow_mut();
-        let hold = ledger.enter(&self.shared, self.seat, &block, address, generation);
-        drop(ledger);
+        let (hold, tell) = self.claim(address)?;
         if tell {
-            self.shared.list.push((block, address));
-            if !self.shared.bring(Who::Other) {
-                self.note_contention();
-            } else if let Standing::Refused(error) = hold.standing() {
+            self.tell(&hold, address);
+            if let Standing::Refused(error) = hold.standing() {
                 return Err(error);
             }
         }
         Ok(hold)
     }
 
-    fn claim(&self, address: Address) -> Result<(Arc<Block>, Claimed), HoldError> {
+    /// A claim, and whether the owner must be told.
+    fn claim(&self, address: Address) -> Result<(SharedHold, bool), HoldError> {
+        let published = &self.shared().published;
         loop {
-            let block = self.block_to_claim(address)?;
-            match block.claim(address) {
-                Ok(claimed) => return Ok((block, claimed)),
-                Err(ClaimError::Full) => return Err(HoldError::TooManyHolds),
-                // Taken out of the table just now: it will not be found there again.
-                Err(ClaimError::Closed) => {}
+            let mut view = self.view.borrow_mut();
+            let block = view.block(published, block_of(address));
+            if let Some(claim) = block.and_then(|block| self.claim_in(block, address)) {
+                return claim;
+            }
+            drop(view);
+            let block = self.new_block(address)?;
+            if let Some(claim) = self.claim_in(&block, address) {
+                return claim;
             }
         }
     }
 
-    fn block_to_claim(&self, address: Address) -> Result<Arc<Block>, HoldError> {
-        let published = &self.shared.published;
-        let number = block_of(address);
-        let mut view = self.view.borrow_mut();
-        if let Some(block) = view.block(published, number)
-            && (block.word(address) != Word::NOTHING || block.claims(address).count() > 0)
-            && !block.is_closed()
-        {
-            return Ok(block.clone());
+    /// `None` if the block was taken out of the table just now.
+    fn claim_in(
+        &self,
+        block: &Arc<Block>,
+        address: Address,
+    ) -> Option<Result<(SharedHold, bool), HoldError>> {
+        match block.claim(address) {
+            Ok(Claimed { generation, tell }) => {
+                let mut ledger = self.ledger.borrow_mut();
+                let hold = ledger.enter(&self.queue, block, address, generation);
+                Some(Ok((hold, tell)))
+            }
+            Err(ClaimError::Full) => Some(Err(HoldError::TooManyHolds)),
+            Err(ClaimError::Closed) => None,
         }
-        view.directory(published).check_neighbour(address.key())?;
-        if let Ok(block) = view.block_or_new(published, number) {
-            return Ok(block);
-        }
-        drop(view);
-        self.reclaimed_block(published, number)
-            .map_err(|NoBlock| HoldError::TooManyBlocks)
     }
 
-    fn reclaimed_block(&self, published: &Published, number: u32) -> Result<Arc<Block>, NoBlock> {
-        self.shared.turn(Who::Other, |_| published.reclaim());
-        published.block_or_new(number)
+    /// Made for neighbours only; in a block that is there the cache says who is one.
+    fn new_block(&self, address: Address) -> Result<Arc<Block>, HoldError> {
+        let published = &self.shared().published;
+        let mut view = self.view.borrow_mut();
+        view.directory(published).check_neighbour(address.key())?;
+        drop(view);
+        let number = block_of(address);
+        let block = published.block_or_new(number).or_else(|NoBlock| {
+            self.shared().turn(Who::Other, |_| published.reclaim());
+            published.block_or_new(number)
+        });
+        block.map_err(|NoBlock| HoldError::TooManyBlocks)
+    }
+
+    /// Tells the owner of a neighbour that nobody held: looks at it ourselves, if we may.
+    fn tell(&self, hold: &SharedHold, address: Address) {
+        let block = hold.block();
+        let turn = self
+            .shared()
+            .turn(Who::Other, |owner| owner.look_at(block, address));
+        if turn.is_none() {
+            self.note_contention();
+            self.shared().list.push((block.clone(), address));
+            self.shared().bring(Who::Other);
+        }
     }
 
     /// What changed since the last call: for a stack with a cache of its own. One atomic load while
@@ -281,7 +308,7 @@ impl Reader {
     /// starts with what changes from then on: [`snapshot`](Self::snapshot) has what was before.
     #[inline]
     pub fn poll_change(&self) -> Option<Change> {
-        if self.shared.feed.head() == self.seen.get() {
+        if self.feed.head() == self.seen.get() {
             return None;
         }
         self.next_change()
@@ -293,13 +320,13 @@ impl Reader {
                 return Some(change);
             }
             let at = self.seen.get();
-            match self.shared.feed.read(at) {
+            match self.feed.read(at) {
                 Read::Nothing => return None,
                 Read::Changed(address) => {
                     self.seen.set(at + 1);
                     let (word, changed) = self.word_and_change(address);
                     // Else there is a later one.
-                    if changed == at as u32 {
+                    if changed == at {
                         return Some(Change::of(address, word));
                     }
                 }
@@ -332,8 +359,7 @@ impl Reader {
         while let Some(address) = addresses.pop() {
             let (word, changed) = self.word_and_change(address);
             // What changed later is still to come, what changed earlier was told.
-            let after = u64::from(changed.wrapping_sub(*since as u32));
-            if after < *until - *since {
+            if (*since..*until).contains(&changed) {
                 return Some(Change::of(address, word));
             }
         }
@@ -342,9 +368,9 @@ impl Reader {
         None
     }
 
-    fn word_and_change(&self, address: Address) -> (Word, u32) {
+    fn word_and_change(&self, address: Address) -> (Word, u64) {
         let mut view = self.view.borrow_mut();
-        match view.block(&self.shared.published, block_of(address)) {
+        match view.block(&self.shared().published, block_of(address)) {
             // In this order: see `Block::publish`.
             Some(block) => {
                 let word = block.word(address);
@@ -361,13 +387,13 @@ impl Reader {
 
     /// [`changed`](Self::changed) for those who poll by hand.
     pub fn poll_changed(&self, context: &mut Context<'_>) -> Poll<()> {
-        let behind = || self.shared.feed.head() != self.seen.get();
+        let behind = || self.feed.head() != self.seen.get();
         self.wait(behind, Wait::Change, context)
     }
 
     /// All neighbours whose address is known, each as it is when it is come to.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::new(&self.shared.published)
+        Snapshot::new(&self.shared().published)
     }
 
     fn wait(&self, ready: impl Fn() -> bool, what: Wait, context: &mut Context<'_>) -> Poll<()> {
@@ -375,7 +401,7 @@ impl Reader {
             return Poll::Ready(());
         }
         // What happened before we waited wakes nobody, so look again.
-        if self.shared.wait(self.seat, what, context.waker()) && ready() {
+        if self.shared().wait(self.queue.seat, what, context.waker()) && ready() {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -408,14 +434,14 @@ impl Drop for Reader {
         for claim in self.ledger.get_mut().live() {
             claim.end();
         }
-        self.shared.leave(self.seat);
+        self.shared().leave(self.queue.seat);
     }
 }
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader")
-            .field("queue", &self.seat)
+            .field("queue", &self.queue.seat)
             .field("holds", &self.ledger.borrow().live().count())
             .field("seen", &self.seen.get())
             .finish_non_exhaustive()

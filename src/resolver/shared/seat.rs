@@ -117,12 +117,10 @@ impl Seat {
         let Some(mut held) = self.waiting.take_or_note() else {
             return false;
         };
-        held.take_note();
         let mut woken = Woken::default();
         act(&mut held, &mut woken);
         while let Err(noted) = held.release() {
             held = noted;
-            held.take_note();
             held.take(&News::All, &mut woken);
         }
         true

@@ -19,13 +19,8 @@ mod real {
     use zerocopy::FromZeros;
 
     /// Zeros as the system gives them out: memory is used where something is written, and only there.
-    pub(crate) fn zeros_64<const N: usize>() -> Option<Box<[AtomicU64; N]>> {
-        <[AtomicU64; N]>::new_box_zeroed().ok()
-    }
-
-    /// The same for half as wide numbers.
-    pub(crate) fn zeros_32<const N: usize>() -> Option<Box<[AtomicU32; N]>> {
-        <[AtomicU32; N]>::new_box_zeroed().ok()
+    pub(crate) fn zeros<T: FromZeros, const N: usize>() -> Option<Box<[T; N]>> {
+        <[T; N]>::new_box_zeroed().ok()
     }
 }
 
@@ -39,12 +34,8 @@ mod model {
     use alloc::collections::VecDeque;
     use std::sync::{Arc, PoisonError};
 
-    pub(crate) fn zeros_64<const N: usize>() -> Option<Box<[AtomicU64; N]>> {
-        Some(Box::new(core::array::from_fn(|_| AtomicU64::new(0))))
-    }
-
-    pub(crate) fn zeros_32<const N: usize>() -> Option<Box<[AtomicU32; N]>> {
-        Some(Box::new(core::array::from_fn(|_| AtomicU32::new(0))))
+    pub(crate) fn zeros<T: Default, const N: usize>() -> Option<Box<[T; N]>> {
+        Some(Box::new(core::array::from_fn(|_| T::default())))
     }
 
     #[derive(Debug)]

@@ -33,7 +33,12 @@ impl<T> Token<T> {
 
     /// Takes it, unless somebody has it.
     pub(super) fn take(&self) -> Option<Held<'_, T>> {
-        self.set(HELD)
+        // Acquire: what the last holder did.
+        match self.word.compare_exchange(0, HELD, Acquire, Relaxed) {
+            Ok(_) => Some(self.held()),
+            Err(NOTED) => self.set(HELD),
+            Err(_) => None,
+        }
     }
 
     /// Takes it, or leaves a note for whoever has it. What is to be found must be there before.
@@ -54,10 +59,18 @@ impl<T> Token<T> {
     fn set(&self, bits: u32) -> Option<Held<'_, T>> {
         // Acquire: what the last holder did. Release: what a note is about.
         let old = self.word.fetch_or(bits, AcqRel);
-        (old & HELD == 0).then(|| Held {
+        (old & HELD == 0).then(|| {
+            let held = self.held();
+            held.take_note();
+            held
+        })
+    }
+
+    fn held(&self) -> Held<'_, T> {
+        Held {
             token: self,
             value: Some(self.lock()),
-        })
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, T> {
@@ -77,11 +90,11 @@ pub(super) struct Held<'t, T> {
 
 impl<'t, T> Held<'t, T> {
     /// Takes the note away. What it is about is visible from here on, so look for it after this.
-    pub(super) fn take_note(&self) {
+    fn take_note(&self) {
         self.token.word.fetch_and(!NOTED, Acquire);
     }
 
-    /// Lets go, unless there is a note.
+    /// Lets go, unless there is a note: then look for what it is about.
     pub(super) fn release(mut self) -> Result<(), Self> {
         self.value = None;
         // Release: what was done with the value, and around it.
@@ -93,6 +106,7 @@ impl<'t, T> Held<'t, T> {
             }
             Err(_noted) => {
                 self.value = Some(self.token.lock());
+                self.take_note();
                 Err(self)
             }
         }

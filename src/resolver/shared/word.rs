@@ -58,26 +58,28 @@ pub(super) enum Known {
 }
 
 impl Word {
-    const STATE: u32 = 48;
-    const TAG: u32 = 50;
-    const AT: u64 = 1;
-    const UNREACHABLE: u64 = 2;
-    const REFUSED: u64 = 3;
+    /// The sign bit, which is the cheapest to look at.
+    const AT: u64 = 1 << 63;
+    /// That there is no address is known too: zero says that the neighbour does not answer, another
+    /// number why the claim was refused.
+    const IN_VAIN: u64 = 1 << 62;
+    const TAG: u32 = 48;
+    const TAG_BITS: u32 = 14;
 
     pub(super) const NOTHING: Self = Self(0);
 
     /// What is known to those who claimed the address in `generation`.
     pub(super) fn new(known: Known, generation: u32) -> Self {
-        let (state, value) = match known {
+        let value = match known {
             Known::Nothing => return Self::NOTHING,
             Known::At(mac) => {
                 let [a, b, c, d, e, f] = mac.octets();
-                (Self::AT, u64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
+                Self::AT | u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
             }
-            Known::Unreachable => (Self::UNREACHABLE, 0),
-            Known::Refused(error) => (Self::REFUSED, u64::from(number_of(error))),
+            Known::Unreachable => Self::IN_VAIN,
+            Known::Refused(error) => Self::IN_VAIN | u64::from(number_of(error)),
         };
-        Self(u64::from(generation) << Self::TAG | state << Self::STATE | value)
+        Self(Self::tag_of(generation) << Self::TAG | value)
     }
 
     #[inline]
@@ -93,36 +95,38 @@ impl Word {
     /// Whether it says something to those who claimed the address in `generation`. Only neighbouring
     /// generations can meet here, so a few bits tell them apart.
     pub(super) const fn is_of(self, generation: u32) -> bool {
-        self.0 >> Self::TAG == (generation as u64) << Self::TAG >> Self::TAG
+        self.0 << 2 >> 2 >> Self::TAG == Self::tag_of(generation)
+    }
+
+    const fn tag_of(generation: u32) -> u64 {
+        generation as u64 & ((1 << Self::TAG_BITS) - 1)
     }
 
     /// Where the neighbour is: the question that every packet asks.
     #[inline]
     pub(super) const fn mac(self) -> Option<UnicastMac> {
-        if self.state() != Self::AT {
+        if self.0 & Self::AT == 0 {
             return None;
         }
         let [a, b, c, d, e, f, _, _] = self.0.to_le_bytes();
         Some(UnicastMac::known([a, b, c, d, e, f]))
     }
 
-    /// Whether it says anything that outlives those whom it was said to.
-    pub(super) const fn is_of_use(self) -> bool {
-        self.state() != 0 && self.state() != Self::REFUSED
-    }
-
     pub(super) fn known(self) -> Known {
-        match (self.state(), self.mac()) {
-            (_, Some(mac)) => Known::At(mac),
-            (Self::UNREACHABLE, None) => Known::Unreachable,
-            (Self::REFUSED, None) => Known::Refused(error_of(self.0 as u8)),
-            (_, None) => Known::Nothing,
+        match (self.mac(), self.0 as u8) {
+            (Some(mac), _) => Known::At(mac),
+            (None, _) if self.0 & Self::IN_VAIN == 0 => Known::Nothing,
+            (None, 0) => Known::Unreachable,
+            (None, number) => Known::Refused(error_of(number)),
         }
     }
 
-    #[inline]
-    const fn state(self) -> u64 {
-        self.0 >> Self::STATE & 3
+    /// Whether it says anything that outlives those whom it was said to.
+    pub(super) fn is_of_use(self) -> bool {
+        match self.known() {
+            Known::At(_) | Known::Unreachable => true,
+            Known::Nothing | Known::Refused(_) => false,
+        }
     }
 }
 
@@ -141,13 +145,14 @@ const REFUSALS: [HoldError; 10] = [
     HoldError::TooManyUnresolved,
 ];
 
+/// Not zero.
 fn number_of(error: HoldError) -> u8 {
     let number = REFUSALS.iter().position(|&refusal| refusal == error);
-    number.map_or(u8::MAX, |number| number as u8)
+    number.map_or(u8::MAX, |number| number as u8 + 1)
 }
 
 fn error_of(number: u8) -> HoldError {
-    let error = REFUSALS.get(usize::from(number)).copied();
+    let error = REFUSALS.get(usize::from(number).wrapping_sub(1)).copied();
     error.unwrap_or(HoldError::OffLink)
 }
 
