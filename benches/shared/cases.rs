@@ -8,15 +8,12 @@ use std::time::{Duration, Instant};
 
 use whohas::UnicastMac;
 
-use crate::measure::{BATCH, Laps, Work, allocated_by, per_operation, side_by_side};
+use crate::measure::{BATCH, Laps, Work, per_operation, side_by_side};
 use crate::peers::{Reader, Table, mac_of, neighbour};
 
 /// What is done to every contender once in every round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Case {
-    /// Bytes allocated per neighbour. Whatever waits to be reclaimed is included, and so are zeros
-    /// that the system has promised but not lent, as nobody has written to them.
-    Memory,
     /// Finding neighbours in random order, on one thread and on two.
     Hit,
     /// Not finding others, which are on-link too.
@@ -36,8 +33,7 @@ pub(crate) enum Case {
 }
 
 impl Case {
-    pub(crate) const OF_EVERY_SIZE: [Self; 7] = [
-        Self::Memory,
+    pub(crate) const OF_EVERY_SIZE: [Self; 6] = [
         Self::Hit,
         Self::Miss,
         Self::HitWhileChanged,
@@ -102,8 +98,6 @@ pub(crate) trait Contender {
 /// A table with all the neighbours of a LAN in it.
 pub(crate) struct Filled<T> {
     table: T,
-    /// How many it has allocated.
-    bytes: isize,
     /// Of the MACs that were last given out.
     generation: u8,
     lan: Rc<Lan>,
@@ -112,8 +106,15 @@ pub(crate) struct Filled<T> {
 }
 
 impl<T: Table> Filled<T> {
-    pub(crate) fn new(lan: &Rc<Lan>, slice: Duration) -> Self {
-        let (table, bytes) = allocated_by(|| table_of::<T>(&lan.known));
+    pub(crate) fn contender(lan: &Rc<Lan>, slice: Duration) -> Box<dyn Contender>
+    where
+        T: 'static,
+    {
+        Box::new(Self::new(lan, slice))
+    }
+
+    fn new(lan: &Rc<Lan>, slice: Duration) -> Self {
+        let table = table_of::<T>(&lan.known);
         let mut reader = table.reader();
         for &ip in &lan.known {
             assert_eq!(reader.lookup(ip), Some(mac_of(ip, 0)), "{}", T::NAME);
@@ -123,7 +124,6 @@ impl<T: Table> Filled<T> {
         }
         Self {
             table,
-            bytes,
             generation: 0,
             lan: Rc::clone(lan),
             slice,
@@ -142,7 +142,6 @@ impl<T: Table> Contender for Filled<T> {
 
     fn run(&mut self, case: Case) -> Vec<Figure> {
         match case {
-            Case::Memory => self.memory(),
             Case::Hit => self.hit(),
             Case::Miss => self.miss(),
             Case::HitWhileChanged => self.hit_while_changed(),
@@ -156,11 +155,6 @@ impl<T: Table> Contender for Filled<T> {
 }
 
 impl<T: Table> Filled<T> {
-    fn memory(&self) -> Vec<Figure> {
-        let value = self.bytes as f64 / self.lan.known.len() as f64;
-        vec![Figure::new("memory-per-entry", value, "bytes")]
-    }
-
     fn hit(&self) -> Vec<Figure> {
         let (front, back) = self.lan.known.split_at(self.lan.known.len() / 2);
         let [alone] = side_by_side([self.reading([front, back])], self.slice);

@@ -14,6 +14,7 @@ mod cases;
 mod holds;
 mod learning;
 mod measure;
+mod memory;
 mod peers;
 
 use std::env;
@@ -31,11 +32,30 @@ use peers::papaya::LockFree;
 use peers::private::Map;
 use peers::scc::Index;
 
+/// Makes a contender that knows all neighbours on a LAN, and does a thing for so long for one figure.
+type Contend = fn(&Rc<Lan>, Duration) -> Box<dyn Contender>;
+
+const CONTENDERS: [Contend; 9] = [
+    Filled::<Shared>::contender,
+    Filled::<Map>::contender,
+    Filled::<Load>::contender,
+    Filled::<Cached>::contender,
+    Filled::<Sharded>::contender,
+    Filled::<LockFree>::contender,
+    Filled::<Index>::contender,
+    Filled::<Twins>::contender,
+    Filled::<Locked>::contender,
+];
+
 fn main() {
+    if memory::is_all_that_is_wanted() {
+        return;
+    }
     let plan = Plan::from_arguments();
     eprintln!("reading the clock takes {:.0} ns", clock_cost());
     measure(plan, plan.sizes[0], &Case::OF_ANY_SIZE).print("");
     for &size in plan.sizes {
+        memory::measure(size);
         let figures = measure(plan, size, &Case::OF_EVERY_SIZE);
         figures.print(&format!("/{size}"));
     }
@@ -44,7 +64,8 @@ fn main() {
 
 /// Every case once in every round, for everybody.
 fn measure(plan: Plan, size: u32, cases: &[Case]) -> Figures {
-    let mut contenders = contenders(size, plan.slice);
+    let lan = &Rc::new(Lan::new(size));
+    let mut contenders = CONTENDERS.map(|contend| contend(lan, plan.slice));
     let mut figures = Figures::default();
     for round in 1..=plan.rounds {
         eprintln!("{size} neighbours, round {round} of {}", plan.rounds);
@@ -68,21 +89,6 @@ fn measure_whohas(plan: Plan) -> Figures {
         figures.add("whohas", [learning::measure()]);
     }
     figures
-}
-
-fn contenders(size: u32, slice: Duration) -> Vec<Box<dyn Contender>> {
-    let lan = &Rc::new(Lan::new(size));
-    vec![
-        Box::new(Filled::<Shared>::new(lan, slice)),
-        Box::new(Filled::<Map>::new(lan, slice)),
-        Box::new(Filled::<Load>::new(lan, slice)),
-        Box::new(Filled::<Cached>::new(lan, slice)),
-        Box::new(Filled::<Sharded>::new(lan, slice)),
-        Box::new(Filled::<LockFree>::new(lan, slice)),
-        Box::new(Filled::<Index>::new(lan, slice)),
-        Box::new(Filled::<Twins>::new(lan, slice)),
-        Box::new(Filled::<Locked>::new(lan, slice)),
-    ]
 }
 
 /// How much is measured.

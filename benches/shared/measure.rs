@@ -1,12 +1,9 @@
 //! How to measure: work on several threads at the same time, single operations against the clock,
-//! memory, and what many rounds say together.
+//! and what many rounds say together.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint;
 use std::sync::LazyLock;
-use std::sync::atomic::{
-    AtomicBool, AtomicIsize, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst,
-};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -123,59 +120,4 @@ fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len() - 1;
     values[(last as f64 * share).ceil() as usize]
-}
-
-/// How many bytes more are allocated after this than before it.
-pub(crate) fn allocated_by<T>(make: impl FnOnce() -> T) -> (T, isize) {
-    ALLOCATED.store(0, SeqCst);
-    COUNTING.store(true, SeqCst);
-    let made = make();
-    COUNTING.store(false, SeqCst);
-    (made, ALLOCATED.load(SeqCst))
-}
-
-static COUNTING: AtomicBool = AtomicBool::new(false);
-static ALLOCATED: AtomicIsize = AtomicIsize::new(0);
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The system's allocator. It counts only while asked to, so that nobody who allocates while being
-/// timed pays for it.
-struct Counting;
-
-impl Counting {
-    fn count(bytes: isize) {
-        if COUNTING.load(Relaxed) {
-            ALLOCATED.fetch_add(bytes, Relaxed);
-        }
-    }
-}
-
-// SAFETY: every call goes to the system's allocator with the arguments it came with, and so does its
-// result; counting neither allocates nor unwinds. What is not overridden ends in one of these.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        Self::count(layout.size() as isize);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        Self::count(layout.size() as isize);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        Self::count(new_size as isize - layout.size() as isize);
-        // SAFETY: the caller's promise; `block` came from the system's allocator.
-        unsafe { System.realloc(block, layout, new_size) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        Self::count(-(layout.size() as isize));
-        // SAFETY: the caller's promise; `block` came from the system's allocator.
-        unsafe { System.dealloc(block, layout) }
-    }
 }
