@@ -223,7 +223,7 @@ impl Addresses {
     }
 
     /// Replaces the own addresses; new ones are to be announced `announcements` times.
-    pub(super) fn set_own(
+    pub(crate) fn set_own(
         &mut self,
         prefixes: &[Prefix],
         announcements: u8,

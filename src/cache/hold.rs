@@ -75,7 +75,7 @@ pub enum HoldError {
     TableFull,
     /// The neighbours of a shared resolver are too far apart.
     #[error(
-        "neighbours are in as many blocks of 65,536 addresses as there may be: raise `Shape::blocks`"
+        "neighbours are in as many blocks of 262,144 addresses as there may be: raise `Shape::blocks`"
     )]
     TooManyBlocks,
     /// The counter is at its end.

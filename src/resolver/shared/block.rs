@@ -1,4 +1,4 @@
-//! The published words of 65,536 neighbouring addresses, and the claims on them.
+//! The published words of 262,144 neighbouring addresses, and the claims on them.
 //!
 //! An address has the same cell for as long as its block lives, and a block's number never changes:
 //! whatever a reader finds in a cell is about the address that it looked for.
@@ -12,7 +12,7 @@ use super::word::{Address, Claims, Known, Word};
 use crate::cache::{HoldError, Status};
 
 /// How many bits of an address are its place in its block.
-const BLOCK_BITS: u32 = if cfg!(loom) { 1 } else { 16 };
+const BLOCK_BITS: u32 = if cfg!(loom) { 1 } else { 18 };
 const CELLS: usize = 1 << BLOCK_BITS;
 /// Cells that are looked through together, or not at all.
 const CHUNK: usize = if cfg!(loom) { 2 } else { 256 };
@@ -32,7 +32,7 @@ const fn place_of(address: Address) -> usize {
 }
 
 /// Two arrays, so that those who only look up touch nothing but the words. They are zeros that the
-/// system lends: a network of 256 hosts uses two pages of the megabyte and a half.
+/// system lends: a network of 256 hosts uses two or three pages of the six megabytes.
 pub(super) struct Block {
     number: u32,
     words: Box<[AtomicU64; CELLS]>,
@@ -89,6 +89,11 @@ impl Block {
             live: AtomicU32::new(0),
             touched: core::array::from_fn(|_| AtomicU64::new(0)),
         })
+    }
+
+    /// Stands for a block where there is none.
+    pub(super) fn nowhere() -> Self {
+        Self::new(u32::MAX).expect("a system that lends no zeros runs no programs")
     }
 
     pub(super) const fn number(&self) -> u32 {

@@ -23,7 +23,7 @@ pub struct SharedCounters {
     pub no_block: u64,
     /// Addresses that changed, as the feed counts.
     pub changes: u64,
-    /// Blocks of 65,536 addresses in memory.
+    /// Blocks of 262,144 addresses in memory.
     pub blocks: u32,
     /// Addresses that wait to be looked at.
     pub listed: usize,

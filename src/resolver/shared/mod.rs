@@ -69,7 +69,7 @@
 //! |---|---|---|
 //! | queues | [`Shape::queues`], at most 64 | [`TooManyReaders`] |
 //! | neighbours | [`Shape::neighbours`] | as for any cache |
-//! | blocks of 65,536 addresses with a neighbour in them | [`Shape::blocks`] | those in which nothing is in use go; else [`HoldError::TooManyBlocks`] |
+//! | blocks of 262,144 addresses with a neighbour in them | [`Shape::blocks`] | those in which nothing is in use go; else [`HoldError::TooManyBlocks`] |
 //! | frames that a queue left to others | [`Shape::outbox`] | [`OutboxFull`], counted; the frame stays yours |
 //! | addresses to look at | each is listed once | - |
 //! | changes that a queue has not read | [`Shape::changes`] | [`Change::Overrun`], counted; what it holds is told again |
@@ -86,9 +86,12 @@ mod hold;
 mod models;
 pub mod orderings;
 mod owner;
+mod publisher;
 mod reader;
 mod seat;
 mod sync;
+#[doc(hidden)]
+pub mod table;
 mod token;
 mod word;
 
@@ -115,7 +118,8 @@ use block::{Block, block_of};
 use directory::{Published, View};
 use feed::Feed;
 pub use owner::Guarded;
-use owner::{Changed, Owner};
+use owner::Owner;
+use publisher::{Changed, Publisher};
 use seat::{MAX_SEATS, News, Seat, Wait};
 use sync::{AtomicU64, SegQueue};
 use token::{Held, Token};
@@ -128,9 +132,9 @@ pub struct Shape {
     pub queues: usize,
     /// How many neighbours may be known.
     pub neighbours: usize,
-    /// In how many blocks of 65,536 addresses. A prefix of 16 bits or more lies in one of them; only
-    /// blocks in which somebody is known cost memory, about 20 bytes for each address in use and its
-    /// neighbours on the same page.
+    /// In how many blocks of 262,144 addresses. A prefix of 14 bits or more lies in one of them. Only
+    /// blocks in which somebody is known cost memory: by the page, 24 bytes for each address in use
+    /// and its neighbours, so at most 6 MiB a block.
     pub blocks: u32,
     /// How many frames a queue may leave to others at the same time.
     pub outbox: usize,
@@ -145,7 +149,7 @@ impl Default for Shape {
         Self {
             queues: MAX_SEATS,
             neighbours: 65_536,
-            blocks: 64,
+            blocks: 16,
             outbox: 256,
             changes: 4096,
             seed: 0,
@@ -199,8 +203,7 @@ enum Who {
 
 impl Shared {
     fn new(policy: Policy, shape: Shape) -> Self {
-        let nowhere = Block::new(u32::MAX).expect("a system that lends no zeros runs no programs");
-        let nowhere = Arc::new(nowhere);
+        let nowhere = Arc::new(Block::nowhere());
         let published = Arc::new(Published::new(shape.blocks));
         let feed = Arc::new(Feed::new(shape.changes));
         let owner = Owner::new(
@@ -209,9 +212,11 @@ impl Shared {
                 Growable::reserved(shape.neighbours),
                 shape.seed,
             ),
-            View::new(&published, nowhere.clone()),
-            published.clone(),
-            feed.clone(),
+            Publisher::new(
+                View::new(&published, nowhere.clone()),
+                published.clone(),
+                feed.clone(),
+            ),
         );
         let seats = 0..shape.queues.clamp(1, MAX_SEATS);
         Self {
@@ -324,12 +329,12 @@ impl Shared {
         if self.due.load(Relaxed) != due {
             self.due.store(due, Release);
         }
-        if !owner.has_changed() {
+        if !owner.publisher.has_changed() {
             return 0;
         }
         // Not merely a look: who starts to wait after this sees what was published before it.
         let waiting = self.asleep.fetch_or(0, AcqRel);
-        owner.move_changed(news, waiting != 0);
+        owner.publisher.move_changed(news, waiting != 0);
         waiting
     }
 

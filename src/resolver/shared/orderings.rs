@@ -7,7 +7,7 @@
 //! generation and two flags: QUEUED, the owner has been told to look at the address; LIVE, the cell
 //! is counted in its block. Each is one atomic, so neither is ever seen half-written.
 //!
-//! **A block** is the cells of 65,536 addresses with the same first bits, on one VLAN. Which cell an
+//! **A block** is the cells of 262,144 addresses with the same first bits, on one VLAN. Which cell an
 //! address has never changes, so there is no way to read one neighbour's MAC under another's address.
 //! Words and claims are separate arrays of zeros lent by the system: looking up touches words only,
 //! and memory is used by the page. A closed block never opens again; its replacement is a new one.

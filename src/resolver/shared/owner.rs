@@ -2,11 +2,10 @@
 //! list, publish what changed.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use super::block::{Block, block_of};
-use super::directory::{Published, View};
-use super::feed::Feed;
+use super::directory::{NoBlock, Published};
+use super::publisher::Publisher;
 use super::word::{Address, Known};
 use crate::cache::{
     AddressError, Cache, Event, Events, Glance, Growable, HoldError, InsertError, Key, Policy,
@@ -15,8 +14,6 @@ use crate::cache::{
 use crate::time::Instant;
 use crate::wire::{ARP_FRAME_LEN, UnicastMac};
 
-/// How many changed addresses are remembered one by one; of more, all who wait are told.
-const REMEMBERED: usize = 1024;
 /// How often the cache may stop for its events while it fires timers, before somebody else's turn.
 const TIMER_ROUNDS: usize = 16;
 
@@ -24,13 +21,9 @@ const TIMER_ROUNDS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Owner {
     pub(super) cache: Cache<Growable, Guarded>,
-    view: View,
-    published: Arc<Published>,
-    feed: Arc<Feed>,
+    pub(super) publisher: Publisher,
     /// Events for whoever watches. Nobody has to.
     pub(super) watched: Events,
-    /// Whose waiters are to be woken when this turn is over.
-    changed: Changed,
     pub(super) tally: OwnerTally,
 }
 
@@ -43,13 +36,6 @@ pub(super) struct OwnerTally {
     pub(super) refused: u64,
     /// Neighbours forgotten because there was no block for them.
     pub(super) no_block: u64,
-}
-
-/// Addresses whose words changed.
-#[derive(Debug, Default)]
-pub(super) struct Changed {
-    pub(super) addresses: Vec<Address>,
-    pub(super) more: bool,
 }
 
 /// The policy of a shared resolver's cache, and the holds counted outside of it.
@@ -83,19 +69,11 @@ impl Profile for Guarded {
 }
 
 impl Owner {
-    pub(super) fn new(
-        cache: Cache<Growable, Guarded>,
-        view: View,
-        published: Arc<Published>,
-        feed: Arc<Feed>,
-    ) -> Self {
+    pub(super) fn new(cache: Cache<Growable, Guarded>, publisher: Publisher) -> Self {
         Self {
             cache,
-            view,
-            published,
-            feed,
+            publisher,
             watched: Events::new(),
-            changed: Changed::default(),
             tally: OwnerTally::default(),
         }
     }
@@ -125,14 +103,13 @@ impl Owner {
     /// Somebody claims an address whom nobody claimed, or the other way round.
     pub(super) fn look_at(&mut self, block: &Arc<Block>, address: Address) {
         let claims = block.look_at(address);
-        if !self.owns(block) {
-            // Made while the directory was replaced: nobody else finds what is published there.
-            self.published.disown(block);
+        if !self.publisher.owns(block) {
+            // Nobody else would find what is published there.
             self.refuse(block, address, HoldError::OffLink);
             return;
         }
         match self.cache.set_held(address.key(), claims.count() > 0) {
-            Ok(glance) => self.publish(block, address, glance),
+            Ok(glance) => self.publisher.publish(block, address, known(glance)),
             Err(error) => self.refuse(block, address, error),
         }
         // An eviction to make room for it.
@@ -144,7 +121,7 @@ impl Owner {
     fn refuse(&mut self, block: &Block, address: Address, error: HoldError) {
         self.tally.refused += 1;
         block.refuse(address, error);
-        self.changed.add(address);
+        self.publisher.note(address);
     }
 
     /// Publishes what the cache has to tell; whether there was anything.
@@ -186,7 +163,7 @@ impl Owner {
     fn redraw(&mut self) {
         // First the cells of those who are neighbours no more, so that their blocks can go.
         self.settle();
-        self.published.redraw(self.cache.own_side(), None);
+        self.publisher.redraw(self.cache.own_side());
     }
 
     /// Refused where there is no block for it, rather than known and not found.
@@ -206,29 +183,31 @@ impl Owner {
     fn look_again(&mut self, key: Key) {
         let address = Address::new(key);
         let glance = self.cache.glance(key);
-        let known = glance.mac.is_some();
-        match self.block_for(address, known) {
-            Some(block) => self.look_again_at(&block, address, glance),
-            None if known => {
-                // What cannot be published must not be known either; nobody can hold it.
-                self.tally.no_block += u64::from(self.cache.remove(key));
+        if glance.mac.is_none() {
+            if let Some(block) = self.publisher.block(address) {
+                self.look_again_at(&block, address, glance);
             }
-            None => {}
+            return;
+        }
+        let block = self.publisher.block_or_new(address, self.cache.own_side());
+        match block {
+            Ok(block) => self.look_again_at(&block, address, glance),
+            // What cannot be published must not be known either; nobody can hold it.
+            Err(NoBlock) => self.tally.no_block += u64::from(self.cache.remove(key)),
         }
     }
 
     fn look_again_at(&mut self, block: &Block, address: Address, glance: Glance) {
-        if !glance.held && block.abort(address) {
-            self.changed.add(address);
+        if !glance.held {
+            self.publisher.abort(block, address);
         }
-        self.publish(block, address, glance);
+        self.publisher.publish(block, address, known(glance));
         block.leave_idle(address);
     }
 
     /// Many entries changed.
     fn look_at_all(&mut self) {
-        let blocks: Vec<_> = self.published.load().blocks().collect();
-        for block in blocks {
+        for block in self.publisher.blocks() {
             for address in block.addresses() {
                 if block.claims(address).is_live() {
                     let glance = self.cache.glance(address.key());
@@ -236,86 +215,20 @@ impl Owner {
                 }
             }
         }
-        self.changed.more = true;
-    }
-
-    /// Publishes what the cache says of an address now, if that is news.
-    fn publish(&mut self, block: &Block, address: Address, glance: Glance) {
-        let known = match glance {
-            Glance { mac: Some(mac), .. } => Known::At(mac),
-            // What nobody holds may go without a word, so nothing is said of it.
-            Glance {
-                failed: true,
-                held: true,
-                ..
-            } => Known::Unreachable,
-            Glance { .. } => Known::Nothing,
-        };
-        let was = block.word(address);
-        let generation = block.claims(address).generation();
-        if was.known() == known && (known == Known::Nothing || was.is_of(generation)) {
-            return;
-        }
-        if !block.use_cell(address) {
-            return;
-        }
-        block.publish(address, known, self.feed.head());
-        self.changed.add(address);
-        if was.mac().is_some() || matches!(known, Known::At(_)) {
-            self.feed.push(address);
-        }
-    }
-
-    // --- Blocks -------------------------------------------------------------------------------
-
-    /// The block that an address is in; made, if it is `needed`.
-    fn block_for(&mut self, address: Address, needed: bool) -> Option<Arc<Block>> {
-        let number = block_of(address);
-        if !needed {
-            return self.view.block(&self.published, number).cloned();
-        }
-        if let Ok(block) = self.view.block_or_new(&self.published, number) {
-            return Some(block);
-        }
-        if self.published.has_run(number) {
-            self.published.reclaim();
-        } else {
-            self.published.redraw(self.cache.own_side(), Some(number));
-        }
-        self.view.block_or_new(&self.published, number).ok()
-    }
-
-    fn owns(&mut self, block: &Arc<Block>) -> bool {
-        let own = self.view.block(&self.published, block.number());
-        if own.is_some_and(|own| Arc::ptr_eq(own, block)) {
-            return true;
-        }
-        let own = self.published.block(block.number());
-        own.is_some_and(|own| Arc::ptr_eq(&own, block))
-    }
-
-    pub(super) fn has_changed(&self) -> bool {
-        !self.changed.addresses.is_empty() || self.changed.more
-    }
-
-    /// Whose waiters are to be woken, if `anybody_waits`; so nothing is allocated for queues that
-    /// poll.
-    pub(super) fn move_changed(&mut self, to: &mut Changed, anybody_waits: bool) {
-        if anybody_waits {
-            to.addresses.append(&mut self.changed.addresses);
-            to.more |= self.changed.more;
-        }
-        self.changed.addresses.clear();
-        self.changed.more = false;
+        self.publisher.note_all();
     }
 }
 
-impl Changed {
-    fn add(&mut self, address: Address) {
-        if self.addresses.len() < REMEMBERED {
-            self.addresses.push(address);
-        } else {
-            self.more = true;
-        }
+/// What all may know of an entry.
+fn known(glance: Glance) -> Known {
+    match glance {
+        Glance { mac: Some(mac), .. } => Known::At(mac),
+        // What nobody holds may go without a word, so nothing is said of it.
+        Glance {
+            failed: true,
+            held: true,
+            ..
+        } => Known::Unreachable,
+        Glance { .. } => Known::Nothing,
     }
 }

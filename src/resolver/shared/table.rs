@@ -1,0 +1,90 @@
+//! The published table by itself, without a cache behind it: for the benches, which lay it beside
+//! other people's maps. Not part of the API.
+
+use alloc::sync::Arc;
+
+use super::block::Block;
+use super::directory::{Published, View};
+use super::feed::Feed;
+use super::publisher::{Changed, Publisher};
+use super::word::{Address, Known};
+use crate::cache::{Addresses, Key, Prefix};
+use crate::time::Instant;
+use crate::wire::UnicastMac;
+
+/// A table that one writes and readers read, exactly as the resolver does.
+#[derive(Debug)]
+pub struct Table {
+    publisher: Publisher,
+    published: Arc<Published>,
+    addresses: Addresses,
+    nowhere: Arc<Block>,
+}
+
+/// One of its readers.
+#[derive(Debug)]
+pub struct TableReader {
+    view: View,
+    published: Arc<Published>,
+}
+
+impl Table {
+    /// An empty table for the prefix of an own address.
+    ///
+    /// # Panics
+    ///
+    /// If that is no address of a host.
+    pub fn new(prefix: Prefix, blocks: u32, changes: usize) -> Self {
+        let mut addresses = Addresses::new();
+        let set = addresses.set_own(&[prefix], 0, Instant::ZERO);
+        set.expect("an address that a host can have");
+        let published = Arc::new(Published::new(blocks));
+        published.redraw(&addresses, None);
+        let nowhere = Arc::new(Block::nowhere());
+        let view = View::new(&published, nowhere.clone());
+        let feed = Arc::new(Feed::new(changes));
+        Self {
+            publisher: Publisher::new(view, published.clone(), feed),
+            published,
+            addresses,
+            nowhere,
+        }
+    }
+
+    /// A reader for one thread.
+    pub fn reader(&self) -> TableReader {
+        TableReader {
+            view: View::new(&self.published, self.nowhere.clone()),
+            published: self.published.clone(),
+        }
+    }
+
+    /// Publishes where a neighbour is; false if there is no room for its block.
+    pub fn insert(&mut self, key: impl Into<Key>, mac: UnicastMac) -> bool {
+        let address = Address::new(key.into());
+        let Ok(block) = self.publisher.block_or_new(address, &self.addresses) else {
+            return false;
+        };
+        self.publisher.publish(&block, address, Known::At(mac));
+        self.publisher.move_changed(&mut Changed::default(), false);
+        true
+    }
+
+    /// Publishes that nobody knows where a neighbour is.
+    pub fn remove(&mut self, key: impl Into<Key>) {
+        let address = Address::new(key.into());
+        if let Some(block) = self.publisher.block(address) {
+            self.publisher.publish(&block, address, Known::Nothing);
+            block.leave_idle(address);
+        }
+        self.publisher.move_changed(&mut Changed::default(), false);
+    }
+}
+
+impl TableReader {
+    /// Where a neighbour is.
+    #[inline]
+    pub fn lookup(&mut self, key: impl Into<Key>) -> Option<UnicastMac> {
+        self.view.mac(&self.published, Address::new(key.into()))
+    }
+}
