@@ -7,6 +7,9 @@
 //! alike; a figure is the median over all rounds, and of a maximum too. Look-ups do not depend on
 //! each other, as those for the packets of a burst do not.
 //!
+//! A peer is a table and nothing else. whohas has its whole cache behind the table: to change it is to
+//! change the cache, which has deadlines, limits, counts and a feed of changes to see to.
+//!
 //! Prints one JSON object per line. The cost of the clock, which is subtracted where single
 //! operations are timed, goes to standard error.
 
