@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 
 use super::block::{Block, block_of};
 use super::directory::{NoBlock, Published};
-use super::publisher::Publisher;
+use super::publisher::{News, Publisher};
 use super::word::{Address, Known};
 use crate::cache::{
     AddressError, Cache, Event, Events, Glance, Growable, HoldError, InsertError, Key, Policy,
@@ -103,25 +103,24 @@ impl Owner {
     /// Somebody claims an address whom nobody claimed, or the other way round.
     pub(super) fn look_at(&mut self, block: &Arc<Block>, address: Address) {
         let claims = block.look_at(address);
-        if !self.publisher.owns(block) {
+        let held = if self.publisher.owns(block) {
+            self.cache.set_held(address.key(), claims.count() > 0)
+        } else {
             // Nobody else would find what is published there.
-            self.refuse(block, address, HoldError::OffLink);
-            return;
-        }
-        match self.cache.set_held(address.key(), claims.count() > 0) {
-            Ok(glance) => self.publisher.publish(block, address, known(glance)),
-            Err(error) => self.refuse(block, address, error),
-        }
+            Err(HoldError::OffLink)
+        };
         // An eviction to make room for it.
         self.settle();
+        match held {
+            Ok(glance) => {
+                self.publisher.publish_in(block, address, news_of(glance));
+            }
+            Err(error) => {
+                self.tally.refused += 1;
+                self.publisher.refuse(block, address, error);
+            }
+        }
         block.leave_idle(address);
-    }
-
-    /// Ends the claims that the cache would not have.
-    fn refuse(&mut self, block: &Block, address: Address, error: HoldError) {
-        self.tally.refused += 1;
-        block.refuse(address, error);
-        self.publisher.note(address);
     }
 
     /// Publishes what the cache has to tell; whether there was anything.
@@ -181,38 +180,20 @@ impl Owner {
 
     /// The entry for an address has changed.
     fn look_again(&mut self, key: Key) {
-        let address = Address::new(key);
-        let glance = self.cache.glance(key);
-        if glance.mac.is_none() {
-            if let Some(block) = self.publisher.block(address) {
-                self.look_again_at(&block, address, glance);
-            }
-            return;
-        }
-        let block = self.publisher.block_or_new(address, self.cache.own_side());
-        match block {
-            Ok(block) => self.look_again_at(&block, address, glance),
+        let news = news_of(self.cache.glance(key));
+        let addresses = self.cache.own_side();
+        if let Err(NoBlock) = self.publisher.publish(Address::new(key), news, addresses) {
             // What cannot be published must not be known either; nobody can hold it.
-            Err(NoBlock) => self.tally.no_block += u64::from(self.cache.remove(key)),
+            self.tally.no_block += u64::from(self.cache.remove(key));
         }
-    }
-
-    fn look_again_at(&mut self, block: &Block, address: Address, glance: Glance) {
-        if !glance.held {
-            self.publisher.abort(block, address);
-        }
-        self.publisher.publish(block, address, known(glance));
-        block.leave_idle(address);
     }
 
     /// Many entries changed.
     fn look_at_all(&mut self) {
         for block in self.publisher.blocks() {
-            for address in block.addresses() {
-                if block.claims(address).is_live() {
-                    let glance = self.cache.glance(address.key());
-                    self.look_again_at(&block, address, glance);
-                }
+            for address in block.addresses().filter(|&at| block.is_used(at)) {
+                let news = news_of(self.cache.glance(address.key()));
+                self.publisher.publish_in(&block, address, news);
             }
         }
         self.publisher.note_all();
@@ -220,8 +201,8 @@ impl Owner {
 }
 
 /// What all may know of an entry.
-fn known(glance: Glance) -> Known {
-    match glance {
+fn news_of(glance: Glance) -> News {
+    let known = match glance {
         Glance { mac: Some(mac), .. } => Known::At(mac),
         // What nobody holds may go without a word, so nothing is said of it.
         Glance {
@@ -230,5 +211,9 @@ fn known(glance: Glance) -> Known {
             ..
         } => Known::Unreachable,
         Glance { .. } => Known::Nothing,
+    };
+    News {
+        known,
+        held: glance.held,
     }
 }

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use super::block::Block;
 use super::directory::{Published, View};
 use super::feed::Feed;
-use super::publisher::{Changed, Publisher};
+use super::publisher::{Changed, News, Publisher};
 use super::word::{Address, Known};
 use crate::cache::{Addresses, Key, Prefix};
 use crate::time::Instant;
@@ -61,23 +61,21 @@ impl Table {
 
     /// Publishes where a neighbour is; false if there is no room for its block.
     pub fn insert(&mut self, key: impl Into<Key>, mac: UnicastMac) -> bool {
-        let address = Address::new(key.into());
-        let Ok(block) = self.publisher.block_or_new(address, &self.addresses) else {
-            return false;
-        };
-        self.publisher.publish(&block, address, Known::At(mac));
-        self.publisher.move_changed(&mut Changed::default(), false);
-        true
+        self.publish(key.into(), Known::At(mac))
     }
 
     /// Publishes that nobody knows where a neighbour is.
     pub fn remove(&mut self, key: impl Into<Key>) {
-        let address = Address::new(key.into());
-        if let Some(block) = self.publisher.block(address) {
-            self.publisher.publish(&block, address, Known::Nothing);
-            block.leave_idle(address);
-        }
+        self.publish(key.into(), Known::Nothing);
+    }
+
+    fn publish(&mut self, key: Key, known: Known) -> bool {
+        let news = News { known, held: false };
+        let published = self
+            .publisher
+            .publish(Address::new(key), news, &self.addresses);
         self.publisher.move_changed(&mut Changed::default(), false);
+        published.is_ok()
     }
 }
 

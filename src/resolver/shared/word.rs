@@ -221,8 +221,8 @@ impl Claims {
         Self(self.0 & !Self::QUEUED)
     }
 
-    pub(super) const fn in_use(self, live: bool) -> Self {
-        Self(self.0 & !Self::LIVE | if live { Self::LIVE } else { 0 })
+    pub(super) const fn counted_out(self) -> Self {
+        Self(self.0 & !Self::LIVE)
     }
 
     /// All claims end: a new generation, which nobody has claimed yet.
