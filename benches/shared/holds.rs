@@ -14,7 +14,7 @@ use crate::peers::{mac_of, neighbour};
 
 /// The figures of all, each with who it is of.
 pub(crate) fn measure(slice: Duration) -> [(&'static str, [Figure; 2]); 2] {
-    let resolver = resolver(Policy::STRICT);
+    let resolver = resolver(Policy::STRICT, 1);
     let hot = neighbour(0);
     let known = resolver.insert_static(hot, mac_of(hot, 0));
     known.expect("an empty table has room");

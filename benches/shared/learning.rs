@@ -31,7 +31,7 @@ const COUNT: u32 = 200_000;
 
 /// How long it takes to meet them all, who are held to the end.
 pub(crate) fn measure() -> Figure {
-    let resolver = resolver(POLICY);
+    let resolver = resolver(POLICY, COUNT as usize);
     let reader = resolver.reader().expect("the first queue");
     let mut holds = Vec::with_capacity(COUNT as usize);
     let mut now = Instant::ZERO;

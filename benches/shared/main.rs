@@ -7,8 +7,9 @@
 //! alike; a figure is the median over all rounds, and of a maximum too. Look-ups do not depend on
 //! each other, as those for the packets of a burst do not.
 //!
-//! A peer is a table and nothing else. whohas has its whole cache behind the table: to change it is to
-//! change the cache, which has deadlines, limits, counts and a feed of changes to see to.
+//! A peer is a table and nothing else, and so is `whohas`: the table that its resolver publishes, by
+//! itself. `whohas resolver` is the whole: to change it is to change the cache, which has deadlines,
+//! limits and counts to see to; and its readers are shared references, where others need `&mut`.
 //!
 //! Prints one JSON object per line. The cost of the clock, which is subtracted where single
 //! operations are timed, goes to standard error.
@@ -34,11 +35,13 @@ use peers::ours::Shared;
 use peers::papaya::LockFree;
 use peers::private::Map;
 use peers::scc::Index;
+use whohas::resolver::shared::table::Table as Published;
 
 /// Makes a contender that knows all neighbours on a LAN, and does a thing for so long for one figure.
 type Contend = fn(&Rc<Lan>, Duration) -> Box<dyn Contender>;
 
-const CONTENDERS: [Contend; 9] = [
+const CONTENDERS: [Contend; 10] = [
+    Filled::<Published>::contender,
     Filled::<Shared>::contender,
     Filled::<Map>::contender,
     Filled::<Load>::contender,

@@ -17,6 +17,7 @@ use crate::wire::UnicastMac;
 pub struct Table {
     publisher: Publisher,
     published: Arc<Published>,
+    feed: Arc<Feed>,
     addresses: Addresses,
     nowhere: Arc<Block>,
 }
@@ -26,6 +27,8 @@ pub struct Table {
 pub struct TableReader {
     view: View,
     published: Arc<Published>,
+    feed: Arc<Feed>,
+    seen: u64,
 }
 
 impl Table {
@@ -44,8 +47,9 @@ impl Table {
         let view = View::new(&published, nowhere.clone());
         let feed = Arc::new(Feed::new(changes));
         Self {
-            publisher: Publisher::new(view, published.clone(), feed),
+            publisher: Publisher::new(view, published.clone(), feed.clone()),
             published,
+            feed,
             addresses,
             nowhere,
         }
@@ -56,6 +60,8 @@ impl Table {
         TableReader {
             view: View::new(&self.published, self.nowhere.clone()),
             published: self.published.clone(),
+            feed: self.feed.clone(),
+            seen: self.feed.head(),
         }
     }
 
@@ -84,5 +90,12 @@ impl TableReader {
     #[inline]
     pub fn lookup(&mut self, key: impl Into<Key>) -> Option<UnicastMac> {
         self.view.mac(&self.published, Address::new(key.into()))
+    }
+
+    /// Whether anything has changed since the last call.
+    #[inline]
+    pub fn has_changed(&mut self) -> bool {
+        let head = self.feed.head();
+        core::mem::replace(&mut self.seen, head) != head
     }
 }
