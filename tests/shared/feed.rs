@@ -129,6 +129,43 @@ fn a_snapshot_under_way_goes_on_over_what_changes() {
     assert_eq!(number(first), 2);
 }
 
+/// Its number in the feed went on when it was given up, though nothing was told then: to a queue that
+/// read late it looked as if there were a later change.
+#[test]
+fn a_neighbour_that_went_silent_and_was_then_given_up_is_told_to_a_queue_that_reads_late() {
+    let (resolver, [queue, other]) = with_room_for(16);
+    let hold = resolve(&other, START, PEER);
+    assert_eq!(changes(&queue), [(PEER, Some(mac(PEER)))]);
+    let refresh = START + Policy::STRICT.reachable_time;
+    for second in 0..5 {
+        other.handle_timeout(refresh + secs(second));
+        sent(&other, refresh + secs(second));
+    }
+    assert_eq!(hold.status(), Status::Unreachable);
+    drop(hold);
+    set(&resolver, OTHER, OTHER);
+    let told = [(PEER, None), (OTHER, Some(mac(OTHER)))];
+    assert_eq!(changes(&queue), told);
+}
+
+/// The same when it was looked for again and not found.
+#[test]
+fn a_neighbour_that_went_and_is_now_unreachable_is_told_to_a_queue_that_reads_late() {
+    let (resolver, [queue, other]) = with_room_for(16);
+    drop(resolve(&other, START, PEER));
+    assert_eq!(changes(&queue), [(PEER, Some(mac(PEER)))]);
+    resolver.flush();
+    let hold = other.hold(ip(PEER)).expect("room");
+    for second in 1..5 {
+        other.handle_timeout(START + secs(second));
+        sent(&other, START + secs(second));
+    }
+    assert_eq!(hold.status(), Status::Unreachable);
+    set(&resolver, OTHER, OTHER);
+    let told = [(PEER, None), (OTHER, Some(mac(OTHER)))];
+    assert_eq!(changes(&queue), told);
+}
+
 // --- Too far behind -------------------------------------------------------------------------------
 
 #[test]

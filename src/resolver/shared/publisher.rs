@@ -49,9 +49,15 @@ impl Publisher {
         if !block.use_cell(address) {
             return;
         }
-        block.publish(address, known, self.feed.head());
+        let is_told = was.mac().is_some() || matches!(known, Known::At(_));
+        let change = match is_told {
+            true => self.feed.head(),
+            // What is not told overtakes nothing that was.
+            false => block.changed(address),
+        };
+        block.publish(address, known, change);
         self.changed.add(address);
-        if was.mac().is_some() || matches!(known, Known::At(_)) {
+        if is_told {
             self.feed.push(address);
         }
     }
