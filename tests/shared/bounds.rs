@@ -139,6 +139,74 @@ fn an_idle_block_is_used_again_and_again_by_all_queues() {
     }
 }
 
+#[track_caller]
+fn set(resolver: &SharedResolver, ip: Ipv4Addr) {
+    resolver.insert_static(ip, mac(PEER)).expect("room");
+}
+
+fn told(queue: &Reader) -> Vec<Change> {
+    core::iter::from_fn(|| queue.poll_change()).collect()
+}
+
+fn change(ip: Ipv4Addr, mac: Option<UnicastMac>) -> Change {
+    let key = ip.into();
+    Change::Neighbour { key, mac }
+}
+
+/// Its number in the feed went with its block, and what has no number looked as if there were a later
+/// change.
+#[test]
+fn a_neighbour_that_went_with_its_block_is_told_to_a_queue_that_reads_late() {
+    let resolver = one_block(Policy::STRICT);
+    let [late, later] = readers(&resolver);
+    let [gone, next, back] = [in_block(0, 2), in_block(1, 2), in_block(0, 3)];
+    set(&resolver, gone);
+    assert_eq!(told(&late), [change(gone, Some(mac(PEER)))]);
+    assert_eq!(told(&later), [change(gone, Some(mac(PEER)))]);
+    assert!(resolver.remove(gone));
+    set(&resolver, next);
+    assert_eq!(
+        told(&late),
+        [change(gone, None), change(next, Some(mac(PEER)))]
+    );
+    // The same once there is such a block again.
+    assert!(resolver.remove(next));
+    set(&resolver, back);
+    assert_eq!(
+        told(&later),
+        [
+            change(gone, None),
+            change(next, None),
+            change(next, None),
+            change(back, Some(mac(PEER))),
+        ]
+    );
+}
+
+/// The same where there was too much to tell of every change.
+#[test]
+fn a_neighbour_that_went_with_its_block_under_a_hold_is_told_after_an_overrun() {
+    let shape = Shape {
+        blocks: 1,
+        changes: 2,
+        ..Shape::default()
+    };
+    let resolver = resolver_in(Policy::STRICT, shape, prefix(in_block(0, 1), 8));
+    let [queue] = readers(&resolver);
+    let gone = in_block(0, 2);
+    set(&resolver, gone);
+    let hold = queue.hold(gone).expect("known");
+    assert_eq!(told(&queue), [change(gone, Some(mac(PEER)))]);
+    resolver.verify(START, gone).expect("known");
+    resolver.flush();
+    assert_eq!(hold.status(), Status::Gone);
+    for n in 2..=3 {
+        set(&resolver, in_block(1, n));
+        assert!(resolver.remove(in_block(1, n)));
+    }
+    assert_eq!(told(&queue), [Change::Overrun, change(gone, None)]);
+}
+
 #[test]
 fn what_there_is_no_block_for_is_not_learnt_and_counted() {
     let resolver = one_block(Policy::RFC826);

@@ -53,6 +53,11 @@ fn neighbours_in_a_network_that_we_leave_are_gone_for_all_queues_and_the_next_on
         .expect("a host's");
     for queue in [&queue, &other] {
         assert_eq!(queue.lookup(near(2)), None);
+        let gone = Change::Neighbour {
+            key: near(2).into(),
+            mac: None,
+        };
+        assert_eq!(queue.poll_change(), Some(gone));
         let refused = queue.hold(near(2)).map(|hold| hold.status());
         assert_eq!(refused, Err(HoldError::OffLink));
     }
