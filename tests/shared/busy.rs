@@ -114,6 +114,7 @@ fn a_time_that_has_come_is_left_and_what_is_due_then_is_done() {
     // The timer has fired: what is left is the frame, for whoever comes first.
     assert_eq!(asked(&busy, due), [ip(PEER)]);
     assert_eq!(asked(&queue, due), NOBODY);
+    assert_eq!(resolver.counters().combined, 1);
 }
 
 #[test]
@@ -289,6 +290,7 @@ fn the_cache_refuses_at_once() {
         let (resolver, queue, kept) = refusal.resolver();
         let refused = queue.hold(refusal.whom).map(|hold| hold.status());
         assert_eq!(refused, Err(refusal.why));
+        assert_eq!(resolver.counters().refused, 0, "it was never given out");
         refusal.assert_left_no_trace(&resolver, &kept);
     }
 }
@@ -370,7 +372,7 @@ fn more_than_one_turn_can_do_is_due_at_once_for_whoever_comes_next() {
     let mut wanted = Vec::new();
     while wanted.len() < holds.len() {
         wanted.extend(asked(&other, now));
-        now = now + millis(1);
+        now += millis(1);
         assert!(
             now < Instant::from_secs(20),
             "{} were asked for",

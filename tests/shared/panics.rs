@@ -48,7 +48,7 @@ fn a_panic_of_whoever_has_the_token_leaves_all_work_to_the_next() {
     assert_eq!(asked(&queues[1], due), [ip(OTHER)]);
     assert_eq!(hold.status(), Status::Resolved(mac(PEER)));
     bring(&queues[2], due, &answer(OTHER));
-    assert_eq!(other.map(|hold| hold.mac()), Some(Some(mac(OTHER))));
+    assert_eq!(other.as_ref().map(Hold::mac), Some(Some(mac(OTHER))));
     assert_eq!(resolver.counters().combined, 3);
 }
 

@@ -23,9 +23,7 @@ fn hold_all(world: &World) -> Vec<Vec<SharedHold>> {
     let queues = world.card.queues.iter().enumerate();
     let hold = |queue: &Reader, n| queue.hold(ip(n)).expect("room for all");
     let holds = queues.map(|(at, queue)| {
-        let (before, from) = HOSTS
-            .into_iter()
-            .partition::<Vec<_>, _>(|n| usize::from(*n) < at * 100);
+        let (before, from) = HOSTS.partition::<Vec<_>, _>(|n| usize::from(*n) < at * 100);
         from.into_iter()
             .chain(before)
             .map(|n| hold(queue, n))

@@ -102,41 +102,39 @@ fn a_task_that_waits_for_a_neighbour_is_woken_by_its_outcome_and_by_no_other() {
     );
 }
 
+/// Somebody brings it about that the peer, who was asked for, is waited for no longer; a task that
+/// waited is woken and learns why.
+#[track_caller]
+fn ends_waiting(end: impl FnOnce(&SharedResolver, &Reader), error: ResolveError) {
+    let resolver = strict();
+    let [queue, other] = readers(&resolver);
+    let hold = queue.hold(ip(PEER)).expect("room");
+    assert_eq!(asked(&other, START), [ip(PEER)]);
+    let (alarm, waker) = Alarm::new();
+    let context = &mut Context::from_waker(&waker);
+    assert_eq!(hold.poll_resolved(context), Poll::Pending);
+    end(&resolver, &other);
+    assert_eq!(alarm.rang(), 1);
+    assert_eq!(hold.poll_resolved(context), Poll::Ready(Err(error)));
+}
+
 #[test]
 fn every_way_in_which_waiting_ends_wakes() {
-    let ways: [(fn(&SharedResolver, &Reader), ResolveError); 4] = [
-        (|resolver, _| resolver.flush(), ResolveError::Aborted),
-        (
-            |resolver, _| assert!(resolver.remove(ip(PEER))),
-            ResolveError::Aborted,
-        ),
-        (
-            |resolver, _| resolver.set_addresses(START, &[]).expect("none is legal"),
-            ResolveError::Aborted,
-        ),
-        (
-            |_, queue| {
-                for second in 1..=Policy::STRICT.requests.get().into() {
-                    let now = START + secs(second);
-                    queue.handle_timeout(now);
-                    sent(queue, now);
-                }
-            },
-            ResolveError::Unreachable,
-        ),
-    ];
-    for (end, error) in ways {
-        let resolver = strict();
-        let [queue, other] = readers(&resolver);
-        let hold = queue.hold(ip(PEER)).expect("room");
-        assert_eq!(asked(&other, START), [ip(PEER)]);
-        let (alarm, waker) = Alarm::new();
-        let context = &mut Context::from_waker(&waker);
-        assert_eq!(hold.poll_resolved(context), Poll::Pending);
-        end(&resolver, &other);
-        assert_eq!(alarm.rang(), 1, "{error}");
-        assert_eq!(hold.poll_resolved(context), Poll::Ready(Err(error)));
-    }
+    let aborted = ResolveError::Aborted;
+    ends_waiting(|resolver, _| resolver.flush(), aborted);
+    ends_waiting(|resolver, _| assert!(resolver.remove(ip(PEER))), aborted);
+    let no_address = |resolver: &SharedResolver, _: &Reader| {
+        resolver.set_addresses(START, &[]).expect("none is legal");
+    };
+    ends_waiting(no_address, aborted);
+    let silence = |_: &SharedResolver, queue: &Reader| {
+        for second in 1..=u64::from(Policy::STRICT.requests.get()) {
+            let now = START + secs(second);
+            queue.handle_timeout(now);
+            sent(queue, now);
+        }
+    };
+    ends_waiting(silence, ResolveError::Unreachable);
 }
 
 #[test]
@@ -220,7 +218,7 @@ fn no_wake_up_is_lost_between_threads() {
         });
         let mut now = START;
         for n in wanted {
-            now = now + millis(1);
+            now += millis(1);
             assert_eq!(asked(&brings, now), [ip(n)]);
             bring(&brings, now, &answer(n));
         }
@@ -343,7 +341,7 @@ fn a_sleeping_loop_serves_its_users() {
         let mut now = START;
         let mut served = 0;
         while served < ROUNDS {
-            now = now + millis(1);
+            now += millis(1);
             driver.handle_timeout(now);
             for whom in asked(&driver, now) {
                 bring(&driver, now, &answer(number(whom.into())));

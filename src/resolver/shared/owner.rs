@@ -100,26 +100,32 @@ impl Owner {
         }
     }
 
-    /// Somebody claims an address whom nobody claimed, or the other way round.
-    pub(super) fn look_at(&mut self, block: &Arc<Block>, address: Address) {
+    /// Somebody claims an address whom nobody claimed, or the other way round; an error if the claims
+    /// had to be ended.
+    pub(super) fn look_at(
+        &mut self,
+        block: &Arc<Block>,
+        address: Address,
+    ) -> Result<(), HoldError> {
         let claims = block.look_at(address);
         if !self.publisher.owns(block) {
             // Nobody else would find what is published there.
             self.refuse(block, address, HoldError::OffLink);
-            return;
+            return Err(HoldError::OffLink);
         }
-        match self.cache.set_held(address.key(), claims.count() > 0) {
+        let held = self.cache.set_held(address.key(), claims.count() > 0);
+        match held {
             Ok(glance) => self.publisher.publish(block, address, known(glance)),
             Err(error) => self.refuse(block, address, error),
         }
         // An eviction to make room for it.
         self.settle();
         block.leave_idle(address);
+        held.map(|_glance| ())
     }
 
     /// Ends the claims that the cache would not have.
     fn refuse(&mut self, block: &Block, address: Address, error: HoldError) {
-        self.tally.refused += 1;
         block.refuse(address, error);
         self.publisher.note(address);
     }
