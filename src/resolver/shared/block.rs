@@ -254,10 +254,14 @@ impl Block {
         }
     }
 
-    /// Publishes what is known of an address, as number `change` of the feed.
-    pub(super) fn publish(&self, address: Address, known: Known, change: u64) {
+    /// Publishes what is known of an address, as number `change` of the feed, if it will be told
+    /// there.
+    pub(super) fn publish(&self, address: Address, known: Known, change: Option<u64>) {
         self.touch(address);
-        self.cells[place_of(address)].changed.store(change, Relaxed);
+        if let Some(change) = change {
+            let cell = &self.cells[place_of(address)];
+            cell.changed.store(change, Relaxed);
+        }
         // Only we end generations, so this one is not ending.
         let generation = self.claims(address).generation();
         self.put(address, Word::new(known, generation));

@@ -302,6 +302,7 @@ impl Shared {
             }
             let time = seat.time.swap(0, Relaxed);
             if time != 0 {
+                owner.tally.combined += 1;
                 owner.handle_timeout(Instant::from_micros(time));
             }
         }
@@ -312,7 +313,7 @@ impl Shared {
                 break;
             };
             owner.tally.combined += 1;
-            owner.look_at(&block, address);
+            owner.tally.refused += u64::from(owner.look_at(&block, address).is_err());
             looks += 1;
         }
         looks == LISTED_AT_ONCE

@@ -100,8 +100,13 @@ impl Owner {
         }
     }
 
-    /// Somebody claims an address whom nobody claimed, or the other way round.
-    pub(super) fn look_at(&mut self, block: &Arc<Block>, address: Address) {
+    /// Somebody claims an address whom nobody claimed, or the other way round; an error if the claims
+    /// had to be ended.
+    pub(super) fn look_at(
+        &mut self,
+        block: &Arc<Block>,
+        address: Address,
+    ) -> Result<(), HoldError> {
         let claims = block.look_at(address);
         let held = if self.publisher.owns(block) {
             self.cache.set_held(address.key(), claims.count() > 0)
@@ -112,15 +117,11 @@ impl Owner {
         // An eviction to make room for it.
         self.settle();
         match held {
-            Ok(glance) => {
-                self.publisher.publish_in(block, address, news_of(glance));
-            }
-            Err(error) => {
-                self.tally.refused += 1;
-                self.publisher.refuse(block, address, error);
-            }
+            Ok(glance) => self.publisher.publish_in(block, address, news_of(glance)),
+            Err(error) => self.publisher.refuse(block, address, error),
         }
         block.leave_idle(address);
+        held.map(|_glance| ())
     }
 
     /// Publishes what the cache has to tell; whether there was anything.

@@ -149,9 +149,10 @@ impl Press {
         let was = block.word(address);
         let generation = block.claims(address).generation();
         if was.known() != known || known != Known::Nothing && !was.is_of(generation) {
-            block.publish(address, known, self.feed.head());
+            let in_feed = was.mac().is_some() || matches!(known, Known::At(_));
+            block.publish(address, known, in_feed.then(|| self.feed.head()));
             self.changed.add(address);
-            if was.mac().is_some() || matches!(known, Known::At(_)) {
+            if in_feed {
                 self.feed.push(address);
             }
         }

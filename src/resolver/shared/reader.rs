@@ -71,6 +71,9 @@ pub enum Change {
     Overrun,
 }
 
+/// Of an address of which nothing was ever said: the first change has number 1.
+const NEVER_CHANGED: u64 = 0;
+
 /// Neighbours to tell of again, as their changes were lost.
 struct Again {
     addresses: Vec<Address>,
@@ -325,8 +328,9 @@ impl Reader {
                 Read::Changed(address) => {
                     self.seen.set(at + 1);
                     let (word, changed) = self.word_and_change(address);
-                    // Else there is a later one.
-                    if changed == at {
+                    // Else there is a later one. An earlier one is of a block that took the place of
+                    // the one that this was about: so the neighbour is gone.
+                    if changed <= at {
                         return Some(Change::of(address, word));
                     }
                 }
@@ -358,8 +362,9 @@ impl Reader {
         } = again.as_mut()?;
         while let Some(address) = addresses.pop() {
             let (word, changed) = self.word_and_change(address);
-            // What changed later is still to come, what changed earlier was told.
-            if (*since..*until).contains(&changed) {
+            // What changed later is still to come, what changed earlier was told; and what never
+            // changed where it is now may have been known in a block that is gone.
+            if changed == NEVER_CHANGED || (*since..*until).contains(&changed) {
                 return Some(Change::of(address, word));
             }
         }
@@ -376,7 +381,7 @@ impl Reader {
                 let word = block.word(address);
                 (word, block.changed(address))
             }
-            None => (Word::NOTHING, 0),
+            None => (Word::NOTHING, NEVER_CHANGED),
         }
     }
 
