@@ -69,7 +69,7 @@
 //! |---|---|---|
 //! | queues | [`Shape::queues`], at most 64 | [`TooManyReaders`] |
 //! | neighbours | [`Shape::neighbours`] | as for any cache |
-//! | blocks of 262,144 addresses with a neighbour in them | [`Shape::blocks`] | those in which nothing is in use go; else [`HoldError::TooManyBlocks`] |
+//! | blocks of 262,144 addresses with a neighbour in them | [`Shape::blocks`] | those in which nothing is in use go; else [`TooManyBlocks`](crate::HoldError::TooManyBlocks) |
 //! | frames that a queue left to others | [`Shape::outbox`] | [`OutboxFull`], counted; the frame stays yours |
 //! | addresses to look at | each is listed once | - |
 //! | changes that a queue has not read | [`Shape::changes`] | [`Change::Overrun`], counted; what it holds is told again |
@@ -516,7 +516,8 @@ impl SharedResolver {
         SharedCounters::of(&self.shared)
     }
 
-    /// Looks at the cache, while all queues leave their work in their outboxes: keep it short.
+    /// Looks at the cache, while all queues leave their work in their outboxes: keep it short, and
+    /// give no commands from inside, which would wait for ever.
     pub fn inspect<R>(&self, look: impl FnOnce(&Cache<Growable, Guarded>) -> R) -> R {
         self.shared.command(|owner| look(&owner.cache))
     }
