@@ -9,13 +9,14 @@ use core::future::{Future, poll_fn};
 use core::task::{Context, Poll};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use super::TooManyReaders;
 use super::block::{Block, ClaimError, Claimed, Standing, block_of};
 use super::directory::{NoBlock, Published, View};
 use super::feed::{Feed, Read};
 use super::hold::{Claim, Ledger, Queue, SharedHold};
 use super::seat::{Frame, Seat, Tally, Wait};
+use super::turn::{NEVER, Shared, Who};
 use super::word::{Address, Word};
-use super::{NEVER, Shared, TooManyReaders, Who};
 use crate::cache::{HoldError, Key, Received};
 use crate::resolver::Resolver;
 use crate::time::Instant;
