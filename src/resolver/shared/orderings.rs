@@ -5,7 +5,7 @@
 //! **A cell** stands for one address and is two words. The *word* is what is known: 48 bits of MAC, or
 //! that there is none, and a tag of the generation that it was said to. The *claims* are a count, a
 //! generation and two flags: QUEUED, the owner has been told to look at the address; LIVE, the cell
-//! is counted in its block. Each is one atomic, so neither is ever seen half-written.
+//! is counted in its block as claimed. Each is one atomic, so neither is ever seen half-written.
 //!
 //! **A block** is the cells of 262,144 addresses with the same first bits, on one VLAN. Which cell an
 //! address has never changes, so there is no way to read one neighbour's MAC under another's address.
@@ -16,8 +16,8 @@
 //! when the prefixes change (`arc-swap`), and blocks move on to the next one with all who hold
 //! something in them. Each reader has a picture of it and looks into the block that the picture shows
 //! *first*. A word that names a MAC is right wherever it was found. Only one that says nothing may be
-//! in a block that was replaced, and only then the reader looks at the epoch to see whether its
-//! picture is still true. So a hit costs one atomic load, whatever happened to the directory.
+//! in a block that was replaced, and only then the reader looks at the epoch, which counts new blocks
+//! and directories, to see whether its picture is still true. So a hit costs one atomic load, whatever happened to the directory.
 //!
 //! **The token** is one word, HELD and NOTED. Whoever sets HELD runs the cache for a moment. Whoever
 //! finds it set leaves its work where it will be found (frames and times in its outbox, addresses on
@@ -42,8 +42,9 @@
 //! | word | `Release` by the owner | `Acquire` by all | who sees a MAC sees the number of its change |
 //! | change number of a cell | `Relaxed`, before its word | `Relaxed`, after the word's `Acquire` | never older than the word it belongs to: of two changes, only the last is told |
 //! | claims | `AcqRel` exchanges by all | `Acquire` | the generation decides what the word means; see below |
-//! | cells in use of a block | `AcqRel` read-modify-writes | - | "closed" and "one more in use" exclude each other in one word |
-//! | chunks of a block ever in use | `AcqRel`, before the cell's LIVE | `Acquire` | the owner, who saw the cell through the list, sees its chunk |
+//! | claimed cells of a block | `AcqRel` read-modify-writes | - | "closed" and "one more claimed" exclude each other in one word |
+//! | cells of a block in which something is known | `Relaxed` | `Relaxed` | only under the token, which orders it |
+//! | chunks of a block ever in use | `AcqRel`, before the cell's LIVE or its word | `Acquire` | the owner, who saw the cell through the list, sees its chunk |
 //! | token | `Acquire` to take, `Release` to let go, `AcqRel` to note | - | what the last holder did; what the note is about |
 //! | seats with a filled outbox | `Release`, after the frame, before the note | `Acquire` exchange | the note orders it; the bit only says where to look |
 //! | list | the queue's own; before the note | after the note was taken away | as above |
@@ -73,7 +74,8 @@
 //! **A block goes only when nobody is in it.** Claiming a cell that is not LIVE counts it in the block
 //! *before* the exchange that claims it; closing exchanges a count of zero for "closed". A claim that
 //! finds the block closed takes its count back and looks at the directory again. The owner clears
-//! LIVE by an exchange that fails if anybody claimed meanwhile.
+//! LIVE by an exchange that fails if anybody claimed meanwhile. What is known in the block only the
+//! owner changes, and it is the owner who closes.
 //!
 //! **No wake-up is lost.** A task registers at its seat, sets the seat's bit, then looks once more. The
 //! owner publishes, then reads the bits by a read-modify-write. Of two read-modify-writes on one word
