@@ -207,11 +207,7 @@ impl<T: Table> Filled<T> {
                 break;
             }
         }
-        vec![
-            Figure::nanos("insert-mean", laps.mean()),
-            Figure::nanos("insert-p99", laps.quantile(0.99)),
-            Figure::nanos("insert-max", laps.quantile(1.0)),
-        ]
+        laps_of_insert(laps)
     }
 
     fn remove(&mut self) -> Vec<Figure> {
@@ -327,6 +323,24 @@ fn some<T: Table>(size: usize, many: usize) -> usize {
     } else {
         many
     }
+}
+
+/// As many laps as an insert of half the neighbours has, with a little arithmetic in each.
+pub(crate) fn nothing(lan: &Lan) -> Vec<Figure> {
+    let mut laps = Laps::new();
+    laps.time(&lan.known[lan.known.len() / 2..], |&ip| {
+        let hash = (0..20).fold(ip.to_bits(), |hash, _| black_box(hash.rotate_left(5)));
+        black_box(hash);
+    });
+    laps_of_insert(laps)
+}
+
+fn laps_of_insert(mut laps: Laps) -> Vec<Figure> {
+    vec![
+        Figure::nanos("insert-mean", laps.mean()),
+        Figure::nanos("insert-p99", laps.quantile(0.99)),
+        Figure::nanos("insert-max", laps.quantile(1.0)),
+    ]
 }
 
 fn number(mac: Option<UnicastMac>) -> u64 {

@@ -11,6 +11,9 @@
 //! itself. `whohas resolver` is the whole: to change it is to change the cache, which has deadlines,
 //! limits and counts to see to; and its readers are shared references, where others need `&mut`.
 //!
+//! The longest of many laps is as much the machine's as the table's: `nothing` is laps in which nothing
+//! is done with any table, and so how long the system itself keeps a thread waiting.
+//!
 //! Prints one JSON object per line. The cost of the clock, which is subtracted where single
 //! operations are timed, goes to standard error.
 
@@ -78,6 +81,9 @@ fn measure(plan: Plan, size: u32, cases: &[Case]) -> Figures {
         for &case in cases {
             for contender in &mut contenders {
                 figures.add(contender.name(), contender.run(case));
+            }
+            if let Case::Insert = case {
+                figures.add("nothing", cases::nothing(lan));
             }
         }
     }
