@@ -84,27 +84,34 @@ impl Published {
     pub(super) fn block_or_new(&self, number: u32) -> Result<Arc<Block>, NoBlock> {
         let directory = self.load();
         let slot = directory.slot(number).ok_or(NoBlock)?;
-        let known = slot.load_full();
-        match known {
-            Some(block) if !block.is_closed() => return Ok(block),
-            Some(_) | None => {}
+        let mut block = slot.load_full();
+        while block.as_ref().is_none_or(|block| block.is_closed()) {
+            let new = self.new_block(number)?;
+            let found = slot.compare_and_swap(&block, Some(new.clone()));
+            if found.as_ref().map(Arc::as_ptr) == block.as_ref().map(Arc::as_ptr) {
+                block = Some(new);
+            } else {
+                // Somebody was quicker.
+                self.uncount();
+                block = Option::clone(&found);
+            }
         }
+        // By whoever finds it too: its maker may not have come so far, and the owner must see it in
+        // its picture when it hears of a claim there.
+        self.epoch.fetch_add(1, Release);
+        block.ok_or(NoBlock)
+    }
+
+    fn new_block(&self, number: u32) -> Result<Arc<Block>, NoBlock> {
         let counted = self.blocks.fetch_update(Relaxed, Relaxed, |count| {
             (count < self.limit).then_some(count + 1)
         });
         counted.map_err(|_| NoBlock)?;
-        let Some(block) = Block::new(number).map(Arc::new) else {
+        let block = Block::new(number).map(Arc::new);
+        block.ok_or_else(|| {
             self.uncount();
-            return Err(NoBlock);
-        };
-        let found = slot.compare_and_swap(&known, Some(block.clone()));
-        if found.as_ref().map(Arc::as_ptr) == known.as_ref().map(Arc::as_ptr) {
-            self.epoch.fetch_add(1, Release);
-            return Ok(block);
-        }
-        self.uncount();
-        // Somebody was quicker; if what they made is closed already, there is too much going on.
-        Option::clone(&found).ok_or(NoBlock)
+            NoBlock
+        })
     }
 
     fn uncount(&self) {

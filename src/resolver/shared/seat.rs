@@ -114,7 +114,8 @@ impl Seat {
     /// Does something to those who wait, unless somebody else is at it; then they are all woken, as
     /// nobody knows what this was about.
     fn visit(&self, act: impl FnOnce(&mut Waiting, &mut Woken)) -> bool {
-        let Some(mut held) = self.waiting.take_or_note() else {
+        let taken = self.waiting.take();
+        let Some(mut held) = taken.or_else(|| self.waiting.take_or_note()) else {
             return false;
         };
         let mut woken = Woken::default();
