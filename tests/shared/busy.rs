@@ -117,6 +117,18 @@ fn a_time_that_has_come_is_left_and_what_is_due_then_is_done() {
     assert_eq!(resolver.counters().combined, 1);
 }
 
+/// It came as a microsecond.
+#[test]
+fn the_beginning_of_time_is_left_as_it_is() {
+    let resolver = strict();
+    let [queue] = readers(&resolver);
+    let _hold = queue.hold(ip(PEER)).expect("room");
+    resolver.inspect(|_| queue.handle_timeout(START));
+    assert_eq!(asked(&queue, START), [ip(PEER)]);
+    let again = START + Policy::STRICT.retransmit;
+    assert_eq!(queue.poll_timeout(), Some(again));
+}
+
 #[test]
 fn while_nothing_is_due_nobody_reaches_for_the_token() {
     let resolver = strict();

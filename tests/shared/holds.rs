@@ -220,6 +220,20 @@ fn a_hold_whose_entry_was_removed_is_gone_for_good_though_a_new_one_is_there() {
     assert_eq!(new.status(), Status::Resolved(mac(PEER)));
 }
 
+/// What its users hear they hear of another entry, which nobody asked them about.
+#[test]
+fn a_hold_whose_entry_was_removed_does_not_confirm_the_one_that_came_after() {
+    let resolver = strict();
+    let [queue] = readers(&resolver);
+    let old = resolve(&queue, START, PEER);
+    resolver.flush();
+    let later = START + secs(1);
+    let _new = resolve(&queue, later, PEER);
+    old.confirm(later + secs(1));
+    let until = resolver.entry(ip(PEER)).and_then(|entry| entry.until);
+    assert_eq!(until, Some(later + Policy::STRICT.reachable_time));
+}
+
 #[test]
 fn a_static_entry_taken_back_leaves_its_holders_waiting() {
     let resolver = strict();

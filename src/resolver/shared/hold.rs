@@ -115,7 +115,12 @@ impl Hold for SharedHold {
         }
         let key = claim.address.key();
         let shared = &claim.queue.shared;
-        let turn = shared.turn(Who::Other, |owner| owner.cache.confirm(now, key));
+        let turn = shared.turn(Who::Other, |owner| {
+            // Of an entry that came after its own the hold knows nothing.
+            if self.status() != Status::Gone {
+                owner.cache.confirm(now, key);
+            }
+        });
         if turn.is_some() {
             claim.confirmed.store(second, Relaxed);
         }

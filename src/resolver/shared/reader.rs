@@ -167,7 +167,7 @@ impl Reader {
             .turn(Who::Queue, |owner| owner.handle_timeout(now));
         if turn.is_none() {
             self.note_contention();
-            self.seat().time.store(now.as_micros().max(1), Relaxed);
+            self.seat().time.store(now.as_micros(), Relaxed);
             self.leave_work();
         }
     }

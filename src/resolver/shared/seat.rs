@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::sync::{ArrayQueue, AtomicBool, AtomicU64};
 use super::token::Token;
+use super::turn::NEVER;
 use super::word::Address;
 use crate::time::Instant;
 use crate::wire::ARP_FRAME_LEN;
@@ -21,7 +22,7 @@ pub(super) struct Seat {
     taken: AtomicBool,
     /// Frames that nobody has looked at yet.
     pub(super) outbox: ArrayQueue<Frame>,
-    /// A time that has come, in microseconds; zero for none.
+    /// A time that has come, in microseconds; `NEVER` for none.
     pub(super) time: AtomicU64,
     waiting: Token<Waiting>,
     pub(super) tally: Tally,
@@ -66,7 +67,7 @@ impl Seat {
         Self {
             taken: AtomicBool::new(false),
             outbox: ArrayQueue::new(outbox.max(1)),
-            time: AtomicU64::new(0),
+            time: AtomicU64::new(NEVER),
             waiting: Token::new(Waiting::default()),
             tally: Tally {
                 contended: AtomicU64::new(0),

@@ -154,8 +154,8 @@ impl Shared {
                 owner.tally.combined += 1;
                 owner.receive(frame.now, frame.bytes());
             }
-            let time = seat.time.swap(0, Relaxed);
-            if time != 0 {
+            let time = seat.time.swap(NEVER, Relaxed);
+            if time != NEVER {
                 owner.tally.combined += 1;
                 owner.handle_timeout(Instant::from_micros(time));
             }

@@ -10,6 +10,7 @@
     reason = "most of it is an alphabet that speaks for itself"
 )]
 
+mod bench;
 mod ledger;
 mod model;
 mod observed;
@@ -22,9 +23,12 @@ mod trace;
 pub mod fuzz;
 
 pub use profile::Profile;
-pub use rig::{Rig, SLOTS};
+pub use rig::Rig;
 pub use step::{
     Address, Command, Damage, Frame, OwnAddresses, Pick, Place, Proxied, Rule, Segment, Span,
     Special, Speech, Station, Step, Time,
 };
 pub use trace::{Trace, traces};
+
+/// How many slots the caches have: fewer than there are neighbours.
+pub const SLOTS: usize = 8;

@@ -1,9 +1,10 @@
 //! The cache under test, its live holds, and a record of all that it says.
 
-use whohas::cache::{Cache, Counters, Event, HoldKey, Received, Storage};
+use whohas::cache::{Cache, Event, HoldKey, Received, Storage};
 use whohas::wire::{ArpPacket, EthernetFrame, HardwareTypes};
 use whohas::{Instant, Policy};
 
+use crate::bench::Outputs;
 use crate::outcome::{Answer, Machine, Row, Sent, View};
 use crate::step::{Command, Span};
 
@@ -13,9 +14,9 @@ pub(crate) struct Observed<S: Storage> {
     cache: Cache<S>,
     holds: Vec<HoldKey>,
     /// Since they were last taken.
-    pub(crate) events: Vec<Event>,
+    events: Vec<Event>,
     /// What became of the latest frame.
-    pub(crate) received: Option<Received>,
+    received: Option<Received>,
 }
 
 impl<S: Storage> Observed<S> {
@@ -28,8 +29,12 @@ impl<S: Storage> Observed<S> {
         }
     }
 
-    pub(crate) fn counters(&self) -> &Counters {
-        self.cache.counters()
+    pub(crate) fn outputs(&mut self) -> Outputs {
+        Outputs {
+            events: std::mem::take(&mut self.events),
+            received: self.received,
+            counters: *self.cache.counters(),
+        }
     }
 
     fn fetch_events(&mut self) {

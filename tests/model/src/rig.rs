@@ -1,252 +1,97 @@
-//! Runs a trace on the cache in both storages and on the model, and compares all that can be seen
-//! after every step.
+//! The cache on the bench, in both storages side by side.
 
 use std::fmt::Debug;
-use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use whohas::cache::{Fixed, Growable, Status};
-use whohas::wire::ARP_FRAME_LEN;
-use whohas::{Instant, Policy, Prefix, UnicastMac};
+use whohas::{Instant, Policy};
 
-use crate::ledger::{Ledger, Observation, Stimulus};
-use crate::model::Model;
+use crate::SLOTS;
+use crate::bench::{Bench, Outputs, Tested};
+use crate::ledger::{Ledger, Observation};
 use crate::observed::Observed;
-use crate::outcome::{Machine, Sent, View};
-use crate::step::{Address, Command, OwnAddresses, Segment, Station, Step, Time};
-
-/// How many slots the caches have: fewer than there are neighbours.
-pub const SLOTS: usize = 8;
-
-/// The smallest step of time.
-const TICK: Duration = Duration::from_micros(1);
-
-/// How many deadlines a trace meets in one sleep before the rest is skipped.
-const DEADLINES_PER_SLEEP: usize = 16;
+use crate::outcome::{Answer, Machine, Sent, View};
+use crate::step::{Command, Step};
 
 /// Two caches, their model, and the time.
 #[derive(Debug)]
-pub struct Rig {
-    fixed: Observed<Fixed<SLOTS>>,
-    growable: Observed<Growable>,
-    model: Model,
-    ledger: Ledger,
-    now: Instant,
-    driver_takes: bool,
-    /// After the latest step.
-    view: View,
-    /// The latest request of ours.
-    request: Option<Sent>,
-}
+pub struct Rig(Bench<Twins>);
 
 impl Rig {
     /// With the MAC address 02:00:00:00:00:01 and the address 10.0.0.1/24, untagged and on VLAN 10.
     pub fn new(policy: Policy) -> Self {
-        let now = Instant::from_secs(100);
-        let model = Model::new(policy, SLOTS);
-        let mut rig = Self {
+        let twins = Twins {
             fixed: Observed::new(policy, Fixed::new()),
             growable: Observed::new(policy, Growable::new(SLOTS)),
-            view: model.view(now),
-            model,
             ledger: Ledger::new(policy),
-            now,
-            driver_takes: true,
-            request: None,
         };
-        rig.advance(now);
-        rig.run(&[
-            Step::Command(Command::SetMac(Station::US)),
-            Step::Command(Command::SetAddresses(OwnAddresses::OnBoth)),
-        ]);
-        rig
+        Self(Bench::new(policy, twins))
     }
 
     /// Runs a trace; panics where something is wrong.
     pub fn run(&mut self, trace: &[Step]) {
-        for step in trace {
-            self.step(step);
-        }
+        self.0.run(trace);
     }
 
     /// How the live holds stand, the oldest first.
     pub fn statuses(&self) -> &[Status] {
-        &self.view.holds
-    }
-
-    fn step(&mut self, step: &Step) {
-        match step {
-            Step::Command(command) => self.command(*command),
-            Step::Receive(frame) => {
-                let (us, our_ip) = self.ourselves(frame.place.segment);
-                self.receive(&frame.bytes(us, our_ip));
-            }
-            Step::ReceiveBytes(bytes) => self.receive(bytes),
-            Step::Answer(station) => self.answer(*station),
-            Step::Time(time) => self.pass(*time),
-            Step::DriverTakes(takes) => {
-                self.driver_takes = *takes;
-                self.settle(Stimulus::Time);
-            }
-        }
-    }
-
-    /// What others on the segment take us for.
-    fn ourselves(&self, segment: Segment) -> (UnicastMac, Ipv4Addr) {
-        let mac = self.model.mac().unwrap_or(Station::US.mac());
-        let mut own = self.model.own().filter(|own| own.vlan() == segment.vlan());
-        (mac, own.next().map_or(Address::US, Prefix::ip))
-    }
-
-    fn command(&mut self, command: Command) {
-        let now = self.now;
-        let answer = self.each(|machine| machine.command(now, command));
-        self.settle(Stimulus::Command(command, answer));
-    }
-
-    fn receive(&mut self, frame: &[u8]) {
-        let now = self.now;
-        self.each(|machine| machine.receive(now, frame));
-        self.settle(Stimulus::Frame(frame));
-    }
-
-    /// Answers the latest request.
-    fn answer(&mut self, station: Station) {
-        if let Some(Sent { packet, vlan, .. }) = self.request {
-            let reply = packet.answered_by(station.mac());
-            let mut frame = [0; ARP_FRAME_LEN];
-            reply
-                .emit_frame(reply.target_mac, vlan, &mut frame)
-                .expect("room for the frame");
-            self.receive(&frame);
-        }
-    }
-}
-
-/// # Time
-impl Rig {
-    fn pass(&mut self, time: Time) {
-        match time {
-            Time::ToDeadline => {
-                if let Some(deadline) = self.view.timeout {
-                    self.meet(deadline);
-                }
-            }
-            Time::BeforeDeadline => {
-                if let Some(deadline) = self.view.timeout {
-                    self.approach(deadline);
-                }
-            }
-            Time::Sleep(span) => self.sleep(span.duration()),
-            Time::Jump(span) => {
-                self.advance(self.now + span.duration());
-            }
-            Time::Back(span) => {
-                self.advance(self.now - span.duration());
-            }
-        }
+        self.0.statuses()
     }
 
     /// Lets time pass until the next request of ours has left.
     pub fn wait_for_request(&mut self) {
-        self.request = None;
-        while self.request.is_none() {
-            let deadline = self.view.timeout.expect("somebody is asked for");
-            self.meet(deadline);
-        }
-    }
-
-    fn sleep(&mut self, duration: Duration) {
-        let end = self.now + duration;
-        for _ in 0..DEADLINES_PER_SLEEP {
-            match self.view.timeout {
-                // With a driver that takes nothing, what is due stays due.
-                Some(deadline) if deadline <= end && self.driver_takes => self.meet(deadline),
-                Some(_) | None => break,
-            }
-        }
-        self.advance(end);
-    }
-
-    /// `poll_timeout` is not early: until a moment before it, nothing happens ...
-    fn approach(&mut self, deadline: Instant) {
-        // After a small step back, the time until the caller has caught up is no time at all.
-        let is_ahead = deadline > self.now + TICK && deadline > self.model.latest();
-        if !is_ahead || !self.driver_takes {
-            return;
-        }
-        let before = self.view.clone();
-        let happened = self.advance(deadline - TICK);
-        assert!(!happened, "something happened before {deadline}");
-        assert_eq!(self.view, before, "something changed before {deadline}");
-    }
-
-    /// ... and it is not late or idle: then, something does.
-    fn meet(&mut self, deadline: Instant) {
-        self.approach(deadline);
-        let before = self.view.rows.clone();
-        let happened = self.advance(deadline);
-        assert!(
-            happened || self.view.rows != before,
-            "nothing happened at {deadline}"
-        );
-    }
-
-    /// Whether frames or events came of it.
-    fn advance(&mut self, now: Instant) -> bool {
-        self.now = now;
-        self.each(|machine| machine.handle_timeout(now));
-        self.settle(Stimulus::Time)
+        self.0.wait_for_request();
     }
 }
 
-/// # Comparing
-impl Rig {
-    /// Does the same to all three.
-    fn each<T: PartialEq + Debug>(&mut self, act: impl Fn(&mut dyn Machine) -> T) -> T {
-        let expected = act(&mut self.model);
-        assert_eq!(act(&mut self.fixed), expected, "fixed and model");
-        assert_eq!(act(&mut self.growable), expected, "growable and model");
-        expected
+/// The same cache twice, and what must hold of both.
+#[derive(Debug)]
+struct Twins {
+    fixed: Observed<Fixed<SLOTS>>,
+    growable: Observed<Growable>,
+    ledger: Ledger,
+}
+
+impl Twins {
+    /// Does the same to both.
+    fn each<R: PartialEq + Debug>(&mut self, act: impl Fn(&mut dyn Machine) -> R) -> R {
+        let result = act(&mut self.fixed);
+        assert_eq!(act(&mut self.growable), result, "growable and fixed");
+        result
+    }
+}
+
+impl Machine for Twins {
+    fn command(&mut self, now: Instant, command: Command) -> Answer {
+        self.each(|cache| cache.command(now, command))
     }
 
-    /// Drains the outputs and compares all there is to see. Whether frames or events came out.
-    fn settle(&mut self, stimulus: Stimulus<'_>) -> bool {
-        let (now, takes) = (self.now, self.driver_takes);
-        let sent = self.fixed.transmit(now, takes);
-        self.model.follow(&sent);
-        let expected = self.model.transmit(now, takes);
-        assert_eq!(sent, expected, "frames of fixed and model");
-        assert_eq!(self.growable.transmit(now, takes), sent, "frames of both");
-        let events = std::mem::take(&mut self.fixed.events);
-        assert_eq!(std::mem::take(&mut self.growable.events), events, "events");
-        assert_eq!(self.growable.received, self.fixed.received, "verdicts");
-        assert_eq!(self.growable.counters(), self.fixed.counters(), "counters");
-        let view = self.each_view();
-        let before = std::mem::replace(&mut self.view, view);
-        self.ledger.check(&Observation {
-            stimulus,
-            now: self.model.now(),
-            before: &before,
-            after: &self.view,
-            received: self.fixed.received,
-            events: &events,
-            sent: if takes { &sent } else { &[] },
-            counters: self.fixed.counters(),
-            model: &self.model,
-        });
-        let mut requests = sent.iter().rev().filter(|sent| sent.asks_for().is_some());
-        if let Some(&request) = requests.next().filter(|_| takes) {
-            self.request = Some(request);
-        }
-        !(events.is_empty() && sent.is_empty())
+    fn receive(&mut self, now: Instant, frame: &[u8]) {
+        self.each(|cache| cache.receive(now, frame));
     }
 
-    fn each_view(&self) -> View {
-        let now = self.model.latest();
-        let expected = self.model.view(now);
-        assert_eq!(self.fixed.view(now), expected, "fixed and model");
-        assert_eq!(self.growable.view(now), expected, "growable and model");
-        expected
+    fn handle_timeout(&mut self, now: Instant) {
+        self.each(|cache| cache.handle_timeout(now));
+    }
+
+    fn transmit(&mut self, now: Instant, driver_takes: bool) -> Vec<Sent> {
+        self.each(|cache| cache.transmit(now, driver_takes))
+    }
+
+    fn view(&self, now: Instant) -> View {
+        let view = self.fixed.view(now);
+        assert_eq!(self.growable.view(now), view, "growable and fixed");
+        view
+    }
+}
+
+impl Tested for Twins {
+    fn outputs(&mut self) -> Outputs {
+        let outputs = self.fixed.outputs();
+        assert_eq!(self.growable.outputs(), outputs, "growable and fixed");
+        outputs
+    }
+
+    fn check(&mut self, seen: &Observation<'_>) {
+        self.ledger.check(seen);
     }
 }

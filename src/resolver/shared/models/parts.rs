@@ -116,7 +116,10 @@ fn the_owner_learns_of_the_last_release() {
         });
         let claimed = block.look_at(address(HERE)).count() > 0;
         let told = user.join().unwrap();
-        assert_eq!(claimed, told, "what the owner saw, and whether it comes again");
+        assert_eq!(
+            claimed, told,
+            "what the owner saw, and whether it comes again"
+        );
         assert_eq!(block.claims(address(HERE)).is_queued(), told);
     });
 }
@@ -172,7 +175,10 @@ fn a_hold_never_speaks_of_another_generation() {
         block.publish(address(HERE), Known::At(mac(2)), Some(3));
         let standing = user.join().unwrap();
         let (old, gone) = (Status::Resolved(mac(1)), Status::Gone);
-        assert!([old, gone].map(Standing::Status).contains(&standing), "{standing:?}");
+        assert!(
+            [old, gone].map(Standing::Status).contains(&standing),
+            "{standing:?}"
+        );
     });
 }
 
