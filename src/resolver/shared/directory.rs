@@ -181,8 +181,10 @@ impl Published {
 
     /// A block that was made in a directory that was being replaced: nobody will find it there.
     pub(super) fn disown(&self, block: &Block) {
-        block.close();
-        self.uncount();
+        // Once, however many have claimed something there.
+        if block.close() {
+            self.uncount();
+        }
     }
 }
 
