@@ -107,15 +107,29 @@ impl Owner {
         block: &Arc<Block>,
         address: Address,
     ) -> Result<(), HoldError> {
+        let held = self.agree(block, address);
+        // An eviction to make room for it.
+        self.settle();
+        self.answer(block, address, held)
+    }
+
+    /// Makes the cache hold whom somebody claims, and nobody else.
+    fn agree(&mut self, block: &Arc<Block>, address: Address) -> Result<Glance, HoldError> {
         let claims = block.look_at(address);
-        let held = if self.publisher.owns(block) {
+        if self.publisher.owns(block) {
             self.cache.set_held(address.key(), claims.count() > 0)
         } else {
             // Nobody else would find what is published there.
             Err(HoldError::OffLink)
-        };
-        // An eviction to make room for it.
-        self.settle();
+        }
+    }
+
+    fn answer(
+        &mut self,
+        block: &Block,
+        address: Address,
+        held: Result<Glance, HoldError>,
+    ) -> Result<(), HoldError> {
         match held {
             Ok(glance) => self.publisher.publish_in(block, address, news_of(glance)),
             Err(error) => self.publisher.refuse(block, address, error),
@@ -181,11 +195,25 @@ impl Owner {
 
     /// The entry for an address has changed.
     fn look_again(&mut self, key: Key) {
+        let address = Address::new(key);
         let news = news_of(self.cache.glance(key));
         let addresses = self.cache.own_side();
-        if let Err(NoBlock) = self.publisher.publish(Address::new(key), news, addresses) {
+        if let Err(NoBlock) = self.publisher.publish(address, news, addresses) {
             // What cannot be published must not be known either; nobody can hold it.
             self.tally.no_block += u64::from(self.cache.remove(key));
+        }
+        if let Some(block) = self.publisher.block(address) {
+            self.look_at_unheld(&block, address, news);
+        }
+    }
+
+    /// Looks at the claims on an entry that is gone, if they changed just then. Who gave up the last
+    /// has left no note, as the cache held the entry; and who has come since has relied on both.
+    fn look_at_unheld(&mut self, block: &Arc<Block>, address: Address, news: News) {
+        if !news.held && block.claims(address).is_queued() {
+            let held = self.agree(block, address);
+            let answered = self.answer(block, address, held);
+            self.tally.refused += u64::from(answered.is_err());
         }
     }
 
@@ -195,6 +223,7 @@ impl Owner {
             for address in block.addresses().filter(|&at| block.is_used(at)) {
                 let news = news_of(self.cache.glance(address.key()));
                 self.publisher.publish_in(&block, address, news);
+                self.look_at_unheld(&block, address, news);
             }
         }
         self.publisher.note_all();

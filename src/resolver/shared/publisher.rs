@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::block::{Block, block_of};
 use super::directory::{NoBlock, Published, View};
 use super::feed::Feed;
-use super::word::{Address, Known};
+use super::word::{Address, Known, Word};
 use crate::cache::{Addresses, HoldError};
 
 /// How it stands with an address.
@@ -100,6 +100,11 @@ impl Publisher {
 
     // --- Blocks -------------------------------------------------------------------------------
 
+    /// The block that an address is in, if there is one.
+    pub(super) fn block(&mut self, address: Address) -> Option<Arc<Block>> {
+        self.view.block(&self.published, block_of(address)).cloned()
+    }
+
     /// All blocks.
     pub(super) fn blocks(&self) -> Vec<Arc<Block>> {
         self.published.load().blocks().collect()
@@ -148,7 +153,15 @@ impl Press {
         }
         let was = block.word(address);
         let generation = block.claims(address).generation();
-        if was.known() != known || known != Known::Nothing && !was.is_of(generation) {
+        let is_said = match known {
+            // Why claims were refused stays, as long as nobody else has one.
+            Known::Nothing if !held => !was.is_of_use(),
+            Known::Nothing => was == Word::NOTHING,
+            Known::At(_) | Known::Refused(_) | Known::Unreachable => {
+                was.known() == known && was.is_of(generation)
+            }
+        };
+        if !is_said {
             let in_feed = was.mac().is_some() || matches!(known, Known::At(_));
             block.publish(address, known, in_feed.then(|| self.feed.head()));
             self.changed.add(address);
