@@ -289,7 +289,9 @@ impl Reader {
             self.shared().turn(Who::Other, |_| published.reclaim());
             published.block_or_new(number)
         });
-        block.map_err(|NoBlock| HoldError::TooManyBlocks)
+        // Unless the prefixes have just changed, there are too many blocks.
+        let no_neighbour = || published.load().check_neighbour(address.key()).err();
+        block.map_err(|NoBlock| no_neighbour().unwrap_or(HoldError::TooManyBlocks))
     }
 
     /// Tells the owner of a neighbour that nobody held: looks at it ourselves, if we may.
