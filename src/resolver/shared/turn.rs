@@ -22,7 +22,7 @@ use crate::time::Instant;
 
 /// What all have in common.
 pub(super) struct Shared {
-    token: CachePadded<Token<Owner>>,
+    pub(super) token: CachePadded<Token<Owner>>,
     /// When there is something to do, in microseconds; as of the last turn.
     pub(super) due: CachePadded<AtomicU64>,
     pub(super) published: Arc<Published>,
