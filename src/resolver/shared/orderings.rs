@@ -65,6 +65,12 @@
 //! finds the old word, sees the old tag, and waits. Tags have 14 bits, but only neighbouring
 //! generations can meet: the word changes before the owner can end another.
 //!
+//! **A release leaves no note, and still nobody is forgotten.** Whoever gives up the last claim marks
+//! the address QUEUED and puts it on the list; the cache goes on holding the entry until somebody
+//! looks. Whoever claims it next finds the mark, says nothing either, and is right: the entry is held.
+//! So where an entry goes although it was held, or its claims are refused, the owner does not rely on
+//! the list: it looks at a marked address at once, and a generation that ends takes its mark with it.
+//!
 //! **Eviction wins the count from zero, or not at all.** Before the cache forgets an entry that
 //! nobody holds as far as it knows, it asks ([`Profile::may_forget`](crate::cache::Profile)), and the
 //! answer is an exchange of "no claims" for "no claims, next generation". If a queue was quicker, the
