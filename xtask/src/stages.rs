@@ -21,7 +21,7 @@ struct Stage {
     run: fn(&Project, &Shell) -> Result<String>,
 }
 
-const STAGES: [Stage; 13] = [
+const STAGES: [Stage; 14] = [
     Stage {
         name: "fmt",
         about: "the code is formatted",
@@ -63,6 +63,12 @@ const STAGES: [Stage; 13] = [
         about: "the cache does what its reference model does, in 10,000 random traces",
         needs: &[],
         run: model,
+    },
+    Stage {
+        name: "loom",
+        about: "the shared resolver keeps its promises under every interleaving of small models",
+        needs: &[],
+        run: loom,
     },
     Stage {
         name: "examples",
@@ -321,6 +327,21 @@ fn model(project: &Project, shell: &Shell) -> Result<String> {
     Ok(format!(
         "{passed} properties, {TRACES} traces of 100 steps and more"
     ))
+}
+
+/// Everything is built anew with loom's atomics, so beside what the other stages build.
+fn loom(project: &Project, shell: &Shell) -> Result<String> {
+    let mut models = project.cargo("test");
+    models
+        .args(["--package", PACKAGE, "--release", "--lib"])
+        .args(["--features", "std", "--target-dir"])
+        .arg(project.target_dir.join("loom"))
+        .args(["--", "models::"])
+        .env("RUSTFLAGS", "--cfg loom --deny warnings");
+    let tests = shell.run("models", &mut models)?;
+    let passed = tests_passed(&tests.log);
+    ensure!(passed > 0, "there are no models");
+    Ok(format!("{passed} models"))
 }
 
 /// The number of tests that passed, as `cargo test` or nextest tells it.

@@ -273,7 +273,8 @@ mod tests {
 
     #[test]
     fn a_new_generation_begins_with_nobody_and_wraps_without_touching_the_rest() {
-        let last = Claims::from_bits(u64::MAX << Claims::GENERATION | Claims::LIVE | Claims::QUEUED | 7);
+        let last =
+            Claims::from_bits(u64::MAX << Claims::GENERATION | Claims::LIVE | Claims::QUEUED | 7);
         assert_eq!(last.ended(), Claims::from_bits(Claims::LIVE));
         assert_eq!(last.ended().ended().generation(), 1);
     }

@@ -78,7 +78,9 @@ fn mac_of(peer: Ipv4Addr) -> UnicastMac {
 fn learn(reader: &Reader, peer: Ipv4Addr) -> SharedHold {
     let hold = reader.hold(peer).expect("there is room");
     assert_eq!(requests(reader, peer), 1);
-    reader.receive(NOW, &answer(peer)).expect("nobody else has the token");
+    reader
+        .receive(NOW, &answer(peer))
+        .expect("nobody else has the token");
     assert_eq!(hold.mac(), Some(mac_of(peer)));
     hold
 }
@@ -188,7 +190,10 @@ fn two_queues_want_the_same() {
         let asked = requests(&b, PEER);
         let (other, asked_by_other, a) = asking.join().unwrap();
         check(&resolver, &[PEER]);
-        assert_eq!([&hold, &other].map(|hold| hold.status()), [Status::Pending; 2]);
+        assert_eq!(
+            [&hold, &other].map(|hold| hold.status()),
+            [Status::Pending; 2]
+        );
         assert_eq!(resolver.holds(PEER), 2);
         // Whoever did not get the token comes again.
         assert_eq!(asked + asked_by_other + requests(&a, PEER), 1);
@@ -248,7 +253,10 @@ fn two_queues_bring_frames() {
         b.receive(NOW, &answer(OTHER)).unwrap();
         let _a = bringing.join().unwrap();
         check(&resolver, &[PEER, OTHER]);
-        assert_eq!(holds.map(|hold| hold.mac()), [PEER, OTHER].map(|ip| Some(mac_of(ip))));
+        assert_eq!(
+            holds.map(|hold| hold.mac()),
+            [PEER, OTHER].map(|ip| Some(mac_of(ip)))
+        );
     });
 }
 
