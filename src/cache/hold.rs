@@ -74,9 +74,7 @@ pub enum HoldError {
     #[error("every slot is held: release some, or use a larger table")]
     TableFull,
     /// The neighbours of a shared resolver are too far apart.
-    #[error(
-        "neighbours are in as many blocks of 262,144 addresses as there may be: raise `Shape::blocks`"
-    )]
+    #[error("neighbours are in as many blocks of addresses as there may be: raise `Shape::blocks`")]
     TooManyBlocks,
     /// The counter is at its end.
     #[error("the neighbour is held 4,294,967,295 times")]

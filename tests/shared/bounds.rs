@@ -232,7 +232,7 @@ fn what_there_is_no_block_for_cannot_be_set_by_the_administrator_either() {
     let [queue] = readers(&resolver);
     let hold = queue.hold(in_block(0, 2)).expect("the first block");
     let insert = || resolver.insert_static(in_block(1, 2), mac(PEER));
-    assert_eq!(insert(), Err(InsertError::TableFull));
+    assert_eq!(insert(), Err(InsertError::TooManyBlocks));
     assert_eq!(resolver.entry(in_block(1, 2)), None);
     drop(hold);
     assert_eq!(insert(), Ok(()));

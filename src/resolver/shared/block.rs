@@ -282,12 +282,17 @@ impl Block {
         self.end(address, |now| now.count() > 0 && !now.is_queued())
     }
 
+    /// Ends the claims on an address.
+    pub(super) fn end_all(&self, address: Address) {
+        self.end(address, |_| true);
+    }
+
     /// Ends the claims on an address, and says why to those who had them.
     pub(super) fn refuse(&self, address: Address, error: HoldError) {
         // The reason first: who finds the generation ended looks for it.
         let word = Word::new(Known::Refused(error), self.claims(address).generation());
         self.put(address, word);
-        self.end(address, |_| true);
+        self.end_all(address);
     }
 
     /// Counts the cell out, if nobody claims it.
@@ -315,6 +320,11 @@ impl Block {
     /// Closes the block, whoever is in it; false if it was closed already.
     pub(super) fn close(&self) -> bool {
         self.live.fetch_or(CLOSED, AcqRel) & CLOSED == 0
+    }
+
+    /// In how many cells something is known.
+    pub(super) fn known(&self) -> u32 {
+        self.known.load(Relaxed)
     }
 
     pub(super) fn is_closed(&self) -> bool {

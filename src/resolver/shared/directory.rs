@@ -120,7 +120,12 @@ impl Published {
 
     // --- For whoever has the token ----------------------------------------------------------
 
-    /// Whether there is room in the directory for a block with this number.
+    /// Whether there may be another block.
+    pub(super) fn has_room(&self) -> bool {
+        self.blocks() < self.limit
+    }
+
+    /// Whether a block with this number would be found.
     pub(super) fn has_run(&self, number: u32) -> bool {
         self.load().slot(number).is_some()
     }

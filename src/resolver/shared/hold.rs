@@ -84,8 +84,9 @@ impl Claim {
 }
 
 impl SharedHold {
-    pub(super) fn standing(&self) -> Standing {
-        self.claim.standing()
+    /// Whether it still counts for anything.
+    pub(super) fn is_live(&self) -> bool {
+        self.status() != Status::Gone
     }
 
     pub(super) fn block(&self) -> &Arc<Block> {
@@ -118,6 +119,7 @@ impl Hold for SharedHold {
         let turn = shared.turn(Who::Other, |owner| {
             // Of an entry that came after its own the hold knows nothing.
             if self.status() != Status::Gone {
+                let now = owner.time(now);
                 owner.cache.confirm(now, key);
             }
         });
@@ -159,9 +161,9 @@ impl fmt::Debug for SharedHold {
 
 /// All holds that a reader has given out and not got back, so that it can release them.
 ///
-/// Each new hold looks at two old ones and takes the place of one that was given back. So there are
-/// never more than about twice as many places as there were holds at the same time, nothing is
-/// allocated once there are enough, and no hold pays for looking through all.
+/// Each new hold looks at two old ones and takes the place of one that was given back; of two, it gives
+/// up the other. So there are about twice as many places as holds at the most, nothing is allocated
+/// once there are enough, and no hold pays for looking through all.
 #[derive(Default)]
 pub(super) struct Ledger {
     claims: Vec<Arc<Claim>>,
@@ -180,25 +182,20 @@ impl Ledger {
         address: Address,
         generation: u32,
     ) -> SharedHold {
-        for _ in 0..LOOKED_AT.min(self.claims.len()) {
-            self.next = (self.next + 1) % self.claims.len();
-            let place = &mut self.claims[self.next];
-            if place.is_live() {
-                continue;
+        if let Some(place) = self.free_place()
+            && let Some(claim) = Arc::get_mut(&mut self.claims[place])
+        {
+            // Not copied if it is the same: its count is one that all queues would write to.
+            if !Arc::ptr_eq(&claim.block, block) {
+                claim.block = block.clone();
             }
-            if let Some(claim) = Arc::get_mut(place) {
-                // Not copied if it is the same: its count is one that all queues would write to.
-                if !Arc::ptr_eq(&claim.block, block) {
-                    claim.block = block.clone();
-                }
-                claim.address = address;
-                claim.generation = generation;
-                claim.live = AtomicBool::new(true);
-                claim.confirmed = AtomicU32::new(0);
-                return SharedHold {
-                    claim: place.clone(),
-                };
-            }
+            claim.address = address;
+            claim.generation = generation;
+            claim.live = AtomicBool::new(true);
+            claim.confirmed = AtomicU32::new(0);
+            return SharedHold {
+                claim: self.claims[place].clone(),
+            };
         }
         let claim = Arc::new(Claim {
             queue: queue.clone(),
@@ -210,6 +207,34 @@ impl Ledger {
         });
         self.claims.push(claim.clone());
         SharedHold { claim }
+    }
+
+    /// Looks at the next places: the first that is free is the one, and a second is given up.
+    fn free_place(&mut self) -> Option<usize> {
+        let mut found = None;
+        for _ in 0..LOOKED_AT.min(self.claims.len()) {
+            self.next = (self.next + 1) % self.claims.len();
+            let claim = &mut self.claims[self.next];
+            if claim.is_live() || Arc::get_mut(claim).is_none() {
+                continue;
+            }
+            let Some(place) = found else {
+                found = Some(self.next);
+                continue;
+            };
+            self.claims.swap_remove(self.next);
+            if place == self.claims.len() {
+                // It was the last, and is where the other was.
+                found = Some(self.next);
+            }
+        }
+        found
+    }
+
+    /// Lets go of blocks that are no more in use.
+    pub(super) fn forget_closed(&mut self) {
+        self.claims
+            .retain(|claim| claim.is_live() || !claim.block.is_closed());
     }
 
     /// Those that count.

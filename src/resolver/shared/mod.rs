@@ -71,7 +71,8 @@
 //! | neighbours | [`Shape::neighbours`] | as for any cache |
 //! | blocks of 262,144 addresses with a neighbour in them | [`Shape::blocks`] | those in which nothing is in use go; else [`TooManyBlocks`](crate::HoldError::TooManyBlocks) |
 //! | frames that a queue left to others | [`Shape::outbox`] | [`OutboxFull`], counted; the frame stays yours |
-//! | addresses to look at | each is listed once | - |
+//! | addresses to look at | as many as can be claimed between two turns | - |
+//! | work of others in one turn | 1,024 addresses, all outboxes, four times | the rest is due at once, for whoever comes next |
 //! | changes that a queue has not read | [`Shape::changes`] | [`Change::Overrun`], counted; what it holds is told again |
 //! | tasks that wait on one queue | 65,536 | all are woken, and look again |
 //!
@@ -84,6 +85,7 @@ mod feed;
 mod hold;
 #[cfg(all(test, loom))]
 mod models;
+mod moment;
 pub mod orderings;
 mod owner;
 mod publisher;
@@ -112,11 +114,10 @@ use crate::cache::{
 use crate::time::Instant;
 use crate::wire::UnicastMac;
 use block::block_of;
-use seat::MAX_SEATS;
 use turn::Shared;
 use word::Address;
 
-/// How large a [`SharedResolver`] may become.
+/// How large a [`SharedResolver`] may become. What is out of bounds counts as the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// How many [`Reader`]s there may be at the same time: 1 to 64.
@@ -127,9 +128,11 @@ pub struct Shape {
     /// blocks in which somebody is known cost memory: by the page, 24 bytes for each address in use
     /// and its neighbours, so at most 6 MiB a block.
     pub blocks: u32,
-    /// How many frames a queue may leave to others at the same time.
+    /// How many frames a queue may leave to others at the same time: 1 to 65,536. The room is taken at
+    /// once, 88 bytes each, for every queue that there may be.
     pub outbox: usize,
-    /// How many changes a queue may be behind before it has to look at all that it holds.
+    /// How many changes a queue may be behind before it has to look at all that it holds: rounded up to
+    /// a power of two, at most 16,777,216.
     pub changes: usize,
     /// A secret number in the cache's hash; see [`Cache::seeded`].
     pub seed: u32,
@@ -138,10 +141,10 @@ pub struct Shape {
 impl Default for Shape {
     fn default() -> Self {
         Self {
-            queues: MAX_SEATS,
+            queues: 16,
             neighbours: 65_536,
             blocks: 16,
-            outbox: 256,
+            outbox: 128,
             changes: 4096,
             seed: 0,
         }
@@ -151,7 +154,7 @@ impl Default for Shape {
 /// One cache that many queues share. Clones are the same one.
 ///
 /// This is the administrator's handle, for any thread: its commands wait for their turn, which queues
-/// never do. Queues have a [`Reader`] each.
+/// never do. So do not give them in a queue's loop; queues have a [`Reader`] each.
 #[derive(Clone)]
 pub struct SharedResolver {
     shared: Arc<Shared>,
@@ -185,13 +188,18 @@ impl SharedResolver {
 
     /// The link went up or down; see [`Cache::link_changed`].
     pub fn link_changed(&self, now: Instant, up: bool) {
-        self.shared
-            .command(|owner| owner.cache.link_changed(now, up));
+        self.shared.command(|owner| {
+            let now = owner.time(now);
+            owner.cache.link_changed(now, up);
+        });
     }
 
     /// Sets our own MAC address; see [`Cache::set_mac`].
     pub fn set_mac(&self, now: Instant, mac: UnicastMac) {
-        self.shared.command(|owner| owner.cache.set_mac(now, mac));
+        self.shared.command(|owner| {
+            let now = owner.time(now);
+            owner.cache.set_mac(now, mac);
+        });
     }
 
     /// Sets our own addresses, and with them the prefixes in which there can be neighbours; see
@@ -225,8 +233,10 @@ impl SharedResolver {
         period: Option<Duration>,
     ) -> Result<(), InsertError> {
         let subject = subject.into();
-        self.shared
-            .command(|owner| owner.cache.deny(now, subject, period))
+        self.shared.command(|owner| {
+            let now = owner.time(now);
+            owner.cache.deny(now, subject, period)
+        })
     }
 
     /// Removes a deny rule; see [`Cache::allow`].
@@ -243,7 +253,10 @@ impl SharedResolver {
     /// Makes the entry be verified; see [`Cache::verify`].
     pub fn verify(&self, now: Instant, key: impl Into<Key>) -> Result<(), NotKnown> {
         let key = key.into();
-        self.shared.command(|owner| owner.cache.verify(now, key))
+        self.shared.command(|owner| {
+            let now = owner.time(now);
+            owner.cache.verify(now, key)
+        })
     }
 
     /// Announces an own address once more; see [`Cache::announce`].
@@ -316,7 +329,8 @@ impl fmt::Debug for SharedResolver {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let queues = self.seats.iter().filter(|seat| seat.is_taken()).count();
-        let known = Snapshot::new(&self.published).count();
+        let blocks = self.published.load();
+        let known: u32 = blocks.blocks().map(|block| block.known()).sum();
         f.debug_struct("SharedResolver")
             .field("queues", &queues)
             .field("neighbours", &known)

@@ -27,7 +27,7 @@
 //! note standing, lets go, and publishes that something is due *now*, which every queue sees.
 //!
 //! **The list** holds addresses whose count went from none to some or back. QUEUED keeps an address
-//! from being on it twice, so it needs no bound of its own and a release can never fail. The owner
+//! from being put on it again and again, so it needs no bound of its own and a release cannot fail. The owner
 //! clears QUEUED, then reads the count, then makes the cache agree: one cache hold while the count is
 //! not zero. Releases leave no note: they are found before anything else is done in the next turn, so
 //! no request is sent and no entry refreshed for somebody who has left.
@@ -50,7 +50,7 @@
 //! | list | the queue's own; before the note | after the note was taken away | as above |
 //! | when something is due | `Release` at the end of a turn | `Acquire` | a queue that sees it takes the token anyway, which orders the rest |
 //! | directory | `arc-swap` | `arc-swap` | |
-//! | epoch | `Release`, after the directory and the slots | `Acquire`, before them | a picture is never newer than its number; if it is older, the next miss finds out |
+//! | epoch | `Release`, after the directory and the slots | `Acquire`, before them | a picture is never older than its number; if it is newer, it is only drawn once more |
 //! | feed entry | `Relaxed`, before the counter | `Relaxed`, after it | the counter orders it; the lap says if it was overwritten since |
 //! | feed counter | `Release` | `Acquire` | who sees the number sees the change, its cell's number and its word |
 //! | who is asleep | `AcqRel` read-modify-writes by both sides | - | see below |
@@ -91,8 +91,8 @@
 //!
 //! **A block that was made too late.** A queue may put a new block into a directory that is just being
 //! replaced. Its first claim goes on the list with the block itself, so the owner, who does not find
-//! the block in the table, closes it and refuses the claim: the hold says that it is gone, and the
-//! next one goes to the right place.
+//! the block in the table, closes it and ends the claim: the queue claims once more, and a hold that
+//! was given out meanwhile says that it is gone.
 //!
 //! # What is not promised
 //!

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 
 use super::block::{Block, block_of};
 use super::directory::{NoBlock, Published};
+use super::moment::{Latest, Moment};
 use super::publisher::{News, Publisher};
 use super::word::{Address, Known};
 use crate::cache::{
@@ -22,6 +23,7 @@ const TIMER_ROUNDS: usize = 16;
 pub(super) struct Owner {
     pub(super) cache: Cache<Growable, Guarded>,
     pub(super) publisher: Publisher,
+    latest: Latest,
     /// Events for whoever watches. Nobody has to.
     pub(super) watched: Events,
     pub(super) tally: OwnerTally,
@@ -73,6 +75,7 @@ impl Owner {
         Self {
             cache,
             publisher,
+            latest: Latest::new(),
             watched: Events::new(),
             tally: OwnerTally::default(),
         }
@@ -80,18 +83,21 @@ impl Owner {
 
     // --- Work ---------------------------------------------------------------------------------
 
-    pub(super) fn receive(&mut self, now: Instant, frame: &[u8]) -> Received {
+    pub(super) fn receive(&mut self, moment: Moment, frame: &[u8]) -> Received {
+        let now = self.latest.advance(moment);
         let received = self.cache.receive(now, frame);
         self.settle();
         received
     }
 
-    pub(super) fn transmit(&mut self, now: Instant, frame: &mut [u8; ARP_FRAME_LEN]) -> bool {
+    pub(super) fn transmit(&mut self, moment: Moment, frame: &mut [u8; ARP_FRAME_LEN]) -> bool {
+        let now = self.latest.advance(moment);
         let transmit = self.cache.poll_transmit(now);
         transmit.is_some_and(|transmit| transmit.emit(frame).is_ok())
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
+    pub(super) fn handle_timeout(&mut self, moment: Moment) {
+        let now = self.latest.advance(moment);
         for _ in 0..TIMER_ROUNDS {
             self.cache.handle_timeout(now);
             if !self.settle() {
@@ -107,35 +113,25 @@ impl Owner {
         block: &Arc<Block>,
         address: Address,
     ) -> Result<(), HoldError> {
+        if !self.publisher.owns(block) {
+            // Nobody else would find what is published there: the next claim is in the right place.
+            self.publisher.abort(block, address);
+            return Ok(());
+        }
         let held = self.agree(block, address);
-        // An eviction to make room for it.
+        // An eviction to make room for it. Nobody tells of the entry itself: what it is was seen.
         self.settle();
-        self.answer(block, address, held)
+        held.map(|glance| self.publisher.publish_in(block, address, news_of(glance)))
     }
 
-    /// Makes the cache hold whom somebody claims, and nobody else.
-    fn agree(&mut self, block: &Arc<Block>, address: Address) -> Result<Glance, HoldError> {
+    /// Makes the cache hold whom somebody claims, and nobody else; or ends the claims.
+    fn agree(&mut self, block: &Block, address: Address) -> Result<Glance, HoldError> {
         let claims = block.look_at(address);
-        if self.publisher.owns(block) {
-            self.cache.set_held(address.key(), claims.count() > 0)
-        } else {
-            // Nobody else would find what is published there.
-            Err(HoldError::OffLink)
+        let held = self.cache.set_held(address.key(), claims.count() > 0);
+        if let Err(error) = held {
+            self.publisher.refuse(block, address, error);
         }
-    }
-
-    fn answer(
-        &mut self,
-        block: &Block,
-        address: Address,
-        held: Result<Glance, HoldError>,
-    ) -> Result<(), HoldError> {
-        match held {
-            Ok(glance) => self.publisher.publish_in(block, address, news_of(glance)),
-            Err(error) => self.publisher.refuse(block, address, error),
-        }
-        block.leave_idle(address);
-        held.map(|_glance| ())
+        held
     }
 
     /// Publishes what the cache has to tell; whether there was anything.
@@ -157,11 +153,17 @@ impl Owner {
         any
     }
 
+    /// The time for a command that was given at `now`.
+    pub(super) fn time(&mut self, now: Instant) -> Instant {
+        self.latest.advance(Moment::at(now))
+    }
+
     pub(super) fn set_addresses(
         &mut self,
         now: Instant,
         own: &[Prefix],
     ) -> Result<(), AddressError> {
+        let now = self.time(now);
         self.cache.set_addresses(now, own)?;
         self.redraw();
         Ok(())
@@ -182,13 +184,12 @@ impl Owner {
 
     /// Refused where there is no block for it, rather than known and not found.
     pub(super) fn insert_static(&mut self, key: Key, mac: UnicastMac) -> Result<(), InsertError> {
-        let new = self.cache.entry(key).is_none();
         self.cache.insert_static(key, mac)?;
         self.settle();
-        if new && self.cache.entry(key).is_none() {
-            return Err(InsertError::TableFull);
+        match self.cache.lookup(key) {
+            Some(_) => Ok(()),
+            None => Err(InsertError::TooManyBlocks),
         }
-        Ok(())
     }
 
     // --- Publishing ---------------------------------------------------------------------------
@@ -209,11 +210,12 @@ impl Owner {
 
     /// Looks at the claims on an entry that is gone, if they changed just then. Who gave up the last
     /// has left no note, as the cache held the entry; and who has come since has relied on both.
-    fn look_at_unheld(&mut self, block: &Arc<Block>, address: Address, news: News) {
+    fn look_at_unheld(&mut self, block: &Block, address: Address, news: News) {
         if !news.held && block.claims(address).is_queued() {
-            let held = self.agree(block, address);
-            let answered = self.answer(block, address, held);
-            self.tally.refused += u64::from(answered.is_err());
+            match self.agree(block, address) {
+                Ok(glance) => self.publisher.publish_in(block, address, news_of(glance)),
+                Err(_told) => self.tally.refused += 1,
+            }
         }
     }
 

@@ -69,9 +69,10 @@ impl Publisher {
         let number = block_of(address);
         if let Known::At(_) = news.known {
             if view.block_or_new(published, number).is_err() {
-                if published.has_run(number) {
-                    published.reclaim();
-                } else {
+                if !published.has_room() && !published.reclaim() {
+                    return Err(NoBlock);
+                }
+                if !published.has_run(number) {
                     published.redraw(addresses, Some(number));
                 }
             }
@@ -90,6 +91,13 @@ impl Publisher {
     /// Ends the claims that the cache would not have.
     pub(super) fn refuse(&mut self, block: &Block, address: Address, error: HoldError) {
         block.refuse(address, error);
+        block.leave_idle(address);
+        self.press.changed.add(address);
+    }
+
+    /// Ends the claims in a block that nobody will find.
+    pub(super) fn abort(&mut self, block: &Block, address: Address) {
+        block.end_all(address);
         self.press.changed.add(address);
     }
 

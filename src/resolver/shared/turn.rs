@@ -11,10 +11,11 @@ use super::Shape;
 use super::block::Block;
 use super::directory::{Published, View};
 use super::feed::Feed;
+use super::moment::Moment;
 use super::owner::{Guarded, Owner};
 use super::publisher::{Changed, Publisher};
 use super::seat::{MAX_SEATS, News, Seat, Wait};
-use super::sync::{AtomicU64, SegQueue};
+use super::sync::{AtomicBool, AtomicU64, SegQueue};
 use super::token::{Held, Token};
 use super::word::Address;
 use crate::cache::{Cache, Growable, Policy};
@@ -27,12 +28,14 @@ pub(super) struct Shared {
     pub(super) due: CachePadded<AtomicU64>,
     pub(super) published: Arc<Published>,
     pub(super) feed: Arc<Feed>,
-    /// Addresses whose claims went from none to some or back. Unbounded as such, but no address is in
-    /// it twice.
+    /// Addresses whose claims went from none to some or back. Unbounded as such, but an address that
+    /// is in it is marked, and whoever finds the mark leaves it at that.
     pub(super) list: SegQueue<(Arc<Block>, Address)>,
     pub(super) seats: Box<[CachePadded<Seat>]>,
     /// Seats with something in their outbox.
     pub(super) filled: CachePadded<AtomicU64>,
+    /// Somebody needs a block, and there are as many as may be.
+    pub(super) crowded: AtomicBool,
     /// Seats on which somebody waits.
     asleep: CachePadded<AtomicU64>,
     /// Stands for a block where there is none.
@@ -83,6 +86,7 @@ impl Shared {
                 .map(|_| CachePadded::new(Seat::new(shape.outbox)))
                 .collect(),
             filled: CachePadded::new(AtomicU64::new(0)),
+            crowded: AtomicBool::new(false),
             asleep: CachePadded::new(AtomicU64::new(0)),
             nowhere,
         }
@@ -94,11 +98,11 @@ impl Shared {
         Some(self.turn_with(held, who, act))
     }
 
-    /// Sees to it that the work which was left is done: by us, or by whoever has the token. False if
-    /// it is somebody else.
-    pub(super) fn bring(&self, who: Who) -> bool {
-        let held = self.token.take_or_note();
-        held.map(|held| self.turn_with(held, who, |_| ())).is_some()
+    /// Sees to it that the work which was left is done: by us, or by whoever has the token.
+    pub(super) fn bring(&self, who: Who) {
+        if let Some(held) = self.token.take_or_note() {
+            self.turn_with(held, who, |_| ());
+        }
     }
 
     /// Runs `act` with the token, however long that takes to get.
@@ -112,8 +116,7 @@ impl Shared {
         who: Who,
         act: impl FnOnce(&mut Owner) -> R,
     ) -> R {
-        let panicking = DueAtOnce(&self.due);
-        let before = self.due.load(Relaxed);
+        let panicking = DueAtOnce(self);
         let mut news = Changed::default();
         let mut waiting = 0;
 
@@ -135,7 +138,7 @@ impl Shared {
         core::mem::forget(panicking);
         self.wake(waiting, &news);
         if who == Who::Other {
-            self.wake_drivers(before);
+            self.wake_drivers();
         }
         result
     }
@@ -152,12 +155,12 @@ impl Shared {
                     break;
                 };
                 owner.tally.combined += 1;
-                owner.receive(frame.now, frame.bytes());
+                owner.receive(frame.moment, frame.bytes());
             }
             let time = seat.time.swap(NEVER, Relaxed);
             if time != NEVER {
                 owner.tally.combined += 1;
-                owner.handle_timeout(Instant::from_micros(time));
+                owner.handle_timeout(Moment::at(Instant::from_micros(time)));
             }
         }
         let mut looks = 0;
@@ -169,6 +172,10 @@ impl Shared {
             owner.tally.combined += 1;
             owner.tally.refused += u64::from(owner.look_at(&block, address).is_err());
             looks += 1;
+        }
+        // After those who have left were looked at.
+        if self.crowded.load(Relaxed) && self.crowded.swap(false, Acquire) {
+            self.published.reclaim();
         }
         looks == LISTED_AT_ONCE
     }
@@ -204,12 +211,11 @@ impl Shared {
     }
 
     /// Wakes the loops that sleep longer than they should by now.
-    fn wake_drivers(&self, before: u64) {
-        let due = self.due.load(Relaxed);
-        if due < before {
-            for (bit, seat) in self.seats_in(self.asleep.fetch_or(0, AcqRel)) {
-                seat.tell(&self.asleep, bit, &News::Due(due));
-            }
+    fn wake_drivers(&self) {
+        let due = News::Due(self.due.load(Relaxed));
+        // Not merely a look, as above.
+        for (bit, seat) in self.seats_in(self.asleep.fetch_or(0, AcqRel)) {
+            seat.tell(&self.asleep, bit, &due);
         }
     }
 
@@ -222,10 +228,12 @@ impl Shared {
         waits
     }
 
-    /// A queue goes away: whoever waits there learns that it is in vain.
+    /// A queue goes away: whoever waits there learns that it is in vain, and the others of what it
+    /// should have seen to.
     pub(super) fn leave(&self, seat: usize) {
         self.seats[seat].tell(&self.asleep, 1 << seat, &News::All);
         self.seats[seat].leave();
+        self.wake_drivers();
     }
 
     fn seats_in(&self, bits: u64) -> impl Iterator<Item = (u64, &Seat)> {
@@ -240,10 +248,12 @@ impl Shared {
 }
 
 /// Dropped by a panic in somebody's turn: what was left undone is due at once, for the others.
-struct DueAtOnce<'s>(&'s AtomicU64);
+struct DueAtOnce<'s>(&'s Shared);
 
 impl Drop for DueAtOnce<'_> {
     fn drop(&mut self) {
-        self.0.store(0, Release);
+        let Self(shared) = self;
+        shared.due.store(0, Release);
+        shared.wake_drivers();
     }
 }
