@@ -84,6 +84,11 @@ impl Claim {
 }
 
 impl SharedHold {
+    #[cfg(all(test, loom))]
+    pub(super) fn standing(&self) -> Standing {
+        self.claim.standing()
+    }
+
     /// Whether it still counts for anything.
     pub(super) fn is_live(&self) -> bool {
         self.status() != Status::Gone
@@ -162,7 +167,7 @@ impl fmt::Debug for SharedHold {
 /// All holds that a reader has given out and not got back, so that it can release them.
 ///
 /// Each new hold looks at two old ones and takes the place of one that was given back; of two, it gives
-/// up the other. So there are about twice as many places as holds at the most, nothing is allocated
+/// up the other. So there are two or three times as many places as holds at the most, nothing is allocated
 /// once there are enough, and no hold pays for looking through all.
 #[derive(Default)]
 pub(super) struct Ledger {
@@ -231,6 +236,11 @@ impl Ledger {
         found
     }
 
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.claims.len()
+    }
+
     /// Lets go of blocks that are no more in use.
     pub(super) fn forget_closed(&mut self) {
         self.claims
@@ -241,5 +251,54 @@ impl Ledger {
     pub(super) fn live(&self) -> impl Iterator<Item = &Claim> {
         let claims = self.claims.iter().map(|claim| &**claim);
         claims.filter(|claim| claim.is_live())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+    use crate::resolver::shared::{Reader, Shape, SharedResolver};
+    use crate::{Policy, Prefix};
+
+    const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+
+    fn reader(blocks: u32) -> Reader {
+        let shape = Shape {
+            blocks,
+            ..Shape::default()
+        };
+        let resolver = SharedResolver::new(Policy::STRICT, shape);
+        let us = UnicastMac::new([2, 0, 0, 0, 0, 1]).unwrap();
+        resolver.set_mac(Instant::ZERO, us);
+        let own = Prefix::new(Ipv4Addr::new(10, 200, 0, 1), 8).unwrap();
+        resolver.set_addresses(Instant::ZERO, &[own]).unwrap();
+        resolver.reader().unwrap()
+    }
+
+    #[test]
+    fn holds_that_come_and_go_among_many_that_stay_leave_no_places_behind() {
+        let reader = reader(1);
+        let kept: Vec<_> = (0..1000).map(|_| reader.hold(PEER).unwrap()).collect();
+        for _ in 0..1_000_000 {
+            drop(reader.hold(PEER).unwrap());
+        }
+        assert!(reader.places() <= 3 * kept.len(), "{}", reader.places());
+    }
+
+    #[test]
+    fn blocks_that_are_gone_are_given_back_though_holds_in_them_once_were() {
+        let reader = reader(1);
+        let kept: Vec<_> = (0..200).map(|_| reader.hold(PEER).unwrap()).collect();
+        drop(kept);
+        let mut blocks = Vec::new();
+        for block in 1..40 {
+            let peer = Ipv4Addr::new(10, block * 4, 0, 2);
+            let hold = reader.hold(peer).unwrap();
+            blocks.push(Arc::downgrade(hold.block()));
+        }
+        let alive = blocks.iter().filter(|block| block.strong_count() > 0);
+        assert!(alive.count() <= 2);
     }
 }

@@ -120,6 +120,11 @@ impl Reader {
         &self.shared().seats[self.queue.seat]
     }
 
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.ledger.borrow().places()
+    }
+
     fn note_contention(&self) {
         Tally::add(&self.seat().tally.contended);
     }
