@@ -33,7 +33,7 @@ proptest! {
     #[test]
     fn the_cache_does_what_its_model_does(
         profile: Profile,
-        trace in traces(100..200),
+        trace in traces::<Step>(100..200),
     ) {
         Rig::new(profile.policy()).run(&trace.0);
     }

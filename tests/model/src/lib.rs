@@ -17,6 +17,7 @@ mod observed;
 mod outcome;
 mod profile;
 mod rig;
+mod shared;
 mod step;
 mod trace;
 
@@ -24,6 +25,7 @@ pub mod fuzz;
 
 pub use profile::Profile;
 pub use rig::Rig;
+pub use shared::{Doing, Meanwhile, Queue, SharedRig};
 pub use step::{
     Address, Command, Damage, Frame, OwnAddresses, Pick, Place, Proxied, Rule, Segment, Span,
     Special, Speech, Station, Step, Time,

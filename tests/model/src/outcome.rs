@@ -3,7 +3,7 @@
 use whohas::cache::{
     AddressError, Entry, EntryState, HoldError, InsertError, NotKnown, Status, Subject,
 };
-use whohas::wire::{ArpPacket, Operation};
+use whohas::wire::{ARP_LEN, ArpPacket, EthernetFrame, HardwareTypes, Operation};
 use whohas::{Instant, Key, MacAddr, UnicastMac, VlanId};
 
 use crate::step::Command;
@@ -39,6 +39,21 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
+    /// What the bytes on the wire say; and they say nothing else.
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
+        let frame = EthernetFrame::parse(bytes).expect("we send legal frames");
+        let packet = ArpPacket::parse(frame.payload, HardwareTypes::Ethernet);
+        let packet = packet.expect("we send legal packets");
+        assert_eq!(frame.header.source, packet.sender_mac.get());
+        let padding = &frame.payload[ARP_LEN..];
+        assert!(padding.iter().all(|&byte| byte == 0), "padding is zero");
+        Self {
+            packet,
+            destination: frame.header.destination,
+            vlan: frame.header.tag.and_then(|tag| tag.id),
+        }
+    }
+
     /// The neighbour, if this is a request for one.
     pub(crate) fn asks_for(&self) -> Option<Key> {
         let packet = &self.packet;
@@ -69,6 +84,18 @@ pub(crate) struct Row {
     pub(crate) mac: Option<UnicastMac>,
     pub(crate) holds: u32,
     pub(crate) until: Option<Instant>,
+}
+
+impl Row {
+    /// How it stands with those who hold it.
+    pub(crate) fn status(&self) -> Status {
+        match (self.state, self.mac) {
+            (_, Some(mac)) => Status::Resolved(mac),
+            (EntryState::Failed, None) => Status::Unreachable,
+            (EntryState::Denied, None) => Status::Gone,
+            (_, None) => Status::Pending,
+        }
+    }
 }
 
 impl View {

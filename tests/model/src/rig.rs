@@ -85,6 +85,10 @@ impl Machine for Twins {
 }
 
 impl Tested for Twins {
+    fn hears_of(&self, _now: Instant) -> bool {
+        true
+    }
+
     fn outputs(&mut self) -> Outputs {
         let outputs = self.fixed.outputs();
         assert_eq!(self.growable.outputs(), outputs, "growable and fixed");

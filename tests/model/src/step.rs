@@ -282,6 +282,31 @@ impl Place {
         }
     }
 
+    /// Every one there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        use Special::{Everybody, Loopback, Multicast, Network, SubnetBroadcast, Unspecified};
+        let special = [
+            Everybody,
+            Loopback,
+            Multicast,
+            Network,
+            SubnetBroadcast,
+            Unspecified,
+        ];
+        let near = (0..12).map(Address::Near);
+        let link_local = (0..3).map(Address::LinkLocal);
+        let others = special.map(Address::Special).into_iter();
+        let addresses = near
+            .chain(link_local)
+            .chain([Address::OffLink])
+            .chain(others);
+        let untagged = addresses.map(|address| Self {
+            address,
+            segment: Segment::Untagged,
+        });
+        untagged.flat_map(|place| [place, place.tagged()])
+    }
+
     pub fn key(self) -> Key {
         Key {
             vlan: self.segment.vlan(),

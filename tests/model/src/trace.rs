@@ -6,23 +6,21 @@ use proptest::collection::{SizeRange, vec};
 use proptest::option::weighted;
 use proptest::prelude::*;
 
-use crate::step::Step;
-
 /// A list of steps that prints as a script, a step on each line.
 #[derive(Clone)]
-pub struct Trace(pub Vec<Step>);
+pub struct Trace<S>(pub Vec<S>);
 
 /// As good as certain; certainty itself is not on offer.
 const ALWAYS: f64 = 1.0 - 1e-9;
 
 /// Traces of this many steps; one that fails shrinks to as few as it takes.
-pub fn traces(len: impl Into<SizeRange>) -> impl Strategy<Value = Trace> {
+pub fn traces<S: Arbitrary + Clone>(len: impl Into<SizeRange>) -> impl Strategy<Value = Trace<S>> {
     // A vector shrinks no further than its shortest length: so steps are left out instead.
-    let steps = vec(weighted(ALWAYS, any::<Step>()), len);
+    let steps = vec(weighted(ALWAYS, any::<S>()), len);
     steps.prop_map(|steps| Trace(steps.into_iter().flatten().collect()))
 }
 
-impl fmt::Debug for Trace {
+impl<S: fmt::Debug> fmt::Debug for Trace<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0
             .iter()

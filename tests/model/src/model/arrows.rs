@@ -122,8 +122,13 @@ impl Model {
         let held = neighbour.holds > 0;
         let probes = self.policy.unicast_probes + self.policy.broadcast_probes;
         match neighbour.state {
-            State::Incomplete { .. } | State::Failed { .. } | State::Stale(_) if !held => {
+            State::Incomplete { .. } | State::Failed { .. } if !held => {
                 self.known.remove(&key);
+            }
+            State::Stale(_) if !held => {
+                if self.may_forget(key) {
+                    self.known.remove(&key);
+                }
             }
             State::Incomplete { asked } if asked < self.policy.requests.get() => self.ask(key),
             State::Incomplete { .. } => self.back_off(key, 0),

@@ -29,9 +29,21 @@ impl Model {
         if self.known.len() + self.denied.len() < self.capacity {
             return true;
         }
-        let mut worths = [Worth::Unresolved, Worth::Stale, Worth::Live].into_iter();
-        let victim = worths.find_map(|worth| self.oldest(worth).filter(|_| worth <= upto));
+        let victim = self.victim(upto);
         victim.is_some_and(|key| self.known.remove(&key).is_some())
+    }
+
+    /// Who is the first to go of those who are worth no more than `upto`.
+    fn victim(&mut self, upto: Worth) -> Option<Key> {
+        let worths = [Worth::Unresolved, Worth::Stale, Worth::Live];
+        for worth in worths.into_iter().filter(|&worth| worth <= upto) {
+            while let Some(oldest) = self.oldest(worth) {
+                if self.may_forget(oldest) {
+                    return Some(oldest);
+                }
+            }
+        }
+        None
     }
 
     pub(super) fn insert(&mut self, key: Key, state: State) {
@@ -56,12 +68,7 @@ impl Model {
             return Err(HoldError::Denied);
         }
         if !self.known.contains_key(&key) {
-            match self.destination(key) {
-                Destination::OnLink { .. } => {}
-                Destination::OffLink if self.own.is_empty() => return Err(HoldError::NoAddress),
-                Destination::OffLink => return Err(HoldError::OffLink),
-                other => return Err(HoldError::NotANeighbour(other)),
-            }
+            self.check_neighbour(key)?;
             if !self.link_up && self.policy.link_down == LinkDown::Abort {
                 return Err(HoldError::LinkDown);
             }
@@ -73,12 +80,22 @@ impl Model {
         Ok(())
     }
 
+    /// Whether there can be a neighbour with this address.
+    pub(crate) fn check_neighbour(&self, key: Key) -> Result<(), HoldError> {
+        match self.destination(key) {
+            Destination::OnLink { .. } => Ok(()),
+            Destination::OffLink if self.own.is_empty() => Err(HoldError::NoAddress),
+            Destination::OffLink => Err(HoldError::OffLink),
+            other => Err(HoldError::NotANeighbour(other)),
+        }
+    }
+
     pub(super) fn make_room_to_ask(&mut self) -> Result<(), HoldError> {
         let worth = |entry: &&Neighbour| entry.state.worth() == Some(Worth::Unresolved);
         let unresolved = self.known.values().filter(worth).count();
         let share = self.capacity * usize::from(self.policy.unresolved_eighths) / 8;
         if unresolved >= share.max(1) {
-            let oldest = self.oldest(Worth::Unresolved);
+            let oldest = self.victim(Worth::Unresolved);
             let oldest = oldest.ok_or(HoldError::TooManyUnresolved)?;
             self.known.remove(&oldest);
         }
@@ -87,6 +104,12 @@ impl Model {
     }
 
     pub(super) fn join(&mut self, key: Key) {
+        let number = self.count(key);
+        self.holds.push(number);
+    }
+
+    /// One more holds the entry.
+    pub(super) fn count(&mut self, key: Key) -> u64 {
         let happened = self.happen();
         let neighbour = self.at(key);
         neighbour.holds += 1;
@@ -101,7 +124,7 @@ impl Model {
             State::Stale(mac) => self.verify_soon(key, mac),
             _ => {}
         }
-        self.holds.push(number);
+        number
     }
 
     pub(super) fn key_of(&self, number: u64) -> Option<Key> {
@@ -110,7 +133,7 @@ impl Model {
         found.map(|(&key, _)| key)
     }
 
-    pub(super) fn release(&mut self, number: u64) {
+    pub(crate) fn release(&mut self, number: u64) {
         let Some(key) = self.key_of(number) else {
             return;
         };

@@ -5,9 +5,10 @@
 
 //!
 //! Reading order of the files: `neighbour` is what is known of one, `arrows` how that changes,
-//! `commands` and `frames` what makes it change.
+//! `commands` and `frames` what makes it change, `claims` what only a shared resolver has.
 
 mod arrows;
+mod claims;
 mod clock;
 mod commands;
 mod frames;
@@ -21,6 +22,7 @@ use whohas::{Instant, Key, MacAddr, Policy, Prefix, UnicastMac};
 use crate::outcome::{Answer, Machine, Row, Sent, View};
 use crate::step::{Command, Span};
 use arrows::Fate;
+use claims::Claims;
 use clock::{Bucket, Time};
 use frames::Offer;
 use neighbour::{Neighbour, Wait};
@@ -38,6 +40,7 @@ pub(crate) struct Model {
     denied: Vec<(Subject, Option<Instant>)>,
     /// The neighbours held, by number, the oldest hold first.
     holds: Vec<u64>,
+    claims: Claims,
     replies: VecDeque<Sent>,
     requests: Bucket,
     reply_limit: Bucket,
@@ -70,6 +73,7 @@ impl Model {
             known: BTreeMap::new(),
             denied: Vec::new(),
             holds: Vec::new(),
+            claims: Claims::default(),
             replies: VecDeque::new(),
             requests: Bucket::full(policy.request_rate),
             reply_limit: Bucket::full(policy.reply_rate),
