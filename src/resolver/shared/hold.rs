@@ -236,7 +236,7 @@ impl Ledger {
         found
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn places(&self) -> usize {
         self.claims.len()
     }

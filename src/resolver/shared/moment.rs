@@ -20,13 +20,25 @@ impl Moment {
     }
 
     /// From a queue that said `last` before.
+    #[inline]
     pub(super) fn after(last: Instant, now: Instant) -> Self {
         let set_back = last.as_micros().saturating_sub(now.as_micros()) > JITTER;
         Self { now, set_back }
     }
 
+    #[inline]
     pub(super) fn is_set_back(self) -> bool {
         self.set_back
+    }
+
+    /// The latest time there is, if it was `latest` before.
+    #[inline]
+    pub(super) fn latest(self, latest: Instant) -> Instant {
+        if self.set_back {
+            self.now
+        } else {
+            self.now.max(latest)
+        }
     }
 }
 
@@ -41,9 +53,7 @@ impl Latest {
     }
 
     pub(super) fn advance(&mut self, moment: Moment) -> Instant {
-        if moment.set_back || moment.now > self.0 {
-            self.0 = moment.now;
-        }
+        self.0 = moment.latest(self.0);
         self.0
     }
 }

@@ -2,6 +2,7 @@
 //! list, publish what changed.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::block::{Block, block_of};
 use super::directory::{NoBlock, Published};
@@ -24,6 +25,8 @@ pub(super) struct Owner {
     pub(super) cache: Cache<Growable, Guarded>,
     pub(super) publisher: Publisher,
     latest: Latest,
+    /// Claimed addresses whose entry went in this turn.
+    gone: Vec<(Arc<Block>, Address)>,
     /// Events for whoever watches. Nobody has to.
     pub(super) watched: Events,
     pub(super) tally: OwnerTally,
@@ -76,6 +79,7 @@ impl Owner {
             cache,
             publisher,
             latest: Latest::new(),
+            gone: Vec::new(),
             watched: Events::new(),
             tally: OwnerTally::default(),
         }
@@ -203,20 +207,35 @@ impl Owner {
             // What cannot be published must not be known either; nobody can hold it.
             self.tally.no_block += u64::from(self.cache.remove(key));
         }
-        if let Some(block) = self.publisher.block(address) {
-            self.look_at_unheld(&block, address, news);
+        if is_gone(news)
+            && let Some(block) = self.publisher.block(address)
+        {
+            self.note_gone(&block, address);
         }
     }
 
-    /// Looks at the claims on an entry that is gone, if they changed just then. Who gave up the last
-    /// has left no note, as the cache held the entry; and who has come since has relied on both.
-    fn look_at_unheld(&mut self, block: &Block, address: Address, news: News) {
-        if !news.held && block.claims(address).is_queued() {
-            match self.agree(block, address) {
-                Ok(glance) => self.publisher.publish_in(block, address, news_of(glance)),
-                Err(_told) => self.tally.refused += 1,
+    /// The entry is gone. If the claims on it changed just then, they are to be looked at in this turn:
+    /// who gave up the last has left no note, as the cache held the entry; and who has come since has
+    /// relied on both.
+    fn note_gone(&mut self, block: &Arc<Block>, address: Address) {
+        if block.claims(address).is_queued() {
+            self.gone.push((block.clone(), address));
+        }
+    }
+
+    /// Looks at the claims on entries that are gone.
+    pub(super) fn look_at_gone(&mut self) {
+        while let Some((block, address)) = self.gone.pop() {
+            if block.claims(address).is_queued() {
+                self.look_at_left(&block, address);
             }
         }
+    }
+
+    /// Looks at an address that somebody has left on the list.
+    pub(super) fn look_at_left(&mut self, block: &Arc<Block>, address: Address) {
+        let looked_at = self.look_at(block, address);
+        self.tally.refused += u64::from(looked_at.is_err());
     }
 
     /// Many entries changed.
@@ -225,11 +244,18 @@ impl Owner {
             for address in block.addresses().filter(|&at| block.is_used(at)) {
                 let news = news_of(self.cache.glance(address.key()));
                 self.publisher.publish_in(&block, address, news);
-                self.look_at_unheld(&block, address, news);
+                if is_gone(news) {
+                    self.note_gone(&block, address);
+                }
             }
         }
         self.publisher.note_all();
     }
+}
+
+/// Nothing is known, and nobody is asked.
+fn is_gone(news: News) -> bool {
+    !news.held && news.known == Known::Nothing
 }
 
 /// What all may know of an entry.

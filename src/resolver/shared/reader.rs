@@ -37,7 +37,7 @@ pub struct Reader {
     seen: Cell<u64>,
     /// What is left to be told after changes were lost.
     again: RefCell<Option<Again>>,
-    /// The last time that we have said.
+    /// The latest time that we have said.
     last: Cell<Instant>,
     /// Until when the queue's loop means to sleep, in microseconds.
     asleep_until: Cell<u64>,
@@ -120,7 +120,7 @@ impl Reader {
         &self.shared().seats[self.queue.seat]
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn places(&self) -> usize {
         self.ledger.borrow().places()
     }
@@ -140,7 +140,7 @@ impl Reader {
             .shared()
             .turn(Who::Queue, |owner| owner.receive(moment, frame));
         if let Some(received) = turn {
-            self.last.set(now);
+            self.has_said(moment);
             return Ok(Brought::Taken(received));
         }
         self.note_contention();
@@ -149,7 +149,7 @@ impl Reader {
             Tally::add(&seat.tally.outbox_full);
             return Err(OutboxFull);
         }
-        self.last.set(now);
+        self.has_said(moment);
         seat.tally.outbox_is(seat.outbox.len());
         self.leave_work();
         Ok(Brought::Left)
@@ -180,7 +180,7 @@ impl Reader {
             .shared()
             .turn(Who::Queue, |owner| owner.handle_timeout(moment));
         if turn.is_some() {
-            self.last.set(now);
+            self.has_said(moment);
             return;
         }
         self.note_contention();
@@ -206,7 +206,7 @@ impl Reader {
             .shared()
             .turn(Who::Queue, |owner| owner.transmit(moment, frame));
         match turn {
-            Some(_) => self.last.set(now),
+            Some(_) => self.has_said(moment),
             None => self.note_contention(),
         }
         turn.unwrap_or(false)
@@ -227,11 +227,22 @@ impl Reader {
 
     #[inline]
     fn is_due(&self, now: Instant) -> bool {
-        self.shared().due.load(Acquire) <= now.as_micros() || self.moment(now).is_set_back()
+        let moment = self.moment(now);
+        if moment.is_set_back() {
+            return true;
+        }
+        self.has_said(moment);
+        self.shared().due.load(Acquire) <= now.as_micros()
     }
 
+    #[inline]
     fn moment(&self, now: Instant) -> Moment {
         Moment::after(self.last.get(), now)
+    }
+
+    #[inline]
+    fn has_said(&self, moment: Moment) {
+        self.last.set(moment.latest(self.last.get()));
     }
 
     /// There is something in our outbox.

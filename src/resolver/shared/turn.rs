@@ -123,6 +123,7 @@ impl Shared {
         let mut more = self.take_over(&mut held);
         let result = act(&mut held);
         held.settle();
+        held.look_at_gone();
         for round in 1.. {
             waiting |= self.publish(&mut held, more, &mut news);
             let Err(noted) = held.release() else { break };
@@ -170,9 +171,10 @@ impl Shared {
                 break;
             };
             owner.tally.combined += 1;
-            owner.tally.refused += u64::from(owner.look_at(&block, address).is_err());
+            owner.look_at_left(&block, address);
             looks += 1;
         }
+        owner.look_at_gone();
         // After those who have left were looked at.
         if self.crowded.load(Relaxed) && self.crowded.swap(false, Acquire) {
             self.published.reclaim();
