@@ -60,7 +60,7 @@ const STAGES: [Stage; 14] = [
     },
     Stage {
         name: "model",
-        about: "the cache does what its reference model does, in 10,000 random traces",
+        about: "cache and shared resolver do what the reference model does, in 10,000 random traces",
         needs: &[],
         run: model,
     },
@@ -320,7 +320,8 @@ const TRACES: u32 = 10_000;
 fn model(project: &Project, shell: &Shell) -> Result<String> {
     let mut traces = project.cargo("test");
     traces
-        .args(["--package", PACKAGE, "--release", "--test", "model"])
+        .args(["--package", PACKAGE, "--release"])
+        .args(["--test", "model", "--test", "model_shared"])
         .env("PROPTEST_CASES", TRACES.to_string());
     let tests = shell.run("traces", &mut traces)?;
     let passed = tests_passed(&tests.log);
