@@ -69,7 +69,8 @@
 //! the address QUEUED and puts it on the list; the cache goes on holding the entry until somebody
 //! looks. Whoever claims it next finds the mark, says nothing either, and is right: the entry is held.
 //! So where an entry goes although it was held, or its claims are refused, the owner does not rely on
-//! the list: it looks at a marked address at once, and a generation that ends takes its mark with it.
+//! the list: it looks at a marked address in the same turn, and a generation that ends takes its mark
+//! with it.
 //!
 //! **Eviction wins the count from zero, or not at all.** Before the cache forgets an entry that
 //! nobody holds as far as it knows, it asks ([`Profile::may_forget`](crate::cache::Profile)), and the
@@ -82,6 +83,10 @@
 //! finds the block closed takes its count back and looks at the directory again. The owner clears
 //! LIVE by an exchange that fails if anybody claimed meanwhile. What is known in the block only the
 //! owner changes, and it is the owner who closes.
+//!
+//! **Whoever is stopped makes nobody older.** Each queue reads the clock for itself, and may be stopped
+//! before it says the time. The cache is given the latest of all; what comes late is no time. Only a
+//! queue that names a much earlier time than it named itself says that the clock was set back.
 //!
 //! **No wake-up is lost.** A task registers at its seat, sets the seat's bit, then looks once more. The
 //! owner publishes, then reads the bits by a read-modify-write. Of two read-modify-writes on one word
