@@ -182,11 +182,12 @@ fn summary(
     let mut lines = vec![format!(
         "stress: {seconds} s, {} commands and frames of one writer, {} steps of {QUEUES} queues, \
          {} changes, 0 violations; token contended {contended} times, work combined {} times, \
-         {laps} laps",
+         {laps} laps, {} evictions",
         writer.deeds().total(),
         deeds.total(),
         counters.changes,
         counters.combined,
+        counters.cache.evicted,
     )];
     for (who, deeds) in [("writer", writer.deeds()), ("queues", &deeds)] {
         lines.extend(

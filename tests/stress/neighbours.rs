@@ -40,7 +40,7 @@ pub const POLICY: Policy = Policy {
         interval: Duration::from_micros(1),
         burst: 1_024,
     },
-    unasked_reply: Trust::Update,
+    unasked_reply: Trust::Create,
     request_for_us: Trust::Create,
     announcements: 0,
     ..Policy::STRICT

@@ -18,7 +18,7 @@ use super::Deeds;
 use super::neighbours::{self, ASKING, AWAY, Neighbours, Witness};
 
 /// How many holds may be on their way to a queue.
-pub const PARCELS: usize = 16;
+pub const PARCELS: usize = 64;
 /// How many a queue has at the most.
 const HOLDS: usize = 48;
 /// How many changes it reads at a time; so it falls behind now and then.
