@@ -35,19 +35,48 @@ fn whoever_has_the_token_has_it_alone() {
     model(|| {
         let token = Arc::new(Token::new(()));
         let around = Arc::new(UnsafeCell::new(0));
-        let visit = {
+        let visit = |gives_up: bool| {
             let (token, around) = (token.clone(), around.clone());
             move || {
-                if let Some(held) = token.take() {
-                    around.with_mut(|_seen_by_loom| ());
-                    drop(held);
+                let Some(mut held) = token.take() else { return };
+                around.with_mut(|_seen_by_loom| ());
+                if gives_up {
+                    return drop(held);
+                }
+                while let Err(noted) = held.release() {
+                    held = noted;
                 }
             }
         };
-        let other = spawn(visit.clone());
-        visit();
+        let other = spawn(visit(true));
+        visit(false)();
         other.join().unwrap();
         assert!(token.take().is_some(), "it was let go");
+    });
+}
+
+/// What was left and noted, but is too much for one turn, is found by whoever comes next.
+#[test]
+fn work_that_is_too_much_is_found_by_the_next() {
+    model(|| {
+        let token = Arc::new(Token::new(()));
+        let left = Arc::new(AtomicU32::new(0));
+        let owner = spawn({
+            let token = token.clone();
+            move || drop(token.take())
+        });
+        left.store(1, Relaxed);
+        let had_it = token.take_or_note().is_some();
+        let next = spawn({
+            let (token, left) = (token.clone(), left.clone());
+            move || token.take().map(|_held| left.load(Relaxed))
+        });
+        owner.join().unwrap();
+        let found = next
+            .join()
+            .unwrap()
+            .or_else(|| token.take().map(|_held| left.load(Relaxed)));
+        assert!(had_it || found == Some(1));
     });
 }
 

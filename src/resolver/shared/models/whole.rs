@@ -101,6 +101,13 @@ fn check(resolver: &SharedResolver, peers: &[Ipv4Addr]) {
     assert_eq!(shared.published.blocks() as usize, blocks);
     assert!(shared.seats.iter().all(|seat| seat.outbox.len() == 0));
     assert!(owner.release().is_ok(), "no note was left");
+    // Somebody comes by: now the cache holds nobody else either.
+    resolver.inspect(|cache| {
+        for &peer in peers {
+            let held = cache.glance(Key::from(peer)).held;
+            assert_eq!(held, resolver.holds(peer) > 0);
+        }
+    });
 }
 
 /// 1. A queue drops the last hold while another brings the answer.
@@ -331,5 +338,25 @@ fn waiting_and_reply() {
         let (_hold, outcome) = waiting.join().unwrap();
         assert!(outcome == Poll::Ready(Ok(mac_of(PEER))) || alarm.rang());
         check(&resolver, &[PEER]);
+    });
+}
+
+/// A loop goes to sleep while a user of another queue, who sends nothing, wants a neighbour.
+#[test]
+fn sleeping_loop_and_hold() {
+    model(|| {
+        let resolver = resolver(8);
+        let [a, b] = [(), ()].map(|()| resolver.reader().unwrap());
+        assert_eq!(requests(&a, PEER), 0);
+        a.poll_timeout();
+        let (alarm, task) = Alarm::new();
+        let sleeping = spawn(move || {
+            let woken = a.poll_work(&mut Context::from_waker(&task));
+            (a, woken)
+        });
+        let _hold = b.hold(PEER).unwrap();
+        let (a, woken) = sleeping.join().unwrap();
+        assert!(woken.is_ready() || alarm.rang());
+        assert_eq!(requests(&a, PEER), 1);
     });
 }
