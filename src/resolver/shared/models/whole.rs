@@ -21,11 +21,20 @@ const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 /// In another block.
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 4);
 
-/// Tries everything with up to two switches of threads where none had to wait. Two are enough for
-/// each of the weaknesses that the models below were seen to find.
+/// Tries everything.
 fn model(act: impl Fn() + Send + Sync + 'static) {
+    check_up_to(None, act);
+}
+
+/// Tries everything with up to three switches of threads where none had to wait: for models that
+/// would take hours. Two are enough for each of the weaknesses that they were seen to find.
+fn large_model(act: impl Fn() + Send + Sync + 'static) {
+    check_up_to(Some(3), act);
+}
+
+fn check_up_to(switches: Option<usize>, act: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.preemption_bound = switches;
     builder.max_branches = 10_000;
     builder.check(act);
 }
@@ -150,7 +159,7 @@ fn last_drop_and_removal() {
 /// 2. The cache wants the slot of a neighbour for another, while a queue claims it.
 #[test]
 fn eviction_and_hold() {
-    model(|| {
+    large_model(|| {
         let resolver = resolver(1);
         let [a, b] = [(), ()].map(|()| resolver.reader().unwrap());
         drop(learn(&a, PEER));
@@ -185,7 +194,7 @@ fn refusal(hold: &Result<SharedHold, HoldError>) -> Option<HoldError> {
 /// 3. Two queues want the same neighbour: one request, two holds.
 #[test]
 fn two_queues_want_the_same() {
-    model(|| {
+    large_model(|| {
         let resolver = resolver(8);
         let [a, b] = [(), ()].map(|()| resolver.reader().unwrap());
         let asking = spawn(move || {
@@ -299,7 +308,7 @@ fn reader_goes_while_its_holds_are_elsewhere() {
 /// that of the address, and the claim is served, refused or gone.
 #[test]
 fn prefix_change_look_up_and_hold() {
-    model(|| {
+    large_model(|| {
         let resolver = resolver(8);
         let [a, b] = [(), ()].map(|()| resolver.reader().unwrap());
         drop(learn(&b, PEER));
