@@ -27,19 +27,36 @@ mod real {
 #[cfg(loom)]
 mod model {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
-    pub(crate) use loom::sync::{Mutex, MutexGuard};
     pub(crate) use loom::thread::yield_now;
+    pub(crate) use std::sync::MutexGuard;
 
     use alloc::boxed::Box;
     use alloc::collections::BTreeMap;
     use alloc::vec::Vec;
-    use std::sync::{Arc, PoisonError};
+    use std::sync::{Arc, LockResult, PoisonError, TryLockError};
 
     use loom::sync::atomic::AtomicUsize;
     use loom::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
     pub(crate) fn zeros<T: Default, const N: usize>() -> Option<Box<[T; N]>> {
         Some(Box::new(core::array::from_fn(|_| T::default())))
+    }
+
+    /// A lock that is never contended, and that orders nothing: whoever locks it has to see to both.
+    #[derive(Debug)]
+    pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(std::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+            self.0.try_lock().map_err(|error| match error {
+                TryLockError::Poisoned(error) => error,
+                TryLockError::WouldBlock => panic!("two have the same lock"),
+            })
+        }
     }
 
     /// Memory of the models, which loom neither sees nor orders: no thread is switched while it is

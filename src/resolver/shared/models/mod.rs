@@ -9,12 +9,11 @@ mod parts;
 mod whole;
 
 use core::net::Ipv4Addr;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::Relaxed;
 use core::task::Waker;
 use std::sync::Arc;
 use std::task::Wake;
-
-use loom::sync::atomic::AtomicU32;
-use loom::sync::atomic::Ordering::SeqCst;
 
 use super::word::Address;
 use crate::cache::Key;
@@ -28,9 +27,10 @@ fn address(ip: Ipv4Addr) -> Address {
     Address::new(Key::from(ip))
 }
 
-/// Counts how often it was woken.
+/// Whether it was woken. Not by loom's atomics: tasks are woken in the random order of a hash map,
+/// and what loom sees must be the same each time.
 #[derive(Default)]
-struct Alarm(AtomicU32);
+struct Alarm(AtomicBool);
 
 impl Alarm {
     fn new() -> (Arc<Self>, Waker) {
@@ -39,12 +39,12 @@ impl Alarm {
     }
 
     fn rang(&self) -> bool {
-        self.0.load(SeqCst) > 0
+        self.0.load(Relaxed)
     }
 }
 
 impl Wake for Alarm {
     fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
+        self.0.store(true, Relaxed);
     }
 }

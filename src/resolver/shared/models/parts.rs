@@ -35,19 +35,55 @@ fn whoever_has_the_token_has_it_alone() {
     model(|| {
         let token = Arc::new(Token::new(()));
         let around = Arc::new(UnsafeCell::new(0));
-        let visit = {
+        let visit = |gives_up: bool| {
             let (token, around) = (token.clone(), around.clone());
             move || {
-                if let Some(held) = token.take() {
-                    around.with_mut(|_seen_by_loom| ());
-                    drop(held);
+                let Some(mut held) = token.take() else { return };
+                around.with_mut(|_seen_by_loom| ());
+                if gives_up {
+                    return drop(held);
+                }
+                while let Err(noted) = held.release() {
+                    held = noted;
                 }
             }
         };
-        let other = spawn(visit.clone());
-        visit();
+        let other = spawn(visit(true));
+        visit(false)();
         other.join().unwrap();
         assert!(token.take().is_some(), "it was let go");
+    });
+}
+
+/// Who has too much to do, or panics, lets go and leaves the note to the next, who looks only because
+/// of that.
+#[test]
+fn a_note_outlives_who_found_it() {
+    model(|| {
+        let token = Arc::new(Token::new(()));
+        let left = Arc::new(AtomicU32::new(0));
+        let look = {
+            let (token, left) = (token.clone(), left.clone());
+            move || {
+                let mut held = token.take()?;
+                let mut found = None;
+                while let Err(noted) = held.release() {
+                    held = noted;
+                    found = Some(left.load(Relaxed));
+                }
+                found
+            }
+        };
+        let owner = spawn({
+            let token = token.clone();
+            move || drop(token.take())
+        });
+        let next = spawn(look.clone());
+        left.store(1, Relaxed);
+        drop(token.take_or_note());
+        owner.join().unwrap();
+        let found = next.join().unwrap();
+        assert!(found == Some(1) || look() == Some(1));
     });
 }
 
@@ -328,14 +364,14 @@ fn no_wake_up_is_lost() {
     });
 }
 
-/// Two tell at the same time, each of another neighbour, and both have somebody who waits: whoever
-/// comes second leaves it to the first to wake all.
+/// Several tell at the same time, each of a neighbour that somebody waits for: who comes late leaves
+/// it to the first to wake all.
 #[test]
-fn two_who_wake_wake_both() {
+fn those_who_wake_at_the_same_time_wake_all() {
     model(|| {
         let seat = Arc::new(Seat::new(1));
         let asleep = Arc::new(AtomicU64::new(0));
-        let alarms = [HERE, BESIDE].map(|ip| {
+        let alarms = [HERE, BESIDE, OUTSIDE].map(|ip| {
             let (alarm, task) = Alarm::new();
             assert!(seat.wait(&asleep, 1, Wait::Neighbour(address(ip)), &task));
             alarm
@@ -344,9 +380,11 @@ fn two_who_wake_wake_both() {
             let (seat, asleep) = (seat.clone(), asleep.clone());
             move || seat.tell(&asleep, 1, &News::Changed(&[address(ip)]))
         };
-        let other = spawn(tell(HERE));
-        tell(BESIDE)();
-        other.join().unwrap();
+        let others = [HERE, BESIDE].map(|ip| spawn(tell(ip)));
+        tell(OUTSIDE)();
+        for other in others {
+            other.join().unwrap();
+        }
         assert!(alarms.iter().all(|alarm| alarm.rang()));
     });
 }

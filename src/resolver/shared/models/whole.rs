@@ -21,11 +21,20 @@ const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 /// In another block.
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 4);
 
-/// Tries everything with up to two switches of threads where none had to wait. Two are enough for
-/// each of the weaknesses that the models below were seen to find.
+/// Tries everything.
 fn model(act: impl Fn() + Send + Sync + 'static) {
+    check_up_to(None, act);
+}
+
+/// Tries everything with up to three switches of threads where none had to wait: for models that
+/// would take hours. Two are enough for each of the weaknesses that they were seen to find.
+fn large_model(act: impl Fn() + Send + Sync + 'static) {
+    check_up_to(Some(3), act);
+}
+
+fn check_up_to(switches: Option<usize>, act: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.preemption_bound = switches;
     builder.max_branches = 10_000;
     builder.check(act);
 }
@@ -101,6 +110,13 @@ fn check(resolver: &SharedResolver, peers: &[Ipv4Addr]) {
     assert_eq!(shared.published.blocks() as usize, blocks);
     assert!(shared.seats.iter().all(|seat| seat.outbox.len() == 0));
     assert!(owner.release().is_ok(), "no note was left");
+    // Somebody comes by: now the cache holds nobody else either.
+    resolver.inspect(|cache| {
+        for &peer in peers {
+            let held = cache.glance(Key::from(peer)).held;
+            assert_eq!(held, resolver.holds(peer) > 0);
+        }
+    });
 }
 
 /// 1. A queue drops the last hold while another brings the answer.
@@ -143,7 +159,7 @@ fn last_drop_and_removal() {
 /// 2. The cache wants the slot of a neighbour for another, while a queue claims it.
 #[test]
 fn eviction_and_hold() {
-    model(|| {
+    large_model(|| {
         let resolver = resolver(1);
         let [a, b] = [(), ()].map(|()| resolver.reader().unwrap());
         drop(learn(&a, PEER));
@@ -178,7 +194,7 @@ fn refusal(hold: &Result<SharedHold, HoldError>) -> Option<HoldError> {
 /// 3. Two queues want the same neighbour: one request, two holds.
 #[test]
 fn two_queues_want_the_same() {
-    model(|| {
+    large_model(|| {
         let resolver = resolver(8);
         let [a, b] = [(), ()].map(|()| resolver.reader().unwrap());
         let asking = spawn(move || {
@@ -292,7 +308,7 @@ fn reader_goes_while_its_holds_are_elsewhere() {
 /// that of the address, and the claim is served, refused or gone.
 #[test]
 fn prefix_change_look_up_and_hold() {
-    model(|| {
+    large_model(|| {
         let resolver = resolver(8);
         let [a, b] = [(), ()].map(|()| resolver.reader().unwrap());
         drop(learn(&b, PEER));
@@ -331,5 +347,25 @@ fn waiting_and_reply() {
         let (_hold, outcome) = waiting.join().unwrap();
         assert!(outcome == Poll::Ready(Ok(mac_of(PEER))) || alarm.rang());
         check(&resolver, &[PEER]);
+    });
+}
+
+/// A loop goes to sleep while a user of another queue, who sends nothing, wants a neighbour.
+#[test]
+fn sleeping_loop_and_hold() {
+    model(|| {
+        let resolver = resolver(8);
+        let [a, b] = [(), ()].map(|()| resolver.reader().unwrap());
+        assert_eq!(requests(&a, PEER), 0);
+        a.poll_timeout();
+        let (alarm, task) = Alarm::new();
+        let sleeping = spawn(move || {
+            let woken = a.poll_work(&mut Context::from_waker(&task));
+            (a, woken)
+        });
+        let _hold = b.hold(PEER).unwrap();
+        let (a, woken) = sleeping.join().unwrap();
+        assert!(woken.is_ready() || alarm.rang());
+        assert_eq!(requests(&a, PEER), 1);
     });
 }
