@@ -120,6 +120,9 @@ fn check(resolver: &SharedResolver, peers: &[Ipv4Addr]) {
 }
 
 /// 1. A queue drops the last hold while another brings the answer.
+///
+/// Fails, with an entry that the cache holds for nobody, if the last release does not list the
+/// address.
 #[test]
 fn last_drop_and_reply() {
     model(|| {
@@ -141,6 +144,9 @@ fn last_drop_and_reply() {
 
 /// Its sister: the last hold is dropped while somebody removes the entry. Whoever holds the neighbour
 /// next is served, without anybody else coming by.
+///
+/// Fails, with a claim that nobody looks at, if a release is a load and a store. It found that a
+/// claim could rely on the mark of a release whose entry was just removed.
 #[test]
 fn last_drop_and_removal() {
     model(|| {
@@ -291,7 +297,8 @@ fn two_queues_bring_frames() {
 /// 6. A reader goes away while its holds are on another thread, where one is dropped and somebody
 /// waits for the other: each is given back once, and who waits learns that it is in vain.
 ///
-/// Fails, with two holds counted where one is left, if a release is a load and a store.
+/// Fails, with two holds counted where one is left, if a release is a load and a store; and with none,
+/// if who gives the claim back is decided by a load and a store.
 #[test]
 fn reader_goes_while_its_holds_are_elsewhere() {
     model(|| {
@@ -348,6 +355,8 @@ fn prefix_change_look_up_and_hold() {
 }
 
 /// A task begins to wait for a neighbour while another queue brings the answer.
+///
+/// Fails, with a task that sleeps on, if the owner looks at who is asleep by a load.
 #[test]
 fn waiting_and_reply() {
     model(|| {
