@@ -35,7 +35,7 @@
 //! | [`wire`] | bytes to values that cannot be illegal, and back | nobody |
 //! | [`cache`] | the states of a neighbour, holds, timers, policy, limits | `wire`, `time` |
 //! | [`conflict`] | RFC 5227: is this address free, and does it stay ours? | `wire`, `time` |
-//! | [`resolver`] | the [`Resolver`] and [`Hold`] traits, and [`LocalResolver`] | `cache` |
+//! | [`resolver`] | the [`Resolver`] and [`Hold`] traits, [`LocalResolver`], and `resolver::shared` for many queues | `cache` |
 //! | `sim` | a LAN in virtual time, with faults and attackers (feature `sim`) | `wire`, `resolver` |
 //!
 //! # Features
@@ -43,7 +43,8 @@
 //! None is on by default, and none changes how anything behaves.
 //!
 //! - `alloc`: [`cache::Growable`](crate::cache), the table that grows.
-//! - `std`: a critical section for hosted targets; implies `alloc`.
+//! - `std`: the resolver that many queues share, and a critical section for hosted targets; implies
+//!   `alloc`.
 //! - `defmt`: `defmt::Format` on every public value (not on the machines themselves).
 //! - `log`: events told to the `log` facade when they are polled.
 //! - `sim`: the simulated LAN, for your own tests; implies `alloc`.

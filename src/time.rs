@@ -118,7 +118,7 @@ impl fmt::Display for Instant {
 }
 
 /// A caller's clock that jumps back further than this, in microseconds, has been set anew.
-const JITTER: u64 = 1_000_000;
+pub(crate) const JITTER: u64 = 1_000_000;
 
 /// A state machine's own time: the caller's, made never to go backwards.
 ///

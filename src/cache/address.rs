@@ -285,7 +285,7 @@ impl Addresses {
 
     #[cfg_attr(target_pointer_width = "64", inline)] // longer than a call: not on a chip
     pub(super) fn destination(&self, key: Key) -> Destination {
-        let Key { vlan: _, ip } = key;
+        let Key { vlan, ip } = key;
         if let Some(group) = MacAddr::of_multicast(ip) {
             return Destination::Multicast(group);
         }
@@ -299,10 +299,13 @@ impl Addresses {
         // table; of equals the first.
         let mut covering: Option<Prefix> = None;
         for OwnAddress { prefix, .. } in &self.own {
-            if prefix.key() == key {
+            if prefix.vlan != vlan {
+                continue;
+            }
+            if prefix.ip == ip {
                 return Destination::Local;
             }
-            if prefix.covers(key) && covering.is_none_or(|longest| prefix.len > longest.len) {
+            if prefix.contains(ip) && covering.is_none_or(|longest| prefix.len > longest.len) {
                 covering = Some(*prefix);
             }
         }

@@ -74,9 +74,7 @@ pub enum HoldError {
     #[error("every slot is held: release some, or use a larger table")]
     TableFull,
     /// The neighbours of a shared resolver are too far apart.
-    #[error(
-        "neighbours are in as many blocks of 262,144 addresses as there may be: raise `Shape::blocks`"
-    )]
+    #[error("neighbours are in as many blocks of addresses as there may be: raise `Shape::blocks`")]
     TooManyBlocks,
     /// The counter is at its end.
     #[error("the neighbour is held 4,294,967,295 times")]
@@ -94,16 +92,21 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// budget.
     pub fn hold(&mut self, key: impl Into<Key>) -> Result<HoldKey, HoldError> {
         let key = key.into();
-        let packed = Packed::from(key);
-        let at = match self.table.find(packed) {
+        let at = self.hold_at(key, self.table.find(Packed::from(key)))?;
+        Ok(self.hold_key(at))
+    }
+
+    /// The same where the entry has been looked for.
+    fn hold_at(&mut self, key: Key, known: Option<Position>) -> Result<Position, HoldError> {
+        let at = match known {
             Some(at) => self.join(at)?,
             None => {
                 self.check_neighbour(key)?;
-                self.start_query(packed)?
+                self.start_query(Packed::from(key))?
             }
         };
         self.settle_rank(at);
-        Ok(self.hold_key(at))
+        Ok(at)
     }
 
     /// A second claim on the same entry; `None` if the entry is gone or the counter at its end.
@@ -137,20 +140,18 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// back; and says how it stands then.
     #[cfg(feature = "std")]
     pub(crate) fn set_held(&mut self, key: Key, held: bool) -> Result<Glance, HoldError> {
-        let at = self.table.find(Packed::from(key));
-        let is_held = |&at: &Position| self.table.slot(at).holds > 0;
-        match (at.filter(is_held), held) {
-            (Some(_), true) | (None, false) => {}
-            (None, true) => {
-                let hold = self.hold(key)?;
-                return Ok(self.glance_at(self.held(&hold)));
-            }
-            (Some(at), false) => {
+        let known = self.table.find(Packed::from(key));
+        let is_held = known.is_some_and(|at| self.table.slot(at).holds > 0);
+        let at = match known {
+            _ if is_held == held => known,
+            _ if held => Some(self.hold_at(key, known)?),
+            None => None,
+            Some(at) => {
                 let hold = self.hold_key(at);
                 self.let_go(&hold);
-                return Ok(self.glance_at(self.held(&hold)));
+                self.held(&hold)
             }
-        }
+        };
         Ok(self.glance_at(at))
     }
 

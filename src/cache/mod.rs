@@ -611,4 +611,7 @@ pub enum InsertError {
     /// Every slot is held or set by the administrator.
     #[error("every slot is held: use a larger table")]
     TableFull,
+    /// The neighbours of a shared resolver are too far apart.
+    #[error("neighbours are in as many blocks of addresses as there may be: raise `Shape::blocks`")]
+    TooManyBlocks,
 }

@@ -1,5 +1,6 @@
-//! Neighbours for everybody who needs them: the [`Resolver`] and [`Hold`] traits, and the resolver
-//! for one executor or one chip, [`LocalResolver`].
+//! Neighbours for everybody who needs them: the [`Resolver`] and [`Hold`] traits, the resolver for one
+//! executor or one chip, [`LocalResolver`], and the one for the queues of a server, `shared` (feature
+//! `std`).
 //!
 //! A hold is an RAII guard: as long as it lives its neighbour is asked for, kept fresh and never
 //! evicted; dropped, it gives back exactly its own claim and nobody else's.

@@ -232,7 +232,7 @@ fn what_there_is_no_block_for_cannot_be_set_by_the_administrator_either() {
     let [queue] = readers(&resolver);
     let hold = queue.hold(in_block(0, 2)).expect("the first block");
     let insert = || resolver.insert_static(in_block(1, 2), mac(PEER));
-    assert_eq!(insert(), Err(InsertError::TableFull));
+    assert_eq!(insert(), Err(InsertError::TooManyBlocks));
     assert_eq!(resolver.entry(in_block(1, 2)), None);
     drop(hold);
     assert_eq!(insert(), Ok(()));
@@ -259,4 +259,52 @@ fn a_network_of_sixteen_million_hosts_costs_the_blocks_in_which_somebody_is() {
         assert_eq!(resolver.holds(in_block(block, 9)), 0);
     }
     assert_eq!(resolver.counters().blocks, 3);
+}
+
+#[test]
+fn a_static_entry_for_which_there_is_no_block_any_more_is_not_said_to_be_there() {
+    let resolver = one_block(Policy::STRICT);
+    let [queue] = readers(&resolver);
+    let hold = queue.hold(in_block(0, 2)).expect("room");
+    assert_eq!(asked(&queue, START), [in_block(0, 2)]);
+    drop(hold);
+    let _other = queue.hold(in_block(1, 2)).expect("the first block is idle");
+    let set = resolver.insert_static(in_block(0, 2), mac(PEER));
+    assert_eq!(set, Err(InsertError::TooManyBlocks));
+    assert_eq!(resolver.lookup(in_block(0, 2)), None);
+}
+
+#[test]
+fn a_block_that_is_needed_while_the_cache_is_busy_is_found_by_whoever_has_it() {
+    let resolver = one_block(Policy::STRICT);
+    let [queue] = readers(&resolver);
+    drop(queue.hold(in_block(0, 2)).expect("room"));
+    resolver.inspect(|_| {
+        let refused = queue.hold(in_block(1, 2)).map(|hold| hold.status());
+        assert_eq!(refused, Err(HoldError::TooManyBlocks));
+    });
+    assert_eq!(resolver.counters().blocks, 0);
+    assert!(queue.hold(in_block(1, 2)).is_ok());
+}
+
+#[test]
+fn sizes_out_of_bounds_count_as_the_bound() {
+    let shape = Shape {
+        queues: 0,
+        neighbours: 0,
+        blocks: 0,
+        outbox: 0,
+        changes: 0,
+        seed: 0,
+    };
+    let resolver = resolver_in(Policy::STRICT, shape, prefix(ip(US), 16));
+    let [queue] = readers(&resolver);
+    assert!(queue.hold(ip(PEER)).is_ok());
+    let large = Shape {
+        outbox: usize::MAX,
+        queues: 1,
+        ..Shape::default()
+    };
+    let [queue] = readers(&SharedResolver::new(Policy::STRICT, large));
+    assert_eq!(queue.queue(), 0);
 }

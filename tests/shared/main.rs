@@ -5,6 +5,7 @@
 mod bounds;
 mod busy;
 mod card;
+mod clocks;
 mod display;
 mod feed;
 mod holds;

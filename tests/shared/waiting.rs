@@ -4,6 +4,7 @@
 use core::pin::pin;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::{Context, Poll, Waker};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::task::Wake;
 use std::thread::{self, Thread};
@@ -352,4 +353,39 @@ fn a_sleeping_loop_serves_its_users() {
             }
         }
     });
+}
+
+#[test]
+fn a_sleeping_loop_takes_over_from_a_queue_that_goes_away_with_work_undone() {
+    let resolver = strict();
+    let [sleeper, leaves] = readers(&resolver);
+    let (alarm, waker) = Alarm::new();
+    let context = &mut Context::from_waker(&waker);
+    assert_eq!(sleeper.poll_timeout(), None);
+    assert_eq!(sleeper.poll_work(context), Poll::Pending);
+    let who_has = ArpPacket::request(mac(OTHER), ip(OTHER), ip(US));
+    bring(&leaves, START, &framed(who_has, MacAddr::BROADCAST));
+    drop(leaves);
+    assert_eq!(alarm.rang(), 1);
+}
+
+#[test]
+fn a_sleeping_loop_takes_over_after_a_panic_and_serves_users_from_then_on() {
+    let resolver = strict();
+    let [sleeper, user] = readers(&resolver);
+    let (alarm, waker) = Alarm::new();
+    let context = &mut Context::from_waker(&waker);
+    assert_eq!(sleeper.poll_timeout(), None);
+    assert_eq!(sleeper.poll_work(context), Poll::Pending);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        resolver.inspect(|_| panic!("part of the test"));
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(alarm.rang(), 1);
+    assert_eq!(sleeper.poll_work(context), Poll::Ready(()));
+    sleeper.handle_timeout(START);
+    assert_eq!(sleeper.poll_timeout(), None);
+    assert_eq!(sleeper.poll_work(context), Poll::Pending);
+    let _hold = user.hold(ip(PEER)).expect("room");
+    assert_eq!(alarm.rang(), 1);
 }

@@ -43,13 +43,13 @@ pub(crate) fn run(
 }
 
 /// [`run`] over all targets, for the tests: a crash is an error, success one line.
-pub(crate) fn check(project: &Project, shell: &Shell) -> Result<String> {
-    let runs = run_targets(project, shell, &[], DEFAULT_DURATION)?;
+pub(crate) fn check(project: &Project, shell: &Shell, duration: Duration) -> Result<String> {
+    let runs = run_targets(project, shell, &[], duration)?;
     let crashes: Vec<String> = runs.iter().filter_map(Run::describe_crash).collect();
     if !crashes.is_empty() {
         bail!("{}", crashes.join("\n"));
     }
-    let seconds = DEFAULT_DURATION.as_secs();
+    let seconds = duration.as_secs();
     let figures = runs
         .iter()
         .map(|run| format!("{} {}", run.target, run.executions));

@@ -23,10 +23,12 @@ use project::Project;
 use shell::Shell;
 
 const USAGE: &str = "\
-cargo xtask test [--list] [--verbose] [STAGE..]    check everything, or the named stages
+cargo xtask test [--list] [--seconds N] [--verbose] [STAGE..]
+                                                   check everything, or the named stages
 cargo xtask bench [--quick] [--verbose] [NAME..]   measure, and write target/bench/NAME.json
 cargo xtask fuzz [--seconds N] [--verbose] [TARGET..]   look for crashes, N seconds per target
 
+`test --seconds N` is for the stages whose work has no end of its own, `stress` and `fuzz`.
 With CI=true in the environment, `test` fails where it would otherwise skip a stage for something
 that it could not set up, unless this machine rules it out.";
 
@@ -56,12 +58,15 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             stages::list();
             true
         }
-        "test" => stages::run(&project, &shell, &names)?,
+        "test" => stages::run(&project, &shell, &names, duration)?,
         "bench" => {
             bench::run(&project, &shell, &names, quick)?;
             true
         }
-        "fuzz" => fuzz::run(&project, &shell, &names, duration)?,
+        "fuzz" => {
+            let duration = duration.unwrap_or(fuzz::DEFAULT_DURATION);
+            fuzz::run(&project, &shell, &names, duration)?
+        }
         other => bail!("no command is called `{other}`\n\n{USAGE}"),
     };
     Ok(if success {
@@ -77,7 +82,7 @@ struct Arguments {
     list: bool,
     quick: bool,
     verbose: bool,
-    duration: Duration,
+    duration: Option<Duration>,
 }
 
 impl Arguments {
@@ -88,15 +93,15 @@ impl Arguments {
             list: false,
             quick: false,
             verbose: false,
-            duration: fuzz::DEFAULT_DURATION,
+            duration: None,
         };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("list") if arguments.command == "test" => arguments.list = true,
                 Long("quick") if arguments.command == "bench" => arguments.quick = true,
-                Long("seconds") if arguments.command == "fuzz" => {
-                    arguments.duration = Duration::from_secs(parser.value()?.parse()?);
+                Long("seconds") if matches!(arguments.command.as_str(), "fuzz" | "test") => {
+                    arguments.duration = Some(Duration::from_secs(parser.value()?.parse()?));
                 }
                 Short('v') | Long("verbose") => arguments.verbose = true,
                 Short('h') | Long("help") => {

@@ -17,88 +17,116 @@ struct Stage {
     name: &'static str,
     about: &'static str,
     needs: &'static [Need],
-    /// Does the work and says in a few words what it came to.
-    run: fn(&Project, &Shell) -> Result<String>,
+    work: Work,
 }
 
-const STAGES: [Stage; 13] = [
+/// What a stage does; it says in a few words what that came to.
+enum Work {
+    /// The same every time.
+    Fixed(fn(&Project, &Shell) -> Result<String>),
+    /// As much of it as fits into a time.
+    Timed {
+        default: Duration,
+        run: fn(&Project, &Shell, Duration) -> Result<String>,
+    },
+}
+
+const STAGES: [Stage; 15] = [
     Stage {
         name: "fmt",
         about: "the code is formatted",
         needs: &[Need::Rustfmt],
-        run: fmt,
+        work: Work::Fixed(fmt),
     },
     Stage {
         name: "rust-version",
         about: "the oldest compiler that Cargo.toml promises really builds the crate",
         needs: &[Need::OldestRust],
-        run: rust_version,
+        work: Work::Fixed(rust_version),
     },
     Stage {
         name: "features",
         about: "each feature alone builds for the host",
         needs: &[],
-        run: features,
+        work: Work::Fixed(features),
     },
     Stage {
         name: "clippy",
         about: "no warnings, whatever the features",
         needs: &[Need::Clippy],
-        run: clippy,
+        work: Work::Fixed(clippy),
     },
     Stage {
         name: "doc",
         about: "the documentation builds without warnings",
         needs: &[],
-        run: doc,
+        work: Work::Fixed(doc),
     },
     Stage {
         name: "unit",
         about: "every test, and the examples in the documentation",
         needs: &[],
-        run: unit,
+        work: Work::Fixed(unit),
     },
     Stage {
         name: "model",
-        about: "the cache does what its reference model does, in 10,000 random traces",
+        about: "cache and shared resolver do what the reference model does, in 10,000 random traces",
         needs: &[],
-        run: model,
+        work: Work::Fixed(model),
+    },
+    Stage {
+        name: "loom",
+        about: "the shared resolver keeps its promises under every interleaving of small models",
+        needs: &[],
+        work: Work::Fixed(loom),
+    },
+    Stage {
+        name: "stress",
+        about: "threads hammer at the shared resolver for ten seconds and find nothing wrong",
+        needs: &[],
+        work: Work::Timed {
+            default: Duration::from_secs(10),
+            run: stress,
+        },
     },
     Stage {
         name: "examples",
         about: "every example runs to its end",
         needs: &[],
-        run: examples,
+        work: Work::Fixed(examples),
     },
     Stage {
         name: "bench-smoke",
         about: "every bench runs once, unmeasured",
         needs: &[],
-        run: bench::smoke,
+        work: Work::Fixed(bench::smoke),
     },
     Stage {
         name: "cross",
         about: "the core builds for Cortex-M33 and for Cortex-M0+, which has no compare-and-swap",
         needs: &[Need::CrossToolchain],
-        run: cross,
+        work: Work::Fixed(cross),
     },
     Stage {
         name: "size",
         about: "flash, RAM and panic paths on Cortex-M33 are within their budgets",
         needs: &[Need::CrossToolchain],
-        run: |project, shell| size::measure(project, shell)?.check(),
+        work: Work::Fixed(|project, shell| size::measure(project, shell)?.check()),
     },
     Stage {
         name: "emulated",
         about: "the self-test passes on an emulated Cortex-M33",
         needs: &[Need::CrossToolchain, Need::Qemu],
-        run: probe::emulate,
+        work: Work::Fixed(probe::emulate),
     },
     Stage {
         name: "fuzz",
         about: "no fuzz target crashes in 20 seconds each",
         needs: &[Need::Nightly, Need::CargoFuzz],
-        run: fuzz::check,
+        work: Work::Timed {
+            default: fuzz::DEFAULT_DURATION,
+            run: fuzz::check,
+        },
     },
 ];
 
@@ -119,9 +147,20 @@ pub(crate) fn list() {
     }
 }
 
-/// Runs the stages of these names, or all; the result is whether none has failed.
-pub(crate) fn run(project: &Project, shell: &Shell, names: &[String]) -> Result<bool> {
+/// Runs the stages of these names, or all; the result is whether none has failed. Those whose work
+/// has no end of its own go on for `duration`, or for as long as they think best.
+pub(crate) fn run(
+    project: &Project,
+    shell: &Shell,
+    names: &[String],
+    duration: Option<Duration>,
+) -> Result<bool> {
     let stages = choose(names)?;
+    let timed = stages.iter().any(|stage| stage.work.is_timed());
+    ensure!(
+        duration.is_none() || timed,
+        "none of these stages goes on for as long as one likes: `--seconds` says nothing to them"
+    );
     let needs = stages.iter().flat_map(|stage| stage.needs.iter().copied());
     let machine = Machine::set_up(project, shell, needs);
 
@@ -131,7 +170,7 @@ pub(crate) fn run(project: &Project, shell: &Shell, names: &[String]) -> Result<
         let position = format!("[{:>2}/{}] {}", index + 1, stages.len(), stage.name);
         shell.say(&format!("{position}: {}", stage.about));
         let stage_started = Instant::now();
-        let verdict = stage.judge(project, shell, &machine);
+        let verdict = stage.judge(project, shell, &machine, duration);
         let seconds = stage_started.elapsed().as_secs_f32();
         match verdict {
             Verdict::Passed(figures) => {
@@ -177,7 +216,13 @@ fn choose(names: &[String]) -> Result<Vec<&'static Stage>> {
 }
 
 impl Stage {
-    fn judge(&self, project: &Project, shell: &Shell, machine: &Machine) -> Verdict {
+    fn judge(
+        &self,
+        project: &Project,
+        shell: &Shell,
+        machine: &Machine,
+        duration: Option<Duration>,
+    ) -> Verdict {
         if let Some(lack) = machine.lack(self.needs) {
             // Nobody reads what CI skips, so there only the impossible is skipped.
             return if lack.beyond_us || !in_ci() {
@@ -186,9 +231,25 @@ impl Stage {
                 Verdict::Failed(lack.reason.clone())
             };
         }
-        match (self.run)(project, shell) {
+        match self.work.run(project, shell, duration) {
             Ok(figures) => Verdict::Passed(figures),
             Err(error) => Verdict::Failed(format!("{error:#}")),
+        }
+    }
+}
+
+impl Work {
+    fn is_timed(&self) -> bool {
+        match self {
+            Self::Fixed(_) => false,
+            Self::Timed { .. } => true,
+        }
+    }
+
+    fn run(&self, project: &Project, shell: &Shell, duration: Option<Duration>) -> Result<String> {
+        match self {
+            Self::Fixed(run) => run(project, shell),
+            Self::Timed { default, run } => run(project, shell, duration.unwrap_or(*default)),
         }
     }
 }
@@ -314,13 +375,42 @@ const TRACES: u32 = 10_000;
 fn model(project: &Project, shell: &Shell) -> Result<String> {
     let mut traces = project.cargo("test");
     traces
-        .args(["--package", PACKAGE, "--release", "--test", "model"])
+        .args(["--package", PACKAGE, "--release"])
+        .args(["--test", "model", "--test", "model_shared"])
         .env("PROPTEST_CASES", TRACES.to_string());
     let tests = shell.run("traces", &mut traces)?;
     let passed = tests_passed(&tests.log);
     Ok(format!(
         "{passed} properties, {TRACES} traces of 100 steps and more"
     ))
+}
+
+/// Everything is built anew with loom's atomics, so beside what the other stages build.
+fn loom(project: &Project, shell: &Shell) -> Result<String> {
+    let mut models = project.cargo("test");
+    models
+        .args(["--package", PACKAGE, "--release", "--lib"])
+        .args(["--features", "std", "--target-dir"])
+        .arg(project.target_dir.join("loom"))
+        .args(["--", "models::"])
+        .env("RUSTFLAGS", "--cfg loom --deny warnings");
+    let tests = shell.run("models", &mut models)?;
+    let passed = tests_passed(&tests.log);
+    ensure!(passed > 0, "there are no models");
+    Ok(format!("{passed} models"))
+}
+
+fn stress(project: &Project, shell: &Shell, duration: Duration) -> Result<String> {
+    let mut stress = project.cargo("test");
+    stress
+        .args(["--package", PACKAGE, "--release", "--test", "stress"])
+        .args(["--", "--ignored", "--nocapture"])
+        .env("WHOHAS_STRESS_SECONDS", duration.as_secs().to_string());
+    let output = shell.run("threads", &mut stress)?;
+    let mut lines = output.stdout.lines();
+    let summary = lines.find_map(|line| line.strip_prefix("stress: "));
+    let summary = summary.context("the stress test did not say what it did")?;
+    Ok(summary.into())
 }
 
 /// The number of tests that passed, as `cargo test` or nextest tells it.

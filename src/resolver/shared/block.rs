@@ -37,8 +37,10 @@ pub(super) struct Block {
     number: u32,
     words: Box<[AtomicU64; CELLS]>,
     cells: Box<[Cell; CELLS]>,
-    /// How many cells are in use; and whether the block is closed, for ever.
+    /// How many cells are claimed, or were until lately; and whether the block is closed, for ever.
     live: AtomicU32,
+    /// In how many cells something is known. Only the owner's business.
+    known: AtomicU32,
     /// The chunks that were ever in use.
     touched: [AtomicU64; MAPS],
 }
@@ -87,6 +89,7 @@ impl Block {
             words: zeros()?,
             cells: zeros()?,
             live: AtomicU32::new(0),
+            known: AtomicU32::new(0),
             touched: core::array::from_fn(|_| AtomicU64::new(0)),
         })
     }
@@ -192,12 +195,16 @@ impl Block {
             self.leave();
             return Err(ClaimError::Closed);
         }
+        self.touch(address);
+        Ok(())
+    }
+
+    fn touch(&self, address: Address) {
         let chunk = place_of(address) / CHUNK;
         let (map, bit) = (&self.touched[chunk / 64], 1 << (chunk % 64));
         if map.load(Relaxed) & bit == 0 {
             map.fetch_or(bit, AcqRel);
         }
-        Ok(())
     }
 
     fn leave(&self) {
@@ -214,6 +221,11 @@ impl Block {
             }
         }
         false
+    }
+
+    /// Whether anything is known or claimed here, or was until lately.
+    pub(super) fn is_used(&self, address: Address) -> bool {
+        self.word(address) != Word::NOTHING || self.claims(address).is_live()
     }
 
     /// The addresses of cells that were ever in use, and of others near them.
@@ -242,14 +254,26 @@ impl Block {
         }
     }
 
-    /// Publishes what is known of an address, as number `change` of the feed.
-    pub(super) fn publish(&self, address: Address, known: Known, change: u64) {
-        let place = place_of(address);
+    /// Publishes what is known of an address, as number `change` of the feed, if it will be told
+    /// there.
+    pub(super) fn publish(&self, address: Address, known: Known, change: Option<u64>) {
+        self.touch(address);
+        if let Some(change) = change {
+            let cell = &self.cells[place_of(address)];
+            cell.changed.store(change, Relaxed);
+        }
         // Only we end generations, so this one is not ending.
-        let word = Word::new(known, self.claims(address).generation());
-        self.cells[place].changed.store(change, Relaxed);
+        let generation = self.claims(address).generation();
+        self.put(address, Word::new(known, generation));
+    }
+
+    fn put(&self, address: Address, word: Word) {
+        let was = self.word(address);
+        let known = self.known.load(Relaxed) - u32::from(was.is_of_use());
+        self.known
+            .store(known + u32::from(word.is_of_use()), Relaxed);
         // Release: who sees the word sees the number of its change, or a later one.
-        self.words[place].store(word.bits(), Release);
+        self.words[place_of(address)].store(word.bits(), Release);
     }
 
     /// Ends the claims on an address whose entry is gone, except where the owner is about to look
@@ -258,42 +282,25 @@ impl Block {
         self.end(address, |now| now.count() > 0 && !now.is_queued())
     }
 
+    /// Ends the claims on an address.
+    pub(super) fn end_all(&self, address: Address) {
+        self.end(address, |_| true);
+    }
+
     /// Ends the claims on an address, and says why to those who had them.
     pub(super) fn refuse(&self, address: Address, error: HoldError) {
         // The reason first: who finds the generation ended looks for it.
         let word = Word::new(Known::Refused(error), self.claims(address).generation());
-        self.words[place_of(address)].store(word.bits(), Release);
-        self.end(address, |_| true);
+        self.put(address, word);
+        self.end_all(address);
     }
 
-    /// Counts the cell as in use, as something is about to be published there; false if the block is
-    /// closed.
-    pub(super) fn use_cell(&self, address: Address) -> bool {
-        let cell = &self.cells[place_of(address)].claims;
-        let mut now = self.claims(address);
-        if now.is_live() {
-            return true;
-        }
-        if self.enter(address).is_err() {
-            return false;
-        }
-        while !now.is_live() {
-            let next = now.in_use(true);
-            match cell.compare_exchange_weak(now.bits(), next.bits(), AcqRel, Acquire) {
-                Ok(_) => return true,
-                Err(other) => now = Claims::from_bits(other),
-            }
-        }
-        self.leave();
-        true
-    }
-
-    /// Counts the cell out, if nobody claims it and nothing is known there.
+    /// Counts the cell out, if nobody claims it.
     pub(super) fn leave_idle(&self, address: Address) {
         let cell = &self.cells[place_of(address)].claims;
         let mut now = self.claims(address);
-        while now.is_live() && now.is_idle() && !self.word(address).is_of_use() {
-            let next = now.in_use(false);
+        while now.is_live() && now.is_idle() {
+            let next = now.counted_out();
             match cell.compare_exchange_weak(now.bits(), next.bits(), AcqRel, Acquire) {
                 Ok(_) => return self.leave(),
                 Err(other) => now = Claims::from_bits(other),
@@ -301,16 +308,23 @@ impl Block {
         }
     }
 
-    /// Closes the block, if no cell is in use: nobody can claim anything here any more.
+    /// Closes the block, if nothing is known or claimed here: nobody can claim anything any more.
     pub(super) fn close_idle(&self) -> bool {
-        self.live
-            .compare_exchange(0, CLOSED, AcqRel, Acquire)
-            .is_ok()
+        self.known.load(Relaxed) == 0
+            && self
+                .live
+                .compare_exchange(0, CLOSED, AcqRel, Acquire)
+                .is_ok()
     }
 
-    /// Closes the block, whoever is in it.
-    pub(super) fn close(&self) {
-        self.live.fetch_or(CLOSED, AcqRel);
+    /// Closes the block, whoever is in it; false if it was closed already.
+    pub(super) fn close(&self) -> bool {
+        self.live.fetch_or(CLOSED, AcqRel) & CLOSED == 0
+    }
+
+    /// In how many cells something is known.
+    pub(super) fn known(&self) -> u32 {
+        self.known.load(Relaxed)
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -322,7 +336,8 @@ impl fmt::Debug for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Block")
             .field("number", &self.number)
-            .field("in_use", &(self.live.load(Relaxed) & !CLOSED))
+            .field("claimed", &(self.live.load(Relaxed) & !CLOSED))
+            .field("known", &self.known.load(Relaxed))
             .field("closed", &self.is_closed())
             .finish_non_exhaustive()
     }

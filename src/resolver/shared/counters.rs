@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::Shared;
 use super::seat::Seat;
+use super::turn::Shared;
 use crate::cache::Counters;
 
 /// What was counted since the resolver was made. Queues go on counting while it is read.

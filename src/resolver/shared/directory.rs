@@ -84,26 +84,34 @@ impl Published {
     pub(super) fn block_or_new(&self, number: u32) -> Result<Arc<Block>, NoBlock> {
         let directory = self.load();
         let slot = directory.slot(number).ok_or(NoBlock)?;
-        let known = slot.load_full();
-        match known {
-            Some(block) if !block.is_closed() => return Ok(block),
-            Some(_) | None => {}
+        let mut block = slot.load_full();
+        while block.as_ref().is_none_or(|block| block.is_closed()) {
+            let new = self.new_block(number)?;
+            let found = slot.compare_and_swap(&block, Some(new.clone()));
+            if found.as_ref().map(Arc::as_ptr) == block.as_ref().map(Arc::as_ptr) {
+                block = Some(new);
+            } else {
+                // Somebody was quicker.
+                self.uncount();
+                block = Option::clone(&found);
+            }
         }
+        // By whoever finds it too: its maker may not have come so far, and the owner must see it in
+        // its picture when it hears of a claim there.
+        self.epoch.fetch_add(1, Release);
+        block.ok_or(NoBlock)
+    }
+
+    fn new_block(&self, number: u32) -> Result<Arc<Block>, NoBlock> {
         let counted = self.blocks.fetch_update(Relaxed, Relaxed, |count| {
             (count < self.limit).then_some(count + 1)
         });
         counted.map_err(|_| NoBlock)?;
-        let Some(block) = Block::new(number).map(Arc::new) else {
+        let block = Block::new(number).map(Arc::new);
+        block.ok_or_else(|| {
             self.uncount();
-            return Err(NoBlock);
-        };
-        let found = slot.compare_and_swap(&known, Some(block.clone()));
-        if found.as_ref().map(Arc::as_ptr) == known.as_ref().map(Arc::as_ptr) {
-            return Ok(block);
-        }
-        self.uncount();
-        // Somebody was quicker; if what they made is closed already, there is too much going on.
-        Option::clone(&found).ok_or(NoBlock)
+            NoBlock
+        })
     }
 
     fn uncount(&self) {
@@ -112,7 +120,12 @@ impl Published {
 
     // --- For whoever has the token ----------------------------------------------------------
 
-    /// Whether there is room in the directory for a block with this number.
+    /// Whether there may be another block.
+    pub(super) fn has_room(&self) -> bool {
+        self.blocks() < self.limit
+    }
+
+    /// Whether a block with this number would be found.
     pub(super) fn has_run(&self, number: u32) -> bool {
         self.load().slot(number).is_some()
     }
@@ -173,8 +186,10 @@ impl Published {
 
     /// A block that was made in a directory that was being replaced: nobody will find it there.
     pub(super) fn disown(&self, block: &Block) {
-        block.close();
-        self.uncount();
+        // Once, however many have claimed something there.
+        if block.close() {
+            self.uncount();
+        }
     }
 }
 
@@ -206,18 +221,8 @@ impl Directory {
 
     /// The run of the first own address.
     fn main(&self) -> Option<usize> {
-        self.run_at(*self.first_blocks()?.start())
-    }
-
-    /// The one block of the first own address, if its prefix has no other.
-    fn home(&self) -> Option<u32> {
-        let home = self.first_blocks()?;
-        (home.start() == home.end()).then_some(*home.start())
-    }
-
-    /// The blocks of the first own address.
-    fn first_blocks(&self) -> Option<RangeInclusive<u32>> {
-        self.addresses.prefixes().next().map(blocks_of)
+        let first = self.addresses.prefixes().next()?;
+        self.run_at(*blocks_of(first).start())
     }
 }
 
@@ -255,12 +260,12 @@ fn merged(mut ranges: Vec<RangeInclusive<u32>>) -> Vec<RangeInclusive<u32>> {
     merged
 }
 
-/// A reader's own picture of the directory, filled in as it looks.
+/// A reader's own picture of the directory.
 #[derive(Debug)]
 pub(super) struct View {
     epoch: u64,
-    /// The block that most look-ups go to, and its number; a number that no block has if there is no
-    /// such block.
+    /// The number of the only block in the main run, and the block; a number that no block has if
+    /// there are none or several.
     home: u32,
     home_block: Arc<Block>,
     directory: Arc<Directory>,
@@ -269,7 +274,7 @@ pub(super) struct View {
     others: Vec<Seen>,
 }
 
-/// What a reader has seen of a run.
+/// The blocks of a run.
 #[derive(Debug, Default)]
 struct Seen {
     first: u32,
@@ -279,7 +284,7 @@ struct Seen {
 const NOWHERE: u32 = u32::MAX;
 
 impl View {
-    /// Of nothing yet. `nowhere` stands for a home where there is none.
+    /// As it is now. `nowhere` stands for a home where there is none.
     pub(super) fn new(published: &Published, nowhere: Arc<Block>) -> Self {
         let mut view = Self {
             epoch: published.epoch(),
@@ -289,7 +294,7 @@ impl View {
             main: Seen::default(),
             others: Vec::new(),
         };
-        view.redraw();
+        view.redraw(published);
         view
     }
 
@@ -313,29 +318,17 @@ impl View {
     /// The same where it is not known, or not in the main run.
     #[inline(never)]
     fn mac_elsewhere(&mut self, published: &Published, address: Address) -> Option<UnicastMac> {
-        let number = block_of(address);
-        if let Some(block) = self.known(number) {
-            let mac = block.word(address).mac();
-            if mac.is_some() || !self.is_outdated(published) {
-                return mac;
-            }
-        }
-        self.block(published, number)?.word(address).mac()
+        self.block(published, block_of(address))?
+            .word(address)
+            .mac()
     }
 
     /// The block with this number, if there is one.
+    #[inline]
     pub(super) fn block(&mut self, published: &Published, number: u32) -> Option<&Arc<Block>> {
         self.refresh(published);
-        if self.known(number).is_none() {
-            let block = self.directory.slot(number)?.load_full()?;
-            if self.directory.home() == Some(number) {
-                self.home = number;
-                self.home_block = block.clone();
-            }
-            let slot = self.seen_mut().find_map(|seen| seen.slot(number))?;
-            *slot = Some(block);
-        }
-        self.known(number)
+        let others = || self.others.iter().find_map(|seen| seen.block(number));
+        self.main.block(number).or_else(others)
     }
 
     /// The same; if need be it is made. Only within the runs.
@@ -343,11 +336,12 @@ impl View {
         &mut self,
         published: &Published,
         number: u32,
-    ) -> Result<Arc<Block>, NoBlock> {
-        match self.block(published, number) {
-            Some(block) if !block.is_closed() => Ok(block.clone()),
-            Some(_) | None => published.block_or_new(number),
+    ) -> Result<&Arc<Block>, NoBlock> {
+        let known = self.block(published, number);
+        if known.is_none_or(|block| block.is_closed()) {
+            published.block_or_new(number)?;
         }
+        self.block(published, number).ok_or(NoBlock)
     }
 
     /// The latest directory.
@@ -357,42 +351,36 @@ impl View {
     }
 
     #[inline]
-    fn is_outdated(&self, published: &Published) -> bool {
-        self.epoch != published.epoch()
-    }
-
     fn refresh(&mut self, published: &Published) {
-        if self.is_outdated(published) {
-            // The number before what it counts: a change in between is noticed once more.
-            self.epoch = published.epoch();
-            self.directory = published.load();
-            self.redraw();
+        if self.epoch != published.epoch() {
+            self.redraw(published);
         }
     }
 
-    fn redraw(&mut self) {
-        self.home = NOWHERE;
-        let main = self.directory.main();
-        let mut seen: Vec<_> = self.directory.runs.iter().map(Seen::nothing_of).collect();
-        self.main = main.map_or_else(Seen::default, |main| seen.swap_remove(main));
+    #[inline(never)]
+    fn redraw(&mut self, published: &Published) {
+        // The number before what it counts: a change in between is noticed once more.
+        self.epoch = published.epoch();
+        self.directory = published.load();
+        let mut seen: Vec<_> = self.directory.runs.iter().map(Seen::of).collect();
+        let main = self.directory.main().map(|main| seen.swap_remove(main));
+        self.main = main.unwrap_or_default();
         self.others = seen;
-    }
-
-    fn known(&self, number: u32) -> Option<&Arc<Block>> {
-        let known = self.main.block(number);
-        known.or_else(|| self.others.iter().find_map(|seen| seen.block(number)))
-    }
-
-    fn seen_mut(&mut self) -> impl Iterator<Item = &mut Seen> {
-        core::iter::once(&mut self.main).chain(&mut self.others)
+        self.home = NOWHERE;
+        let mut blocks = self.main.blocks.iter().flatten();
+        if let (Some(only), None) = (blocks.next(), blocks.next()) {
+            self.home = only.number();
+            self.home_block = only.clone();
+        }
     }
 }
 
 impl Seen {
-    fn nothing_of(run: &Run) -> Self {
+    fn of(run: &Run) -> Self {
+        let blocks = run.blocks.iter();
         Self {
             first: run.first,
-            blocks: run.blocks.iter().map(|_| None).collect(),
+            blocks: blocks.map(ArcSwapOption::load_full).collect(),
         }
     }
 
@@ -400,10 +388,5 @@ impl Seen {
     fn block(&self, number: u32) -> Option<&Arc<Block>> {
         let block = self.blocks.get(number.wrapping_sub(self.first) as usize)?;
         block.as_ref()
-    }
-
-    fn slot(&mut self, number: u32) -> Option<&mut Option<Arc<Block>>> {
-        self.blocks
-            .get_mut(number.wrapping_sub(self.first) as usize)
     }
 }

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use super::block::{Block, Standing};
 use super::seat::Wait;
 use super::sync::{AtomicBool, AtomicU32};
+use super::turn::{Shared, Who};
 use super::word::Address;
-use super::{Shared, Who};
 use crate::cache::{Key, Status};
 use crate::resolver::{Hold, ResolveError};
 use crate::time::Instant;
@@ -84,8 +84,14 @@ impl Claim {
 }
 
 impl SharedHold {
+    #[cfg(all(test, loom))]
     pub(super) fn standing(&self) -> Standing {
         self.claim.standing()
+    }
+
+    /// Whether it still counts for anything.
+    pub(super) fn is_live(&self) -> bool {
+        self.status() != Status::Gone
     }
 
     pub(super) fn block(&self) -> &Arc<Block> {
@@ -118,6 +124,7 @@ impl Hold for SharedHold {
         let turn = shared.turn(Who::Other, |owner| {
             // Of an entry that came after its own the hold knows nothing.
             if self.status() != Status::Gone {
+                let now = owner.time(now);
                 owner.cache.confirm(now, key);
             }
         });
@@ -159,9 +166,9 @@ impl fmt::Debug for SharedHold {
 
 /// All holds that a reader has given out and not got back, so that it can release them.
 ///
-/// Each new hold looks at two old ones and takes the place of one that was given back. So there are
-/// never more than about twice as many places as there were holds at the same time, nothing is
-/// allocated once there are enough, and no hold pays for looking through all.
+/// Each new hold looks at two old ones and takes the place of one that was given back; of two, it gives
+/// up the other. So there are two or three times as many places as holds at the most, nothing is allocated
+/// once there are enough, and no hold pays for looking through all.
 #[derive(Default)]
 pub(super) struct Ledger {
     claims: Vec<Arc<Claim>>,
@@ -180,25 +187,20 @@ impl Ledger {
         address: Address,
         generation: u32,
     ) -> SharedHold {
-        for _ in 0..LOOKED_AT.min(self.claims.len()) {
-            self.next = (self.next + 1) % self.claims.len();
-            let place = &mut self.claims[self.next];
-            if place.is_live() {
-                continue;
+        if let Some(place) = self.free_place()
+            && let Some(claim) = Arc::get_mut(&mut self.claims[place])
+        {
+            // Not copied if it is the same: its count is one that all queues would write to.
+            if !Arc::ptr_eq(&claim.block, block) {
+                claim.block = block.clone();
             }
-            if let Some(claim) = Arc::get_mut(place) {
-                // Not copied if it is the same: its count is one that all queues would write to.
-                if !Arc::ptr_eq(&claim.block, block) {
-                    claim.block = block.clone();
-                }
-                claim.address = address;
-                claim.generation = generation;
-                claim.live = AtomicBool::new(true);
-                claim.confirmed = AtomicU32::new(0);
-                return SharedHold {
-                    claim: place.clone(),
-                };
-            }
+            claim.address = address;
+            claim.generation = generation;
+            claim.live = AtomicBool::new(true);
+            claim.confirmed = AtomicU32::new(0);
+            return SharedHold {
+                claim: self.claims[place].clone(),
+            };
         }
         let claim = Arc::new(Claim {
             queue: queue.clone(),
@@ -212,9 +214,91 @@ impl Ledger {
         SharedHold { claim }
     }
 
+    /// Looks at the next places: the first that is free is the one, and a second is given up.
+    fn free_place(&mut self) -> Option<usize> {
+        let mut found = None;
+        for _ in 0..LOOKED_AT.min(self.claims.len()) {
+            self.next = (self.next + 1) % self.claims.len();
+            let claim = &mut self.claims[self.next];
+            if claim.is_live() || Arc::get_mut(claim).is_none() {
+                continue;
+            }
+            let Some(place) = found else {
+                found = Some(self.next);
+                continue;
+            };
+            self.claims.swap_remove(self.next);
+            if place == self.claims.len() {
+                // It was the last, and is where the other was.
+                found = Some(self.next);
+            }
+        }
+        found
+    }
+
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn places(&self) -> usize {
+        self.claims.len()
+    }
+
+    /// Lets go of blocks that are no more in use.
+    pub(super) fn forget_closed(&mut self) {
+        self.claims
+            .retain(|claim| claim.is_live() || !claim.block.is_closed());
+    }
+
     /// Those that count.
     pub(super) fn live(&self) -> impl Iterator<Item = &Claim> {
         let claims = self.claims.iter().map(|claim| &**claim);
         claims.filter(|claim| claim.is_live())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+    use crate::resolver::shared::{Reader, Shape, SharedResolver};
+    use crate::{Policy, Prefix};
+
+    const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+
+    fn reader(blocks: u32) -> Reader {
+        let shape = Shape {
+            blocks,
+            ..Shape::default()
+        };
+        let resolver = SharedResolver::new(Policy::STRICT, shape);
+        let us = UnicastMac::new([2, 0, 0, 0, 0, 1]).unwrap();
+        resolver.set_mac(Instant::ZERO, us);
+        let own = Prefix::new(Ipv4Addr::new(10, 200, 0, 1), 8).unwrap();
+        resolver.set_addresses(Instant::ZERO, &[own]).unwrap();
+        resolver.reader().unwrap()
+    }
+
+    #[test]
+    fn holds_that_come_and_go_among_many_that_stay_leave_no_places_behind() {
+        let reader = reader(1);
+        let kept: Vec<_> = (0..1000).map(|_| reader.hold(PEER).unwrap()).collect();
+        for _ in 0..1_000_000 {
+            drop(reader.hold(PEER).unwrap());
+        }
+        assert!(reader.places() <= 3 * kept.len(), "{}", reader.places());
+    }
+
+    #[test]
+    fn blocks_that_are_gone_are_given_back_though_holds_in_them_once_were() {
+        let reader = reader(1);
+        let kept: Vec<_> = (0..200).map(|_| reader.hold(PEER).unwrap()).collect();
+        drop(kept);
+        let mut blocks = Vec::new();
+        for block in 1..40 {
+            let peer = Ipv4Addr::new(10, block * 4, 0, 2);
+            let hold = reader.hold(peer).unwrap();
+            blocks.push(Arc::downgrade(hold.block()));
+        }
+        let alive = blocks.iter().filter(|block| block.strong_count() > 0);
+        assert!(alive.count() <= 2);
     }
 }

@@ -69,9 +69,10 @@
 //! |---|---|---|
 //! | queues | [`Shape::queues`], at most 64 | [`TooManyReaders`] |
 //! | neighbours | [`Shape::neighbours`] | as for any cache |
-//! | blocks of 262,144 addresses with a neighbour in them | [`Shape::blocks`] | those in which nothing is in use go; else [`HoldError::TooManyBlocks`] |
+//! | blocks of 262,144 addresses with a neighbour in them | [`Shape::blocks`] | those in which nothing is in use go; else [`TooManyBlocks`](crate::HoldError::TooManyBlocks) |
 //! | frames that a queue left to others | [`Shape::outbox`] | [`OutboxFull`], counted; the frame stays yours |
-//! | addresses to look at | each is listed once | - |
+//! | addresses to look at | as many as can be claimed between two turns | - |
+//! | work of others in one turn | 1,024 addresses, all outboxes, four times | the rest is due at once, for whoever comes next |
 //! | changes that a queue has not read | [`Shape::changes`] | [`Change::Overrun`], counted; what it holds is told again |
 //! | tasks that wait on one queue | 65,536 | all are woken, and look again |
 //!
@@ -84,6 +85,7 @@ mod feed;
 mod hold;
 #[cfg(all(test, loom))]
 mod models;
+mod moment;
 pub mod orderings;
 mod owner;
 mod publisher;
@@ -93,19 +95,16 @@ mod sync;
 #[doc(hidden)]
 pub mod table;
 mod token;
+mod turn;
 mod word;
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
-use core::task::Waker;
 use core::time::Duration;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-
-use crossbeam_utils::CachePadded;
 
 pub use counters::{QueueCounters, SharedCounters};
 pub use hold::SharedHold;
+pub use owner::Guarded;
 pub use reader::{Brought, Change, OutboxFull, Reader, Snapshot};
 
 use crate::cache::{
@@ -114,18 +113,11 @@ use crate::cache::{
 };
 use crate::time::Instant;
 use crate::wire::UnicastMac;
-use block::{Block, block_of};
-use directory::{Published, View};
-use feed::Feed;
-pub use owner::Guarded;
-use owner::Owner;
-use publisher::{Changed, Publisher};
-use seat::{MAX_SEATS, News, Seat, Wait};
-use sync::{AtomicU64, SegQueue};
-use token::{Held, Token};
+use block::block_of;
+use turn::Shared;
 use word::Address;
 
-/// How large a [`SharedResolver`] may become.
+/// How large a [`SharedResolver`] may become. What is out of bounds counts as the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// How many [`Reader`]s there may be at the same time: 1 to 64.
@@ -136,9 +128,11 @@ pub struct Shape {
     /// blocks in which somebody is known cost memory: by the page, 24 bytes for each address in use
     /// and its neighbours, so at most 6 MiB a block.
     pub blocks: u32,
-    /// How many frames a queue may leave to others at the same time.
+    /// How many frames a queue may leave to others at the same time: 1 to 65,536. The room is taken at
+    /// once, 88 bytes each, for every queue that there may be.
     pub outbox: usize,
-    /// How many changes a queue may be behind before it has to look at all that it holds.
+    /// How many changes a queue may be behind before it has to look at all that it holds: rounded up to
+    /// a power of two, at most 16,777,216.
     pub changes: usize,
     /// A secret number in the cache's hash; see [`Cache::seeded`].
     pub seed: u32,
@@ -147,10 +141,10 @@ pub struct Shape {
 impl Default for Shape {
     fn default() -> Self {
         Self {
-            queues: MAX_SEATS,
+            queues: 16,
             neighbours: 65_536,
             blocks: 16,
-            outbox: 256,
+            outbox: 128,
             changes: 4096,
             seed: 0,
         }
@@ -160,238 +154,10 @@ impl Default for Shape {
 /// One cache that many queues share. Clones are the same one.
 ///
 /// This is the administrator's handle, for any thread: its commands wait for their turn, which queues
-/// never do. Queues have a [`Reader`] each.
+/// never do. So do not give them in a queue's loop; queues have a [`Reader`] each.
 #[derive(Clone)]
 pub struct SharedResolver {
     shared: Arc<Shared>,
-}
-
-/// What all have in common.
-struct Shared {
-    token: CachePadded<Token<Owner>>,
-    /// When there is something to do, in microseconds; as of the last turn.
-    due: CachePadded<AtomicU64>,
-    published: Arc<Published>,
-    feed: Arc<Feed>,
-    /// Addresses whose claims went from none to some or back. Unbounded as such, but no address is in
-    /// it twice.
-    list: SegQueue<(Arc<Block>, Address)>,
-    seats: Box<[CachePadded<Seat>]>,
-    /// Seats with something in their outbox.
-    filled: CachePadded<AtomicU64>,
-    /// Seats on which somebody waits.
-    asleep: CachePadded<AtomicU64>,
-    /// Stands for a block where there is none.
-    nowhere: Arc<Block>,
-}
-
-/// Nothing is due.
-const NEVER: u64 = u64::MAX;
-/// How many addresses on the list one turn takes care of before it lets somebody else.
-const LISTED_AT_ONCE: usize = 1024;
-/// How often one turn finds new notes before it leaves them to others.
-const ROUNDS: usize = 4;
-
-/// Who takes a turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    /// A queue's loop, which looks afterwards what is to be sent.
-    Queue,
-    /// Somebody who does not: queues that sleep have to be told.
-    Other,
-}
-
-impl Shared {
-    fn new(policy: Policy, shape: Shape) -> Self {
-        let nowhere = Arc::new(Block::nowhere());
-        let published = Arc::new(Published::new(shape.blocks));
-        let feed = Arc::new(Feed::new(shape.changes));
-        let owner = Owner::new(
-            Cache::seeded(
-                Guarded::new(policy, published.clone()),
-                Growable::reserved(shape.neighbours),
-                shape.seed,
-            ),
-            Publisher::new(
-                View::new(&published, nowhere.clone()),
-                published.clone(),
-                feed.clone(),
-            ),
-        );
-        let seats = 0..shape.queues.clamp(1, MAX_SEATS);
-        Self {
-            token: CachePadded::new(Token::new(owner)),
-            due: CachePadded::new(AtomicU64::new(NEVER)),
-            published,
-            feed,
-            list: SegQueue::new(),
-            seats: seats
-                .map(|_| CachePadded::new(Seat::new(shape.outbox)))
-                .collect(),
-            filled: CachePadded::new(AtomicU64::new(0)),
-            asleep: CachePadded::new(AtomicU64::new(0)),
-            nowhere,
-        }
-    }
-
-    /// Runs `act` with the token, and all work that others have left; `None` if somebody has it.
-    fn turn<R>(&self, who: Who, act: impl FnOnce(&mut Owner) -> R) -> Option<R> {
-        let held = self.token.take()?;
-        Some(self.turn_with(held, who, act))
-    }
-
-    /// Sees to it that the work which was left is done: by us, or by whoever has the token. False if
-    /// it is somebody else.
-    fn bring(&self, who: Who) -> bool {
-        let held = self.token.take_or_note();
-        held.map(|held| self.turn_with(held, who, |_| ())).is_some()
-    }
-
-    /// Runs `act` with the token, however long that takes to get.
-    fn command<R>(&self, act: impl FnOnce(&mut Owner) -> R) -> R {
-        self.turn_with(self.token.wait(), Who::Other, act)
-    }
-
-    fn turn_with<R>(
-        &self,
-        mut held: Held<'_, Owner>,
-        who: Who,
-        act: impl FnOnce(&mut Owner) -> R,
-    ) -> R {
-        let panicking = DueAtOnce(&self.due);
-        let before = self.due.load(Relaxed);
-        let mut news = Changed::default();
-        let mut waiting = 0;
-
-        let mut more = self.take_over(&mut held);
-        let result = act(&mut held);
-        held.settle();
-        for round in 1.. {
-            waiting |= self.publish(&mut held, more, &mut news);
-            let Err(noted) = held.release() else { break };
-            held = noted;
-            if round == ROUNDS {
-                // Somebody else's turn, by and by.
-                self.due.store(0, Release);
-                drop(held);
-                break;
-            }
-            more = self.take_over(&mut held);
-        }
-        core::mem::forget(panicking);
-        self.wake(waiting, &news);
-        if who == Who::Other {
-            self.wake_drivers(before);
-        }
-        result
-    }
-
-    /// What others have left. True if there is more of it than fits into a turn.
-    fn take_over(&self, owner: &mut Owner) -> bool {
-        let filled = match self.filled.load(Relaxed) {
-            0 => 0,
-            _ => self.filled.swap(0, Acquire),
-        };
-        for (_, seat) in self.seats_in(filled) {
-            for _ in 0..seat.outbox.len() {
-                let Some(frame) = seat.outbox.pop() else {
-                    break;
-                };
-                owner.tally.combined += 1;
-                owner.receive(frame.now, frame.bytes());
-            }
-            let time = seat.time.swap(NEVER, Relaxed);
-            if time != NEVER {
-                owner.tally.combined += 1;
-                owner.handle_timeout(Instant::from_micros(time));
-            }
-        }
-        let mut looks = 0;
-        // To ask is cheaper than to find nothing.
-        while !self.list.is_empty() && looks < LISTED_AT_ONCE {
-            let Some((block, address)) = self.list.pop() else {
-                break;
-            };
-            owner.tally.combined += 1;
-            owner.tally.refused += u64::from(owner.look_at(&block, address).is_err());
-            looks += 1;
-        }
-        looks == LISTED_AT_ONCE
-    }
-
-    /// Says when there is something to do next, adds to `news` what changed, and says on which seats
-    /// somebody waits for that.
-    fn publish(&self, owner: &mut Owner, more: bool, news: &mut Changed) -> u64 {
-        let due = match owner.cache.poll_timeout() {
-            _ if more => 0,
-            Some(due) => due.as_micros(),
-            None => NEVER,
-        };
-        if self.due.load(Relaxed) != due {
-            self.due.store(due, Release);
-        }
-        if !owner.publisher.has_changed() {
-            return 0;
-        }
-        // Not merely a look: who starts to wait after this sees what was published before it.
-        let waiting = self.asleep.fetch_or(0, AcqRel);
-        owner.publisher.move_changed(news, waiting != 0);
-        waiting
-    }
-
-    fn wake(&self, waiting: u64, news: &Changed) {
-        let news = match news {
-            Changed { more: true, .. } => News::All,
-            Changed { addresses, .. } => News::Changed(addresses),
-        };
-        for (bit, seat) in self.seats_in(waiting) {
-            seat.tell(&self.asleep, bit, &news);
-        }
-    }
-
-    /// Wakes the loops that sleep longer than they should by now.
-    fn wake_drivers(&self, before: u64) {
-        let due = self.due.load(Relaxed);
-        if due < before {
-            for (bit, seat) in self.seats_in(self.asleep.fetch_or(0, AcqRel)) {
-                seat.tell(&self.asleep, bit, &News::Due(due));
-            }
-        }
-    }
-
-    /// Lets a task wait; false if it will look again by itself.
-    fn wait(&self, seat: usize, what: Wait, task: &Waker) -> bool {
-        let waits = self.seats[seat].wait(&self.asleep, 1 << seat, what, task);
-        if !waits {
-            task.wake_by_ref();
-        }
-        waits
-    }
-
-    /// A queue goes away: whoever waits there learns that it is in vain.
-    fn leave(&self, seat: usize) {
-        self.seats[seat].tell(&self.asleep, 1 << seat, &News::All);
-        self.seats[seat].leave();
-    }
-
-    fn seats_in(&self, bits: u64) -> impl Iterator<Item = (u64, &Seat)> {
-        let mut rest = bits;
-        core::iter::from_fn(move || {
-            let bit = rest & rest.wrapping_neg();
-            rest ^= bit;
-            let seat = self.seats.get(bit.checked_ilog2()? as usize)?;
-            Some((bit, &**seat))
-        })
-    }
-}
-
-/// Dropped by a panic in somebody's turn: what was left undone is due at once, for the others.
-struct DueAtOnce<'s>(&'s AtomicU64);
-
-impl Drop for DueAtOnce<'_> {
-    fn drop(&mut self) {
-        self.0.store(0, Release);
-    }
 }
 
 impl SharedResolver {
@@ -422,13 +188,18 @@ impl SharedResolver {
 
     /// The link went up or down; see [`Cache::link_changed`].
     pub fn link_changed(&self, now: Instant, up: bool) {
-        self.shared
-            .command(|owner| owner.cache.link_changed(now, up));
+        self.shared.command(|owner| {
+            let now = owner.time(now);
+            owner.cache.link_changed(now, up);
+        });
     }
 
     /// Sets our own MAC address; see [`Cache::set_mac`].
     pub fn set_mac(&self, now: Instant, mac: UnicastMac) {
-        self.shared.command(|owner| owner.cache.set_mac(now, mac));
+        self.shared.command(|owner| {
+            let now = owner.time(now);
+            owner.cache.set_mac(now, mac);
+        });
     }
 
     /// Sets our own addresses, and with them the prefixes in which there can be neighbours; see
@@ -462,8 +233,10 @@ impl SharedResolver {
         period: Option<Duration>,
     ) -> Result<(), InsertError> {
         let subject = subject.into();
-        self.shared
-            .command(|owner| owner.cache.deny(now, subject, period))
+        self.shared.command(|owner| {
+            let now = owner.time(now);
+            owner.cache.deny(now, subject, period)
+        })
     }
 
     /// Removes a deny rule; see [`Cache::allow`].
@@ -480,7 +253,10 @@ impl SharedResolver {
     /// Makes the entry be verified; see [`Cache::verify`].
     pub fn verify(&self, now: Instant, key: impl Into<Key>) -> Result<(), NotKnown> {
         let key = key.into();
-        self.shared.command(|owner| owner.cache.verify(now, key))
+        self.shared.command(|owner| {
+            let now = owner.time(now);
+            owner.cache.verify(now, key)
+        })
     }
 
     /// Announces an own address once more; see [`Cache::announce`].
@@ -516,7 +292,8 @@ impl SharedResolver {
         SharedCounters::of(&self.shared)
     }
 
-    /// Looks at the cache, while all queues leave their work in their outboxes: keep it short.
+    /// Looks at the cache, while all queues leave their work in their outboxes: keep it short, and
+    /// give no commands from inside, which would wait for ever.
     pub fn inspect<R>(&self, look: impl FnOnce(&Cache<Growable, Guarded>) -> R) -> R {
         self.shared.command(|owner| look(&owner.cache))
     }
@@ -552,7 +329,8 @@ impl fmt::Debug for SharedResolver {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let queues = self.seats.iter().filter(|seat| seat.is_taken()).count();
-        let known = Snapshot::new(&self.published).count();
+        let blocks = self.published.load();
+        let known: u32 = blocks.blocks().map(|block| block.known()).sum();
         f.debug_struct("SharedResolver")
             .field("queues", &queues)
             .field("neighbours", &known)

@@ -5,7 +5,7 @@
 //! **A cell** stands for one address and is two words. The *word* is what is known: 48 bits of MAC, or
 //! that there is none, and a tag of the generation that it was said to. The *claims* are a count, a
 //! generation and two flags: QUEUED, the owner has been told to look at the address; LIVE, the cell
-//! is counted in its block. Each is one atomic, so neither is ever seen half-written.
+//! is counted in its block as claimed. Each is one atomic, so neither is ever seen half-written.
 //!
 //! **A block** is the cells of 262,144 addresses with the same first bits, on one VLAN. Which cell an
 //! address has never changes, so there is no way to read one neighbour's MAC under another's address.
@@ -16,8 +16,8 @@
 //! when the prefixes change (`arc-swap`), and blocks move on to the next one with all who hold
 //! something in them. Each reader has a picture of it and looks into the block that the picture shows
 //! *first*. A word that names a MAC is right wherever it was found. Only one that says nothing may be
-//! in a block that was replaced, and only then the reader looks at the epoch to see whether its
-//! picture is still true. So a hit costs one atomic load, whatever happened to the directory.
+//! in a block that was replaced, and only then the reader looks at the epoch, which counts new blocks
+//! and directories, to see whether its picture is still true. So a hit costs one atomic load, whatever happened to the directory.
 //!
 //! **The token** is one word, HELD and NOTED. Whoever sets HELD runs the cache for a moment. Whoever
 //! finds it set leaves its work where it will be found (frames and times in its outbox, addresses on
@@ -27,7 +27,7 @@
 //! note standing, lets go, and publishes that something is due *now*, which every queue sees.
 //!
 //! **The list** holds addresses whose count went from none to some or back. QUEUED keeps an address
-//! from being on it twice, so it needs no bound of its own and a release can never fail. The owner
+//! from being put on it again and again, so it needs no bound of its own and a release cannot fail. The owner
 //! clears QUEUED, then reads the count, then makes the cache agree: one cache hold while the count is
 //! not zero. Releases leave no note: they are found before anything else is done in the next turn, so
 //! no request is sent and no entry refreshed for somebody who has left.
@@ -42,14 +42,15 @@
 //! | word | `Release` by the owner | `Acquire` by all | who sees a MAC sees the number of its change |
 //! | change number of a cell | `Relaxed`, before its word | `Relaxed`, after the word's `Acquire` | never older than the word it belongs to: of two changes, only the last is told |
 //! | claims | `AcqRel` exchanges by all | `Acquire` | the generation decides what the word means; see below |
-//! | cells in use of a block | `AcqRel` read-modify-writes | - | "closed" and "one more in use" exclude each other in one word |
-//! | chunks of a block ever in use | `AcqRel`, before the cell's LIVE | `Acquire` | the owner, who saw the cell through the list, sees its chunk |
+//! | claimed cells of a block | `AcqRel` read-modify-writes | - | "closed" and "one more claimed" exclude each other in one word |
+//! | cells of a block in which something is known | `Relaxed` | `Relaxed` | only under the token, which orders it |
+//! | chunks of a block ever in use | `AcqRel`, before the cell's LIVE or its word | `Acquire` | the owner, who saw the cell through the list, sees its chunk |
 //! | token | `Acquire` to take, `Release` to let go, `AcqRel` to note | - | what the last holder did; what the note is about |
 //! | seats with a filled outbox | `Release`, after the frame, before the note | `Acquire` exchange | the note orders it; the bit only says where to look |
 //! | list | the queue's own; before the note | after the note was taken away | as above |
 //! | when something is due | `Release` at the end of a turn | `Acquire` | a queue that sees it takes the token anyway, which orders the rest |
 //! | directory | `arc-swap` | `arc-swap` | |
-//! | epoch | `Release`, after the directory and the slots | `Acquire`, before them | a picture is never newer than its number; if it is older, the next miss finds out |
+//! | epoch | `Release`, after the directory and the slots | `Acquire`, before them | a picture is never older than its number; if it is newer, it is only drawn once more |
 //! | feed entry | `Relaxed`, before the counter | `Relaxed`, after it | the counter orders it; the lap says if it was overwritten since |
 //! | feed counter | `Release` | `Acquire` | who sees the number sees the change, its cell's number and its word |
 //! | who is asleep | `AcqRel` read-modify-writes by both sides | - | see below |
@@ -64,6 +65,13 @@
 //! finds the old word, sees the old tag, and waits. Tags have 14 bits, but only neighbouring
 //! generations can meet: the word changes before the owner can end another.
 //!
+//! **A release leaves no note, and still nobody is forgotten.** Whoever gives up the last claim marks
+//! the address QUEUED and puts it on the list; the cache goes on holding the entry until somebody
+//! looks. Whoever claims it next finds the mark, says nothing either, and is right: the entry is held.
+//! So where an entry goes although it was held, or its claims are refused, the owner does not rely on
+//! the list: it looks at a marked address in the same turn, and a generation that ends takes its mark
+//! with it.
+//!
 //! **Eviction wins the count from zero, or not at all.** Before the cache forgets an entry that
 //! nobody holds as far as it knows, it asks ([`Profile::may_forget`](crate::cache::Profile)), and the
 //! answer is an exchange of "no claims" for "no claims, next generation". If a queue was quicker, the
@@ -73,7 +81,12 @@
 //! **A block goes only when nobody is in it.** Claiming a cell that is not LIVE counts it in the block
 //! *before* the exchange that claims it; closing exchanges a count of zero for "closed". A claim that
 //! finds the block closed takes its count back and looks at the directory again. The owner clears
-//! LIVE by an exchange that fails if anybody claimed meanwhile.
+//! LIVE by an exchange that fails if anybody claimed meanwhile. What is known in the block only the
+//! owner changes, and it is the owner who closes.
+//!
+//! **Whoever is stopped makes nobody older.** Each queue reads the clock for itself, and may be stopped
+//! before it says the time. The cache is given the latest of all; what comes late is no time. Only a
+//! queue that names a much earlier time than it named itself says that the clock was set back.
 //!
 //! **No wake-up is lost.** A task registers at its seat, sets the seat's bit, then looks once more. The
 //! owner publishes, then reads the bits by a read-modify-write. Of two read-modify-writes on one word
@@ -83,8 +96,8 @@
 //!
 //! **A block that was made too late.** A queue may put a new block into a directory that is just being
 //! replaced. Its first claim goes on the list with the block itself, so the owner, who does not find
-//! the block in the table, closes it and refuses the claim: the hold says that it is gone, and the
-//! next one goes to the right place.
+//! the block in the table, closes it and ends the claim: the queue claims once more, and a hold that
+//! was given out meanwhile says that it is gone.
 //!
 //! # What is not promised
 //!

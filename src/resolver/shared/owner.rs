@@ -2,10 +2,12 @@
 //! list, publish what changed.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::block::{Block, block_of};
 use super::directory::{NoBlock, Published};
-use super::publisher::Publisher;
+use super::moment::{Latest, Moment};
+use super::publisher::{News, Publisher};
 use super::word::{Address, Known};
 use crate::cache::{
     AddressError, Cache, Event, Events, Glance, Growable, HoldError, InsertError, Key, Policy,
@@ -22,6 +24,9 @@ const TIMER_ROUNDS: usize = 16;
 pub(super) struct Owner {
     pub(super) cache: Cache<Growable, Guarded>,
     pub(super) publisher: Publisher,
+    latest: Latest,
+    /// Claimed addresses whose entry went in this turn.
+    gone: Vec<(Arc<Block>, Address)>,
     /// Events for whoever watches. Nobody has to.
     pub(super) watched: Events,
     pub(super) tally: OwnerTally,
@@ -73,6 +78,8 @@ impl Owner {
         Self {
             cache,
             publisher,
+            latest: Latest::new(),
+            gone: Vec::new(),
             watched: Events::new(),
             tally: OwnerTally::default(),
         }
@@ -80,18 +87,21 @@ impl Owner {
 
     // --- Work ---------------------------------------------------------------------------------
 
-    pub(super) fn receive(&mut self, now: Instant, frame: &[u8]) -> Received {
+    pub(super) fn receive(&mut self, moment: Moment, frame: &[u8]) -> Received {
+        let now = self.latest.advance(moment);
         let received = self.cache.receive(now, frame);
         self.settle();
         received
     }
 
-    pub(super) fn transmit(&mut self, now: Instant, frame: &mut [u8; ARP_FRAME_LEN]) -> bool {
+    pub(super) fn transmit(&mut self, moment: Moment, frame: &mut [u8; ARP_FRAME_LEN]) -> bool {
+        let now = self.latest.advance(moment);
         let transmit = self.cache.poll_transmit(now);
         transmit.is_some_and(|transmit| transmit.emit(frame).is_ok())
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
+    pub(super) fn handle_timeout(&mut self, moment: Moment) {
+        let now = self.latest.advance(moment);
         for _ in 0..TIMER_ROUNDS {
             self.cache.handle_timeout(now);
             if !self.settle() {
@@ -107,27 +117,25 @@ impl Owner {
         block: &Arc<Block>,
         address: Address,
     ) -> Result<(), HoldError> {
-        let claims = block.look_at(address);
         if !self.publisher.owns(block) {
-            // Nobody else would find what is published there.
-            self.refuse(block, address, HoldError::OffLink);
-            return Err(HoldError::OffLink);
+            // Nobody else would find what is published there: the next claim is in the right place.
+            self.publisher.abort(block, address);
+            return Ok(());
         }
-        let held = self.cache.set_held(address.key(), claims.count() > 0);
-        match held {
-            Ok(glance) => self.publisher.publish(block, address, known(glance)),
-            Err(error) => self.refuse(block, address, error),
-        }
-        // An eviction to make room for it.
+        let held = self.agree(block, address);
+        // An eviction to make room for it. Nobody tells of the entry itself: what it is was seen.
         self.settle();
-        block.leave_idle(address);
-        held.map(|_glance| ())
+        held.map(|glance| self.publisher.publish_in(block, address, news_of(glance)))
     }
 
-    /// Ends the claims that the cache would not have.
-    fn refuse(&mut self, block: &Block, address: Address, error: HoldError) {
-        block.refuse(address, error);
-        self.publisher.note(address);
+    /// Makes the cache hold whom somebody claims, and nobody else; or ends the claims.
+    fn agree(&mut self, block: &Block, address: Address) -> Result<Glance, HoldError> {
+        let claims = block.look_at(address);
+        let held = self.cache.set_held(address.key(), claims.count() > 0);
+        if let Err(error) = held {
+            self.publisher.refuse(block, address, error);
+        }
+        held
     }
 
     /// Publishes what the cache has to tell; whether there was anything.
@@ -149,11 +157,17 @@ impl Owner {
         any
     }
 
+    /// The time for a command that was given at `now`.
+    pub(super) fn time(&mut self, now: Instant) -> Instant {
+        self.latest.advance(Moment::at(now))
+    }
+
     pub(super) fn set_addresses(
         &mut self,
         now: Instant,
         own: &[Prefix],
     ) -> Result<(), AddressError> {
+        let now = self.time(now);
         self.cache.set_addresses(now, own)?;
         self.redraw();
         Ok(())
@@ -174,13 +188,12 @@ impl Owner {
 
     /// Refused where there is no block for it, rather than known and not found.
     pub(super) fn insert_static(&mut self, key: Key, mac: UnicastMac) -> Result<(), InsertError> {
-        let new = self.cache.entry(key).is_none();
         self.cache.insert_static(key, mac)?;
         self.settle();
-        if new && self.cache.entry(key).is_none() {
-            return Err(InsertError::TableFull);
+        match self.cache.lookup(key) {
+            Some(_) => Ok(()),
+            None => Err(InsertError::TooManyBlocks),
         }
-        Ok(())
     }
 
     // --- Publishing ---------------------------------------------------------------------------
@@ -188,36 +201,51 @@ impl Owner {
     /// The entry for an address has changed.
     fn look_again(&mut self, key: Key) {
         let address = Address::new(key);
-        let glance = self.cache.glance(key);
-        if glance.mac.is_none() {
-            if let Some(block) = self.publisher.block(address) {
-                self.look_again_at(&block, address, glance);
-            }
-            return;
-        }
-        let block = self.publisher.block_or_new(address, self.cache.own_side());
-        match block {
-            Ok(block) => self.look_again_at(&block, address, glance),
+        let news = news_of(self.cache.glance(key));
+        let addresses = self.cache.own_side();
+        if let Err(NoBlock) = self.publisher.publish(address, news, addresses) {
             // What cannot be published must not be known either; nobody can hold it.
-            Err(NoBlock) => self.tally.no_block += u64::from(self.cache.remove(key)),
+            self.tally.no_block += u64::from(self.cache.remove(key));
+        }
+        if is_gone(news)
+            && let Some(block) = self.publisher.block(address)
+        {
+            self.note_gone(&block, address);
         }
     }
 
-    fn look_again_at(&mut self, block: &Block, address: Address, glance: Glance) {
-        if !glance.held {
-            self.publisher.abort(block, address);
+    /// The entry is gone. If the claims on it changed just then, they are to be looked at in this turn:
+    /// who gave up the last has left no note, as the cache held the entry; and who has come since has
+    /// relied on both.
+    fn note_gone(&mut self, block: &Arc<Block>, address: Address) {
+        if block.claims(address).is_queued() {
+            self.gone.push((block.clone(), address));
         }
-        self.publisher.publish(block, address, known(glance));
-        block.leave_idle(address);
+    }
+
+    /// Looks at the claims on entries that are gone.
+    pub(super) fn look_at_gone(&mut self) {
+        while let Some((block, address)) = self.gone.pop() {
+            if block.claims(address).is_queued() {
+                self.look_at_left(&block, address);
+            }
+        }
+    }
+
+    /// Looks at an address that somebody has left on the list.
+    pub(super) fn look_at_left(&mut self, block: &Arc<Block>, address: Address) {
+        let looked_at = self.look_at(block, address);
+        self.tally.refused += u64::from(looked_at.is_err());
     }
 
     /// Many entries changed.
     fn look_at_all(&mut self) {
         for block in self.publisher.blocks() {
-            for address in block.addresses() {
-                if block.claims(address).is_live() {
-                    let glance = self.cache.glance(address.key());
-                    self.look_again_at(&block, address, glance);
+            for address in block.addresses().filter(|&at| block.is_used(at)) {
+                let news = news_of(self.cache.glance(address.key()));
+                self.publisher.publish_in(&block, address, news);
+                if is_gone(news) {
+                    self.note_gone(&block, address);
                 }
             }
         }
@@ -225,9 +253,14 @@ impl Owner {
     }
 }
 
+/// Nothing is known, and nobody is asked.
+fn is_gone(news: News) -> bool {
+    !news.held && news.known == Known::Nothing
+}
+
 /// What all may know of an entry.
-fn known(glance: Glance) -> Known {
-    match glance {
+fn news_of(glance: Glance) -> News {
+    let known = match glance {
         Glance { mac: Some(mac), .. } => Known::At(mac),
         // What nobody holds may go without a word, so nothing is said of it.
         Glance {
@@ -236,5 +269,9 @@ fn known(glance: Glance) -> Known {
             ..
         } => Known::Unreachable,
         Glance { .. } => Known::Nothing,
+    };
+    News {
+        known,
+        held: glance.held,
     }
 }

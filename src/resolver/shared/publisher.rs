@@ -6,8 +6,16 @@ use alloc::vec::Vec;
 use super::block::{Block, block_of};
 use super::directory::{NoBlock, Published, View};
 use super::feed::Feed;
-use super::word::{Address, Known};
-use crate::cache::Addresses;
+use super::word::{Address, Known, Word};
+use crate::cache::{Addresses, HoldError};
+
+/// How it stands with an address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct News {
+    pub(super) known: Known,
+    /// The cache has a hold for those who claim it; without one, claims are on an entry that is gone.
+    pub(super) held: bool,
+}
 
 /// How many changed addresses are remembered one by one; of more, all who wait are told.
 const REMEMBERED: usize = 1024;
@@ -17,6 +25,12 @@ const REMEMBERED: usize = 1024;
 pub(super) struct Publisher {
     view: View,
     published: Arc<Published>,
+    press: Press,
+}
+
+/// What there is to do once the block is found.
+#[derive(Debug)]
+struct Press {
     feed: Arc<Feed>,
     /// Whose waiters are to be woken when this turn is over.
     changed: Changed,
@@ -31,52 +45,65 @@ pub(super) struct Changed {
 
 impl Publisher {
     pub(super) fn new(view: View, published: Arc<Published>, feed: Arc<Feed>) -> Self {
+        let changed = Changed::default();
         Self {
             view,
             published,
-            feed,
-            changed: Changed::default(),
+            press: Press { feed, changed },
         }
     }
 
-    /// Publishes what is known of an address, if that is news.
-    pub(super) fn publish(&mut self, block: &Block, address: Address, known: Known) {
-        let was = block.word(address);
-        let generation = block.claims(address).generation();
-        if was.known() == known && (known == Known::Nothing || was.is_of(generation)) {
-            return;
+    /// Publishes how it stands with an address. Where a neighbour is, is published outside of the
+    /// prefixes of `addresses` too; but there may be no room for it.
+    pub(super) fn publish(
+        &mut self,
+        address: Address,
+        news: News,
+        addresses: &Addresses,
+    ) -> Result<(), NoBlock> {
+        let Self {
+            view,
+            published,
+            press,
+        } = self;
+        let number = block_of(address);
+        if let Known::At(_) = news.known {
+            if view.block_or_new(published, number).is_err() {
+                if !published.has_room() && !published.reclaim() {
+                    return Err(NoBlock);
+                }
+                if !published.has_run(number) {
+                    published.redraw(addresses, Some(number));
+                }
+            }
+            press.publish(view.block_or_new(published, number)?, address, news);
+        } else if let Some(block) = view.block(published, number) {
+            press.publish(block, address, news);
         }
-        if !block.use_cell(address) {
-            return;
-        }
-        let is_told = was.mac().is_some() || matches!(known, Known::At(_));
-        let change = match is_told {
-            true => self.feed.head(),
-            // What is not told overtakes nothing that was.
-            false => block.changed(address),
-        };
-        block.publish(address, known, change);
-        self.changed.add(address);
-        if is_told {
-            self.feed.push(address);
-        }
+        Ok(())
     }
 
-    /// Ends the claims on an address whose entry is gone.
+    /// The same where the block is at hand.
+    pub(super) fn publish_in(&mut self, block: &Block, address: Address, news: News) {
+        self.press.publish(block, address, news);
+    }
+
+    /// Ends the claims that the cache would not have.
+    pub(super) fn refuse(&mut self, block: &Block, address: Address, error: HoldError) {
+        block.refuse(address, error);
+        block.leave_idle(address);
+        self.press.changed.add(address);
+    }
+
+    /// Ends the claims in a block that nobody will find.
     pub(super) fn abort(&mut self, block: &Block, address: Address) {
-        if block.abort(address) {
-            self.changed.add(address);
-        }
-    }
-
-    /// Those who wait for an address learn something that is not in the feed.
-    pub(super) fn note(&mut self, address: Address) {
-        self.changed.add(address);
+        block.end_all(address);
+        self.press.changed.add(address);
     }
 
     /// All who wait are to look again.
     pub(super) fn note_all(&mut self) {
-        self.changed.more = true;
+        self.press.changed.more = true;
     }
 
     // --- Blocks -------------------------------------------------------------------------------
@@ -84,24 +111,6 @@ impl Publisher {
     /// The block that an address is in, if there is one.
     pub(super) fn block(&mut self, address: Address) -> Option<Arc<Block>> {
         self.view.block(&self.published, block_of(address)).cloned()
-    }
-
-    /// The same; if need be it is made, outside of the prefixes of `addresses` too.
-    pub(super) fn block_or_new(
-        &mut self,
-        address: Address,
-        addresses: &Addresses,
-    ) -> Result<Arc<Block>, NoBlock> {
-        let number = block_of(address);
-        let block = self.view.block_or_new(&self.published, number);
-        block.or_else(|NoBlock| {
-            if self.published.has_run(number) {
-                self.published.reclaim();
-            } else {
-                self.published.redraw(addresses, Some(number));
-            }
-            self.view.block_or_new(&self.published, number)
-        })
     }
 
     /// All blocks.
@@ -118,11 +127,7 @@ impl Publisher {
     /// replaced, is closed.
     pub(super) fn owns(&mut self, block: &Arc<Block>) -> bool {
         let own = self.view.block(&self.published, block.number());
-        if own.is_some_and(|own| Arc::ptr_eq(own, block)) {
-            return true;
-        }
-        let own = self.published.block(block.number());
-        let owns = own.is_some_and(|own| Arc::ptr_eq(&own, block));
+        let owns = own.is_some_and(|own| Arc::ptr_eq(own, block));
         if !owns {
             self.published.disown(block);
         }
@@ -132,18 +137,47 @@ impl Publisher {
     // --- Those who wait -----------------------------------------------------------------------
 
     pub(super) fn has_changed(&self) -> bool {
-        !self.changed.addresses.is_empty() || self.changed.more
+        let Changed { addresses, more } = &self.press.changed;
+        !addresses.is_empty() || *more
     }
 
     /// Whose waiters are to be woken, if `anybody_waits`; so nothing is allocated for queues that
     /// poll.
     pub(super) fn move_changed(&mut self, to: &mut Changed, anybody_waits: bool) {
+        let Changed { addresses, more } = &mut self.press.changed;
         if anybody_waits {
-            to.addresses.append(&mut self.changed.addresses);
-            to.more |= self.changed.more;
+            to.addresses.append(addresses);
+            to.more |= *more;
         }
-        self.changed.addresses.clear();
-        self.changed.more = false;
+        addresses.clear();
+        *more = false;
+    }
+}
+
+impl Press {
+    fn publish(&mut self, block: &Block, address: Address, News { known, held }: News) {
+        if !held && block.abort(address) {
+            self.changed.add(address);
+        }
+        let was = block.word(address);
+        let generation = block.claims(address).generation();
+        let is_said = match known {
+            // Why claims were refused stays, as long as nobody else has one.
+            Known::Nothing if !held => !was.is_of_use(),
+            Known::Nothing => was == Word::NOTHING,
+            Known::At(_) | Known::Refused(_) | Known::Unreachable => {
+                was.known() == known && was.is_of(generation)
+            }
+        };
+        if !is_said {
+            let in_feed = was.mac().is_some() || matches!(known, Known::At(_));
+            block.publish(address, known, in_feed.then(|| self.feed.head()));
+            self.changed.add(address);
+            if in_feed {
+                self.feed.push(address);
+            }
+        }
+        block.leave_idle(address);
     }
 }
 

@@ -9,13 +9,15 @@ use core::future::{Future, poll_fn};
 use core::task::{Context, Poll};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::block::{Block, ClaimError, Claimed, Standing, block_of};
+use super::TooManyReaders;
+use super::block::{Block, ClaimError, Claimed, block_of};
 use super::directory::{NoBlock, Published, View};
 use super::feed::{Feed, Read};
 use super::hold::{Claim, Ledger, Queue, SharedHold};
+use super::moment::Moment;
 use super::seat::{Frame, Seat, Tally, Wait};
+use super::turn::{NEVER, Shared, Who};
 use super::word::{Address, Word};
-use super::{NEVER, Shared, TooManyReaders, Who};
 use crate::cache::{HoldError, Key, Received};
 use crate::resolver::Resolver;
 use crate::time::Instant;
@@ -35,6 +37,8 @@ pub struct Reader {
     seen: Cell<u64>,
     /// What is left to be told after changes were lost.
     again: RefCell<Option<Again>>,
+    /// The latest time that we have said.
+    last: Cell<Instant>,
     /// Until when the queue's loop means to sleep, in microseconds.
     asleep_until: Cell<u64>,
 }
@@ -97,6 +101,7 @@ impl Reader {
             ledger: RefCell::default(),
             seen: Cell::new(shared.feed.head()),
             again: RefCell::new(None),
+            last: Cell::new(Instant::ZERO),
             asleep_until: Cell::new(NEVER),
         })
     }
@@ -115,6 +120,11 @@ impl Reader {
         &self.shared().seats[self.queue.seat]
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn places(&self) -> usize {
+        self.ledger.borrow().places()
+    }
+
     fn note_contention(&self) {
         Tally::add(&self.seat().tally.contended);
     }
@@ -125,18 +135,21 @@ impl Reader {
     /// Takes a received frame; see [`Cache::receive`](crate::cache::Cache::receive). If another queue
     /// has the token, the frame is left to it, unless that is too many of them.
     pub fn receive(&self, now: Instant, frame: &[u8]) -> Result<Brought, OutboxFull> {
+        let moment = self.moment(now);
         let turn = self
             .shared()
-            .turn(Who::Queue, |owner| owner.receive(now, frame));
+            .turn(Who::Queue, |owner| owner.receive(moment, frame));
         if let Some(received) = turn {
+            self.has_said(moment);
             return Ok(Brought::Taken(received));
         }
         self.note_contention();
         let seat = self.seat();
-        if seat.outbox.push(Frame::new(now, frame)).is_err() {
+        if seat.outbox.push(Frame::new(moment, frame)).is_err() {
             Tally::add(&seat.tally.outbox_full);
             return Err(OutboxFull);
         }
+        self.has_said(moment);
         seat.tally.outbox_is(seat.outbox.len());
         self.leave_work();
         Ok(Brought::Left)
@@ -144,7 +157,8 @@ impl Reader {
 
     /// When there is something to do: call [`handle_timeout`](Self::handle_timeout) then, and
     /// [`poll_transmit`](Self::poll_transmit). One atomic load. From now on [`work`](Self::work) ends
-    /// when something is due sooner than this.
+    /// when something is due sooner than this. After a panic in another queue, or when there was more
+    /// work than fits into a turn, it is [`Instant::ZERO`]: at once.
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let due = self.shared().due.load(Acquire);
@@ -161,18 +175,25 @@ impl Reader {
     }
 
     fn fire(&self, now: Instant) {
+        let moment = self.moment(now);
         let turn = self
             .shared()
-            .turn(Who::Queue, |owner| owner.handle_timeout(now));
-        if turn.is_none() {
-            self.note_contention();
+            .turn(Who::Queue, |owner| owner.handle_timeout(moment));
+        if turn.is_some() {
+            self.has_said(moment);
+            return;
+        }
+        self.note_contention();
+        // That the clock was set is for us to say, next time round.
+        if !moment.is_set_back() {
             self.seat().time.store(now.as_micros(), Relaxed);
             self.leave_work();
         }
     }
 
-    /// Writes the next frame that wants to leave; false if there is none, or if another queue is just
-    /// seeing to that. It counts as sent: have the driver's room for it ready before you call, and
+    /// Writes the next frame that wants to leave; false if there is none, or if another queue has the
+    /// token: then [`poll_timeout`](Self::poll_timeout) still says that something is due, as long as
+    /// nobody has seen to it. A frame counts as sent: have the driver's room for it ready before you call, and
     /// call until it says false.
     #[inline]
     pub fn poll_transmit(&self, now: Instant, frame: &mut [u8; ARP_FRAME_LEN]) -> bool {
@@ -180,13 +201,15 @@ impl Reader {
     }
 
     fn transmit(&self, now: Instant, frame: &mut [u8; ARP_FRAME_LEN]) -> bool {
+        let moment = self.moment(now);
         let turn = self
             .shared()
-            .turn(Who::Queue, |owner| owner.transmit(now, frame));
-        turn.unwrap_or_else(|| {
-            self.note_contention();
-            false
-        })
+            .turn(Who::Queue, |owner| owner.transmit(moment, frame));
+        match turn {
+            Some(_) => self.has_said(moment),
+            None => self.note_contention(),
+        }
+        turn.unwrap_or(false)
     }
 
     /// Ends when there is something to do before the time that
@@ -204,7 +227,22 @@ impl Reader {
 
     #[inline]
     fn is_due(&self, now: Instant) -> bool {
+        let moment = self.moment(now);
+        if moment.is_set_back() {
+            return true;
+        }
+        self.has_said(moment);
         self.shared().due.load(Acquire) <= now.as_micros()
+    }
+
+    #[inline]
+    fn moment(&self, now: Instant) -> Moment {
+        Moment::after(self.last.get(), now)
+    }
+
+    #[inline]
+    fn has_said(&self, moment: Moment) {
+        self.last.set(moment.latest(self.last.get()));
     }
 
     /// There is something in our outbox.
@@ -230,17 +268,20 @@ impl Reader {
     ///
     /// While another queue has the token nobody knows yet whether the cache has room: then the hold
     /// is given out all the same, and [`resolved`](crate::Hold::resolved) says if it was
-    /// [refused](crate::ResolveError::Refused).
+    /// [refused](crate::ResolveError::Refused). And where there are
+    /// [too many blocks](HoldError::TooManyBlocks) that queue looks for one that can go: try again.
     pub fn hold(&self, key: impl Into<Key>) -> Result<SharedHold, HoldError> {
         let address = Address::new(key.into());
-        let (hold, tell) = self.claim(address)?;
-        if tell {
-            self.tell(&hold, address);
-            if let Standing::Refused(error) = hold.standing() {
-                return Err(error);
+        loop {
+            let (hold, tell) = self.claim(address)?;
+            if tell {
+                self.tell(&hold, address)?;
+            }
+            // In a block that was made too late claims are ended: once more, in the right one.
+            if hold.is_live() || !hold.block().is_closed() {
+                return Ok(hold);
             }
         }
-        Ok(hold)
     }
 
     /// A claim, and whether the owner must be told.
@@ -285,30 +326,36 @@ impl Reader {
         drop(view);
         let number = block_of(address);
         let block = published.block_or_new(number).or_else(|NoBlock| {
-            self.shared().turn(Who::Other, |_| published.reclaim());
+            self.shared().crowded.store(true, Release);
+            self.shared().bring(Who::Other);
             published.block_or_new(number)
         });
-        block.map_err(|NoBlock| HoldError::TooManyBlocks)
+        self.ledger.borrow_mut().forget_closed();
+        // Unless the prefixes have just changed, there are too many blocks.
+        let no_neighbour = || published.load().check_neighbour(address.key()).err();
+        block.map_err(|NoBlock| no_neighbour().unwrap_or(HoldError::TooManyBlocks))
     }
 
     /// Tells the owner of a neighbour that nobody held: looks at it ourselves, if we may.
-    fn tell(&self, hold: &SharedHold, address: Address) {
+    fn tell(&self, hold: &SharedHold, address: Address) -> Result<(), HoldError> {
         let block = hold.block();
         let turn = self
             .shared()
             .turn(Who::Other, |owner| owner.look_at(block, address));
-        if turn.is_none() {
+        turn.unwrap_or_else(|| {
             self.note_contention();
             self.shared().list.push((block.clone(), address));
             self.shared().bring(Who::Other);
-        }
+            Ok(())
+        })
     }
 
     /// What changed since the last call: for a stack with a cache of its own. One atomic load while
     /// nothing did.
     ///
     /// Changes that were overtaken by a later one of the same neighbour are left out. A new reader
-    /// starts with what changes from then on: [`snapshot`](Self::snapshot) has what was before.
+    /// starts with what changes from then on: [`snapshot`](Self::snapshot) has what was before. In the
+    /// same way look at what you begin to hold: that it is known already is no change.
     #[inline]
     pub fn poll_change(&self) -> Option<Change> {
         if self.feed.head() == self.seen.get() {
@@ -422,6 +469,8 @@ impl Change {
     }
 }
 
+/// For what runs on the queue's own thread: the reference does not leave it, as a [`Reader`] belongs to
+/// one thread at a time. The holds do.
 impl Resolver for &Reader {
     type Hold = SharedHold;
 

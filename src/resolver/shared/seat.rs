@@ -7,15 +7,17 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use super::NEVER;
+use super::moment::Moment;
 use super::sync::{ArrayQueue, AtomicBool, AtomicU64};
 use super::token::Token;
+use super::turn::NEVER;
 use super::word::Address;
-use crate::time::Instant;
 use crate::wire::ARP_FRAME_LEN;
 
 /// How many seats there can be: one bit each in a word.
 pub(super) const MAX_SEATS: usize = 64;
+/// How many frames there can be in an outbox: more are too many to be late with.
+const MAX_OUTBOX: usize = 65_536;
 
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -40,18 +42,18 @@ pub(super) struct Tally {
 /// A received frame, as much of it as the cache looks at.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
-    pub(super) now: Instant,
+    pub(super) moment: Moment,
     len: u8,
     bytes: [u8; ARP_FRAME_LEN],
 }
 
 impl Frame {
-    pub(super) fn new(now: Instant, frame: &[u8]) -> Self {
+    pub(super) fn new(moment: Moment, frame: &[u8]) -> Self {
         let mut bytes = [0; ARP_FRAME_LEN];
         let len = frame.len().min(ARP_FRAME_LEN);
         bytes[..len].copy_from_slice(&frame[..len]);
         Self {
-            now,
+            moment,
             len: len as u8,
             bytes,
         }
@@ -66,7 +68,7 @@ impl Seat {
     pub(super) fn new(outbox: usize) -> Self {
         Self {
             taken: AtomicBool::new(false),
-            outbox: ArrayQueue::new(outbox.max(1)),
+            outbox: ArrayQueue::new(outbox.clamp(1, MAX_OUTBOX)),
             time: AtomicU64::new(NEVER),
             waiting: Token::new(Waiting::default()),
             tally: Tally {
@@ -115,7 +117,8 @@ impl Seat {
     /// Does something to those who wait, unless somebody else is at it; then they are all woken, as
     /// nobody knows what this was about.
     fn visit(&self, act: impl FnOnce(&mut Waiting, &mut Woken)) -> bool {
-        let Some(mut held) = self.waiting.take_or_note() else {
+        let taken = self.waiting.take();
+        let Some(mut held) = taken.or_else(|| self.waiting.take_or_note()) else {
             return false;
         };
         let mut woken = Woken::default();
@@ -152,6 +155,8 @@ pub(super) enum News<'a> {
 
 /// How many tasks a seat keeps. One more, and all are woken and come back.
 const MAX_WAITING: usize = 65_536;
+/// Among how many of the last that came a task is looked for.
+const LATELY: usize = 64;
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -184,7 +189,10 @@ impl Waiting {
                 return;
             }
         };
-        if !list.iter().any(|known| known.will_wake(task)) {
+        // A task that polls again comes soon after. Looking at all would take long where thousands wait
+        // for one neighbour, and twice in the list is only a waste.
+        let lately = list.iter().rev().take(LATELY);
+        if !lately.into_iter().any(|known| known.will_wake(task)) {
             list.push(task.clone());
             self.count += usize::from(matches!(what, Wait::Neighbour(_)));
         }

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use super::block::Block;
 use super::directory::{Published, View};
 use super::feed::Feed;
-use super::publisher::{Changed, Publisher};
+use super::publisher::{Changed, News, Publisher};
 use super::word::{Address, Known};
 use crate::cache::{Addresses, Key, Prefix};
 use crate::time::Instant;
@@ -17,6 +17,7 @@ use crate::wire::UnicastMac;
 pub struct Table {
     publisher: Publisher,
     published: Arc<Published>,
+    feed: Arc<Feed>,
     addresses: Addresses,
     nowhere: Arc<Block>,
 }
@@ -26,6 +27,8 @@ pub struct Table {
 pub struct TableReader {
     view: View,
     published: Arc<Published>,
+    feed: Arc<Feed>,
+    seen: u64,
 }
 
 impl Table {
@@ -44,8 +47,9 @@ impl Table {
         let view = View::new(&published, nowhere.clone());
         let feed = Arc::new(Feed::new(changes));
         Self {
-            publisher: Publisher::new(view, published.clone(), feed),
+            publisher: Publisher::new(view, published.clone(), feed.clone()),
             published,
+            feed,
             addresses,
             nowhere,
         }
@@ -56,28 +60,28 @@ impl Table {
         TableReader {
             view: View::new(&self.published, self.nowhere.clone()),
             published: self.published.clone(),
+            feed: self.feed.clone(),
+            seen: self.feed.head(),
         }
     }
 
     /// Publishes where a neighbour is; false if there is no room for its block.
     pub fn insert(&mut self, key: impl Into<Key>, mac: UnicastMac) -> bool {
-        let address = Address::new(key.into());
-        let Ok(block) = self.publisher.block_or_new(address, &self.addresses) else {
-            return false;
-        };
-        self.publisher.publish(&block, address, Known::At(mac));
-        self.publisher.move_changed(&mut Changed::default(), false);
-        true
+        self.publish(key.into(), Known::At(mac))
     }
 
     /// Publishes that nobody knows where a neighbour is.
     pub fn remove(&mut self, key: impl Into<Key>) {
-        let address = Address::new(key.into());
-        if let Some(block) = self.publisher.block(address) {
-            self.publisher.publish(&block, address, Known::Nothing);
-            block.leave_idle(address);
-        }
+        self.publish(key.into(), Known::Nothing);
+    }
+
+    fn publish(&mut self, key: Key, known: Known) -> bool {
+        let news = News { known, held: false };
+        let published = self
+            .publisher
+            .publish(Address::new(key), news, &self.addresses);
         self.publisher.move_changed(&mut Changed::default(), false);
+        published.is_ok()
     }
 }
 
@@ -86,5 +90,12 @@ impl TableReader {
     #[inline]
     pub fn lookup(&mut self, key: impl Into<Key>) -> Option<UnicastMac> {
         self.view.mac(&self.published, Address::new(key.into()))
+    }
+
+    /// Whether anything has changed since the last call.
+    #[inline]
+    pub fn has_changed(&mut self) -> bool {
+        let head = self.feed.head();
+        core::mem::replace(&mut self.seen, head) != head
     }
 }

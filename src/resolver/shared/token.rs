@@ -59,11 +59,8 @@ impl<T> Token<T> {
     fn set(&self, bits: u32) -> Option<Held<'_, T>> {
         // Acquire: what the last holder did. Release: what a note is about.
         let old = self.word.fetch_or(bits, AcqRel);
-        (old & HELD == 0).then(|| {
-            let held = self.held();
-            held.take_note();
-            held
-        })
+        // A note that stands already, or comes before we have begun, is found when we let go.
+        (old & HELD == 0).then(|| self.held())
     }
 
     fn held(&self) -> Held<'_, T> {

@@ -221,13 +221,15 @@ impl Claims {
         Self(self.0 & !Self::QUEUED)
     }
 
-    pub(super) const fn in_use(self, live: bool) -> Self {
-        Self(self.0 & !Self::LIVE | if live { Self::LIVE } else { 0 })
+    pub(super) const fn counted_out(self) -> Self {
+        Self(self.0 & !Self::LIVE)
     }
 
-    /// All claims end: a new generation, which nobody has claimed yet.
+    /// All claims end: a new generation, which nobody has claimed yet. The owner, whose doing this
+    /// is, need not look: so that the next claim is told to it again.
     pub(super) const fn ended(self) -> Self {
-        Self((self.0 & !Self::COUNT).wrapping_add(1 << Self::GENERATION))
+        let nobody = self.0 & !(Self::COUNT | Self::QUEUED);
+        Self(nobody.wrapping_add(1 << Self::GENERATION))
     }
 }
 
@@ -271,7 +273,8 @@ mod tests {
 
     #[test]
     fn a_new_generation_begins_with_nobody_and_wraps_without_touching_the_rest() {
-        let last = Claims::from_bits(u64::MAX << Claims::GENERATION | Claims::LIVE | 7);
+        let last =
+            Claims::from_bits(u64::MAX << Claims::GENERATION | Claims::LIVE | Claims::QUEUED | 7);
         assert_eq!(last.ended(), Claims::from_bits(Claims::LIVE));
         assert_eq!(last.ended().ended().generation(), 1);
     }

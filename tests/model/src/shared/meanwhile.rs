@@ -173,10 +173,11 @@ impl Bench<Queues> {
         for Work { frames, time } in work {
             self.tested.frames += frames.len() as u64;
             for (at, frame) in frames {
-                self.model.receive(at, &frame);
+                // What comes late is no earlier time.
+                self.model.receive(at.max(self.model.latest()), &frame);
             }
             if let Some(time) = time {
-                self.model.handle_timeout(time);
+                self.model.handle_timeout(time.max(self.model.latest()));
             }
         }
         for key in listed {

@@ -13,7 +13,7 @@ use whohas::{Key, Policy};
 use crate::SLOTS;
 use crate::bench::Bench;
 use crate::ledger::Stimulus;
-use crate::step::{Command, Pick, Step};
+use crate::step::{Command, Pick, Step, Time};
 use queues::Queues;
 pub use step::{Doing, Meanwhile, Queue};
 
@@ -66,6 +66,9 @@ impl Bench<Queues> {
             // Queues have no such thing: a look-up is no use, a confirmation needs a hold, and who
             // calls for a frame gets it.
             Step::Command(Command::Touch(_) | Command::Confirm(_)) | Step::DriverTakes(_) => {}
+            // Whether a clock was set or a queue is late depends on what that queue said before, which
+            // the model of one cache does not know: see tests/shared/clocks.rs.
+            Step::Time(Time::Back(_)) => {}
             Step::Command(Command::Hold(place)) => self.holds(place.key()),
             Step::Command(Command::ConfirmHeld(pick)) => self.confirms(*pick),
             Step::Command(_)

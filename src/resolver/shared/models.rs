@@ -1,1 +1,0 @@
-//! What the shared resolver promises, under every interleaving of the threads that could break it.
