@@ -30,6 +30,9 @@ const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 6);
 // --- The token ------------------------------------------------------------------------------
 
 /// Of two that want it one at a time has it, and sees what the other did.
+///
+/// Fails, with two accesses that nothing orders, if taking the token is not `Acquire` or letting it
+/// go not `Release`, in any of the four places.
 #[test]
 fn whoever_has_the_token_has_it_alone() {
     model(|| {
@@ -88,6 +91,9 @@ fn a_note_outlives_who_found_it() {
 }
 
 /// Work is left, then the token taken or a note left: all of it is done when all have gone.
+///
+/// Fails, with work left undone, if leaving a note is not `Release`, if taking it away is not
+/// `Acquire`, and if the note is a step of its own after the token was not to be had.
 #[test]
 fn work_that_was_left_is_done_by_the_one_or_the_other() {
     model(|| {
@@ -123,6 +129,9 @@ fn work_that_was_left_is_done_by_the_one_or_the_other() {
 // --- A cell ---------------------------------------------------------------------------------
 
 /// Two claim an address that nobody claimed: both count, and one of them tells the owner.
+///
+/// Fails, with one claim counted of two, if a claim is a load and a store; and with both telling,
+/// if the mark that was there before is not looked at.
 #[test]
 fn the_first_of_two_claims_is_told() {
     model(|| {
@@ -140,6 +149,9 @@ fn the_first_of_two_claims_is_told() {
 
 /// The last claim is given back while the owner looks: it finds the address unclaimed, or is told
 /// to look again.
+///
+/// Fails, with a release that nobody looks at, if the owner reads the count before it takes the
+/// mark away; and if a release is a load and a store.
 #[test]
 fn the_owner_learns_of_the_last_release() {
     model(|| {
@@ -163,6 +175,9 @@ fn the_owner_learns_of_the_last_release() {
 /// The cache wants the slot of a neighbour whom a queue claims. If the claim wins, the neighbour
 /// stays what it is. If the eviction wins, the claim is of the next generation, and is never answered
 /// by what was said to the last.
+///
+/// Fails, with a hold that speaks of the evicted entry, if the count is looked at outside of the
+/// exchange; and if the tag of the word is not looked at.
 #[test]
 fn an_eviction_or_a_claim_wins() {
     model(|| {
@@ -195,6 +210,9 @@ fn an_eviction_or_a_claim_wins() {
 
 /// The entry is removed under a hold, and comes back for somebody else with another address: the
 /// hold says the old one, or that it is gone.
+///
+/// Fails, with a hold that is `Pending` though its entry is gone, if the claims are read before the
+/// word; and if the word is not stored with `Release` or not loaded with `Acquire`.
 #[test]
 fn a_hold_never_speaks_of_another_generation() {
     model(|| {
@@ -219,6 +237,8 @@ fn a_hold_never_speaks_of_another_generation() {
 }
 
 /// A block in which nothing is used is taken out while somebody comes: one of the two wins.
+///
+/// Fails, with a claim in a closed block, if closing is a load and a store.
 #[test]
 fn a_block_goes_or_is_claimed() {
     model(|| {
@@ -241,6 +261,9 @@ fn a_block_goes_or_is_claimed() {
 
 /// A cell that nobody claims any more is counted out of its block while somebody claims it again: the
 /// block knows that it is in use for as long as it is.
+///
+/// Fails, with a claimed cell that is not counted, if counting it out is a store, and if a claim is
+/// a load and a store.
 #[test]
 fn a_cell_is_counted_in_its_block_once() {
     model(|| {
@@ -366,6 +389,9 @@ fn no_wake_up_is_lost() {
 
 /// Several tell at the same time, each of a neighbour that somebody waits for: who comes late leaves
 /// it to the first to wake all.
+///
+/// Fails, with one that sleeps on, if the note is a step of its own, and if letting go is a load
+/// and a store. It found that whoever took the token threw away a note that had come since.
 #[test]
 fn those_who_wake_at_the_same_time_wake_all() {
     model(|| {
@@ -455,6 +481,8 @@ fn two_who_make_a_block_make_one() {
 
 /// An idle block is taken out while a queue wants to claim in it: the claim is in the block that the
 /// table shows, be it the old one or a new one.
+///
+/// Fails, with a claim in a closed block, if closing is a load and a store.
 #[test]
 fn a_claim_is_in_a_block_that_stays() {
     model(|| {
