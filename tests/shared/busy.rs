@@ -167,6 +167,24 @@ fn a_hold_given_out_meanwhile_is_asked_for_and_resolved() {
     assert_eq!(resolver.entry(ip(PEER)).map(|entry| entry.holds), Some(1));
 }
 
+/// The cache has room for eight, and chooses whom to forget before it hears who is claimed.
+#[test]
+fn whoever_is_claimed_meanwhile_makes_no_room_for_another() {
+    let shape = Shape {
+        neighbours: 8,
+        ..Shape::default()
+    };
+    let resolver = resolver(Policy::STRICT, shape);
+    let [queue, other] = readers(&resolver);
+    for n in 2..10 {
+        drop(resolve(&queue, START, n));
+    }
+    let (new, oldest) = resolver.inspect(|_| (queue.hold(ip(50)), other.hold(ip(2))));
+    assert_eq!(new.map(|hold| hold.status()), Ok(Status::Pending));
+    assert_eq!(oldest.map(|hold| hold.mac()), Ok(Some(mac(2))));
+    assert_eq!(queue.lookup(ip(3)), None, "the next one went");
+}
+
 #[test]
 fn a_hold_given_out_meanwhile_and_dropped_is_never_asked_for() {
     let resolver = strict();
