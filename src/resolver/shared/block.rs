@@ -317,9 +317,9 @@ impl Block {
                 .is_ok()
     }
 
-    /// Closes the block, whoever is in it; false if it was closed already.
-    pub(super) fn close(&self) -> bool {
-        self.live.fetch_or(CLOSED, AcqRel) & CLOSED == 0
+    /// Closes the block, whoever is in it.
+    pub(super) fn close(&self) {
+        self.live.fetch_or(CLOSED, AcqRel);
     }
 
     /// In how many cells something is known.

@@ -8,12 +8,12 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 use crossbeam_utils::CachePadded;
 
 use super::block::{Block, block_of};
-use super::sync::{ArcSwap, ArcSwapOption, AtomicU32, AtomicU64};
+use super::sync::{ArcSwap, ArcSwapOption, AtomicU64};
 use super::word::Address;
 use crate::cache::{Addresses, HoldError, Key, Prefix};
 use crate::wire::UnicastMac;
@@ -24,8 +24,7 @@ pub(super) struct Published {
     directory: ArcSwap<Directory>,
     /// Counts the changes that may make a [`View`] miss what is there.
     epoch: CachePadded<AtomicU64>,
-    /// How many blocks there are, and may be.
-    blocks: AtomicU32,
+    /// How many blocks there may be.
     limit: u32,
 }
 
@@ -57,14 +56,16 @@ impl Published {
         Self {
             directory: ArcSwap::from_pointee(directory),
             epoch: CachePadded::new(AtomicU64::new(0)),
-            blocks: AtomicU32::new(0),
             limit: limit.max(1),
         }
     }
 
-    /// How many blocks there are.
+    /// How many blocks there are. Looked at rather than counted: a counter would be wrong for a moment
+    /// whenever two make the same block or one is taken out, and somebody be refused for that.
     pub(super) fn blocks(&self) -> u32 {
-        self.blocks.load(Relaxed)
+        let directory = self.load();
+        let open = directory.blocks().filter(|block| !block.is_closed());
+        open.count() as u32
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -86,15 +87,17 @@ impl Published {
         let slot = directory.slot(number).ok_or(NoBlock)?;
         let mut block = slot.load_full();
         while block.as_ref().is_none_or(|block| block.is_closed()) {
-            let new = self.new_block(number)?;
+            if !self.has_room() {
+                return Err(NoBlock);
+            }
+            let new = Arc::new(Block::new(number).ok_or(NoBlock)?);
             let found = slot.compare_and_swap(&block, Some(new.clone()));
-            if found.as_ref().map(Arc::as_ptr) == block.as_ref().map(Arc::as_ptr) {
-                block = Some(new);
+            block = if found.as_ref().map(Arc::as_ptr) == block.as_ref().map(Arc::as_ptr) {
+                Some(new)
             } else {
                 // Somebody was quicker.
-                self.uncount();
-                block = Option::clone(&found);
-            }
+                Option::clone(&found)
+            };
         }
         // By whoever finds it too: its maker may not have come so far, and the owner must see it in
         // its picture when it hears of a claim there.
@@ -102,28 +105,12 @@ impl Published {
         block.ok_or(NoBlock)
     }
 
-    fn new_block(&self, number: u32) -> Result<Arc<Block>, NoBlock> {
-        let counted = self.blocks.fetch_update(Relaxed, Relaxed, |count| {
-            (count < self.limit).then_some(count + 1)
-        });
-        counted.map_err(|_| NoBlock)?;
-        let block = Block::new(number).map(Arc::new);
-        block.ok_or_else(|| {
-            self.uncount();
-            NoBlock
-        })
-    }
-
-    fn uncount(&self) {
-        self.blocks.fetch_sub(1, Relaxed);
-    }
-
-    // --- For whoever has the token ----------------------------------------------------------
-
     /// Whether there may be another block.
     pub(super) fn has_room(&self) -> bool {
         self.blocks() < self.limit
     }
+
+    // --- For whoever has the token ----------------------------------------------------------
 
     /// Whether a block with this number would be found.
     pub(super) fn has_run(&self, number: u32) -> bool {
@@ -139,7 +126,6 @@ impl Published {
             {
                 // Unless a reader has put a new one in its place.
                 slot.compare_and_swap(&Some(block), None);
-                self.uncount();
                 any = true;
             }
         }
@@ -158,12 +144,7 @@ impl Published {
         let covered = |number| wanted.iter().any(|range| range.contains(&number));
         let mut kept = Vec::new();
         for block in old.slots().filter_map(ArcSwapOption::load_full) {
-            let number = block.number();
-            if covered(number) {
-                kept.push(block);
-            } else if block.close_idle() {
-                self.uncount();
-            } else {
+            if covered(block.number()) || !block.close_idle() {
                 kept.push(block);
             }
         }
@@ -182,14 +163,6 @@ impl Published {
         }
         self.directory.store(Arc::new(new));
         self.epoch.fetch_add(1, Release);
-    }
-
-    /// A block that was made in a directory that was being replaced: nobody will find it there.
-    pub(super) fn disown(&self, block: &Block) {
-        // Once, however many have claimed something there.
-        if block.close() {
-            self.uncount();
-        }
     }
 }
 

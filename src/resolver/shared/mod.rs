@@ -69,7 +69,7 @@
 //! |---|---|---|
 //! | queues | [`Shape::queues`], at most 64 | [`TooManyReaders`] |
 //! | neighbours | [`Shape::neighbours`] | as for any cache |
-//! | blocks of 262,144 addresses with a neighbour in them | [`Shape::blocks`] | those in which nothing is in use go; else [`TooManyBlocks`](crate::HoldError::TooManyBlocks) |
+//! | blocks of 262,144 addresses with a neighbour in them | [`Shape::blocks`] | those in which nothing is in use go; else [`TooManyBlocks`](crate::HoldError::TooManyBlocks). Queues that make different ones at the same moment may each make one more |
 //! | frames that a queue left to others | [`Shape::outbox`] | [`OutboxFull`], counted; the frame stays yours |
 //! | addresses to look at | as many as can be claimed between two turns | - |
 //! | work of others in one turn | 1,024 addresses, all outboxes, four times | the rest is due at once, for whoever comes next |
@@ -126,7 +126,8 @@ pub struct Shape {
     pub neighbours: usize,
     /// In how many blocks of 262,144 addresses. A prefix of 14 bits or more lies in one of them. Only
     /// blocks in which somebody is known cost memory: by the page, 24 bytes for each address in use
-    /// and its neighbours, so at most 6 MiB a block.
+    /// and its neighbours, so at most 6 MiB a block. Queues that make one at the same moment do not wait
+    /// for each other: each may make one more.
     pub blocks: u32,
     /// How many frames a queue may leave to others at the same time: 1 to 65,536. The room is taken at
     /// once, 88 bytes each, for every queue that there may be.

@@ -129,7 +129,7 @@ impl Publisher {
         let own = self.view.block(&self.published, block.number());
         let owns = own.is_some_and(|own| Arc::ptr_eq(own, block));
         if !owns {
-            self.published.disown(block);
+            block.close();
         }
         owns
     }
