@@ -85,24 +85,28 @@ impl Published {
     pub(super) fn block_or_new(&self, number: u32) -> Result<Arc<Block>, NoBlock> {
         let directory = self.load();
         let slot = directory.slot(number).ok_or(NoBlock)?;
-        let mut block = slot.load_full();
-        while block.as_ref().is_none_or(|block| block.is_closed()) {
+        let block = loop {
+            let block = slot.load_full();
+            if let Some(block) = block.as_ref().filter(|block| !block.is_closed()) {
+                break block.clone();
+            }
             if !self.has_room() {
-                return Err(NoBlock);
+                // Unless the last room went to this very block.
+                if is_same(&slot.load_full(), &block) {
+                    return Err(NoBlock);
+                }
+                continue;
             }
             let new = Arc::new(Block::new(number).ok_or(NoBlock)?);
-            let found = slot.compare_and_swap(&block, Some(new.clone()));
-            block = if found.as_ref().map(Arc::as_ptr) == block.as_ref().map(Arc::as_ptr) {
-                Some(new)
-            } else {
-                // Somebody was quicker.
-                Option::clone(&found)
-            };
-        }
+            if is_same(&slot.compare_and_swap(&block, Some(new.clone())), &block) {
+                break new;
+            }
+            // Somebody was quicker.
+        };
         // By whoever finds it too: its maker may not have come so far, and the owner must see it in
         // its picture when it hears of a claim there.
         self.epoch.fetch_add(1, Release);
-        block.ok_or(NoBlock)
+        Ok(block)
     }
 
     /// Whether there may be another block.
@@ -164,6 +168,10 @@ impl Published {
         self.directory.store(Arc::new(new));
         self.epoch.fetch_add(1, Release);
     }
+}
+
+fn is_same(a: &Option<Arc<Block>>, b: &Option<Arc<Block>>) -> bool {
+    a.as_ref().map(Arc::as_ptr) == b.as_ref().map(Arc::as_ptr)
 }
 
 impl Directory {
