@@ -81,6 +81,10 @@ extern crate std;
 
 pub mod cache;
 pub mod conflict;
+#[cfg(feature = "link")]
+pub mod link;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod resolver;
 #[cfg(feature = "sim")]
 pub mod sim;

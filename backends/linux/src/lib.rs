@@ -1,0 +1,1 @@
+//! whohas on Linux: raw sockets, rings and TAP devices as links.
