@@ -16,6 +16,7 @@ pub(crate) enum Need {
     CargoFuzz,
     Clippy,
     CrossToolchain,
+    NetworkTools,
     Nightly,
     OldestRust,
     Qemu,
@@ -81,6 +82,9 @@ impl Need {
             Self::CrossToolchain => [THUMBV8M, THUMBV6M]
                 .into_iter()
                 .all(|target| CrossToolchain::find(target).is_some()),
+            Self::NetworkTools => ["arping", "ip", "ping"]
+                .iter()
+                .all(|program| answer(Command::new(program).arg("-V")).is_some()),
             Self::Nightly => answer(&mut project.nightly_cargo("--version")).is_some(),
             Self::OldestRust => OldestRust::find(project).is_some(),
             Self::Qemu => answer(Command::new("qemu-system-arm").arg("--version")).is_some(),
@@ -93,6 +97,7 @@ impl Need {
             Self::CargoFuzz => "cargo-fuzz",
             Self::Clippy => "clippy",
             Self::CrossToolchain => "a compiler for Cortex-M",
+            Self::NetworkTools => "a tool that talks to the kernel's network",
             Self::Nightly => "a nightly toolchain",
             Self::OldestRust => "the toolchain of rust-version",
             Self::Qemu => "an emulator for Cortex-M",
@@ -105,6 +110,7 @@ impl Need {
             Self::CargoFuzz => Source::Cargo("cargo-fuzz"),
             Self::Clippy => Source::User("rustup component add clippy"),
             Self::CrossToolchain => Source::Debian(&["rustc-web", "rust-web-src"]),
+            Self::NetworkTools => Source::Debian(&["iproute2", "iputils-arping", "iputils-ping"]),
             Self::Nightly => Source::User("rustup toolchain install nightly"),
             Self::OldestRust => Source::User("rustup toolchain install"),
             Self::Qemu => Source::Debian(&["qemu-system-arm"]),
