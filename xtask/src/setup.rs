@@ -136,7 +136,8 @@ impl Need {
         match self.source() {
             Source::Debian(packages) => {
                 may_install_packages()?;
-                install_packages(shell, packages).map_err(Problem::Failed)
+                let is_enough = || self.is_met(project);
+                install_packages(shell, packages, is_enough).map_err(Problem::Failed)
             }
             Source::Cargo(package) => {
                 shell.say(&format!("setup: cargo install --locked {package}"));
@@ -207,9 +208,13 @@ fn may_install_packages() -> Result<(), Problem> {
     Ok(())
 }
 
-/// Installs, and where that fails refreshes the lists of packages and tries once more: a fresh
-/// machine has none.
-fn install_packages(shell: &Shell, packages: &[&str]) -> anyhow::Result<()> {
+/// Installs, and where that fails or gets too old a version refreshes the lists of packages and tries
+/// once more: a fresh machine has none, or those of the day when its image was made.
+fn install_packages(
+    shell: &Shell,
+    packages: &[&str],
+    is_enough: impl Fn() -> bool,
+) -> anyhow::Result<()> {
     shell.say(&format!("setup: apt-get install {}", packages.join(" ")));
     let install = || {
         let mut command = apt_get("install");
@@ -218,7 +223,7 @@ fn install_packages(shell: &Shell, packages: &[&str]) -> anyhow::Result<()> {
             .args(packages);
         shell.run("setup", &mut command)
     };
-    if install().is_err() {
+    if install().is_err() || !is_enough() {
         shell.say("setup: apt-get update");
         shell.run("setup", &mut apt_get("update"))?;
         install()?;
