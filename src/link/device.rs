@@ -385,7 +385,7 @@ impl<D: Driver, R: Driven, C: Clock, const MTU: usize, const PACKETS: usize, con
 }
 
 /// A packet for the stack.
-pub struct Arrived<'a, const MTU: usize>(&'a mut Incoming<MTU>);
+pub struct Arrived<'a, const MTU: usize>(pub(super) &'a mut Incoming<MTU>);
 
 impl<const MTU: usize> RxToken for Arrived<'_, MTU> {
     fn consume<T, F: FnOnce(&mut [u8]) -> T>(self, f: F) -> T {
@@ -409,13 +409,13 @@ impl<T: TxToken, R: Driven, const MTU: usize, const PACKETS: usize, const BYTES:
     fn consume<U, F: FnOnce(&mut [u8]) -> U>(self, len: usize, f: F) -> U {
         let Self { token, core, now } = self;
         let result = f(core.outgoing(len));
-        core.dispatch(now, token, len);
+        core.dispatch(now, token, 0..len, None);
         result
     }
 }
 
 /// What the driver says is one station's address. Some drivers say zeros until they are set up.
-fn mac_of(address: HardwareAddress) -> Option<UnicastMac> {
+pub(super) fn mac_of(address: HardwareAddress) -> Option<UnicastMac> {
     match address {
         HardwareAddress::Ethernet(bytes) => UnicastMac::new(bytes).ok(),
         _not_ethernet => None,

@@ -1,6 +1,7 @@
 //! All of a link but its driver and its clock: packets and frames go in and out by the driver's
 //! tokens.
 
+use core::ops::Range;
 use core::task::{Context, Poll};
 
 use embassy_net_driver::{Driver, TxToken};
@@ -192,8 +193,7 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
             Ok(Sorted::Ip(_)) => RxDrop::TooLong,
             Ok(Sorted::Arp(parsed)) => {
                 self.claims.receive(now, &parsed);
-                if self.resolver.receive(now, frame).is_ok() || self.keep(frame) {
-                    self.counters.arp += 1;
+                if self.take_arp(now, frame) {
                     return Took::Arp;
                 }
                 RxDrop::ArpBusy
@@ -202,6 +202,13 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
         };
         self.counters.drop_rx(refused);
         Took::Nothing
+    }
+
+    /// Gives the resolver an ARP frame, now or later; false if there is no room for it.
+    pub(super) fn take_arp(&mut self, now: Instant, frame: &[u8]) -> bool {
+        let taken = self.resolver.receive(now, frame).is_ok() || self.keep(frame);
+        self.counters.arp += u64::from(taken);
+        taken
     }
 
     /// Keeps an ARP frame that the resolver had no room for, if none is kept.
@@ -240,17 +247,29 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
         &mut self.outgoing[..len]
     }
 
-    /// Sends the packet that the stack has written, or keeps it until its neighbour is known.
-    pub(super) fn dispatch(&mut self, now: Instant, token: impl TxToken, len: usize) {
+    /// The bytes that the stack has written.
+    pub(super) fn written(&self, packet: Range<usize>) -> &[u8] {
+        &self.outgoing[packet]
+    }
+
+    /// Sends the packet that the stack has written there, or keeps it until its neighbour is known.
+    /// `otherwise` is the next hop of what no route of ours leads to.
+    pub(super) fn dispatch(
+        &mut self,
+        now: Instant,
+        token: impl TxToken,
+        packet: Range<usize>,
+        otherwise: Option<Key>,
+    ) {
         self.counters.accepted += 1;
-        let sent = match self.way(now, len) {
+        let sent = match self.way(now, &self.outgoing[packet.clone()], otherwise) {
             Ok(Way::Station { from, to, vlan }) => {
                 let header = header(from, to, vlan);
-                write(token, &header, &self.outgoing[..len]);
+                write(token, &header, &self.outgoing[packet]);
                 self.counters.sent += 1;
                 Ok(())
             }
-            Ok(Way::Wait(key)) => self.park(key, len),
+            Ok(Way::Wait(key)) => self.park(key, packet),
             Err(reason) => Err(reason),
         };
         if let Err(reason) = sent {
@@ -258,42 +277,47 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
         }
     }
 
-    fn way(&self, now: Instant, len: usize) -> Result<Way, TxDrop> {
+    fn way(&self, now: Instant, packet: &[u8], otherwise: Option<Key>) -> Result<Way, TxDrop> {
         if !self.is_up() {
             return Err(TxDrop::LinkDown);
         }
         let from = self.mac.ok_or(TxDrop::NotReady)?;
-        let (source, destination) = ends(&self.outgoing[..len]).ok_or(TxDrop::NotIpv4)?;
+        let (source, destination) = ends(packet).ok_or(TxDrop::NotIpv4)?;
         let is_known = |key: Key| self.resolver.lookup(key).is_some();
-        match self.routes.next_hop(Some(source), destination, is_known) {
-            NextHop::Known { mac, vlan } => Ok(Way::Station {
-                from,
-                to: mac,
-                vlan,
-            }),
-            // Behind those that wait already, or the order would be lost.
-            NextHop::Neighbour(key) if self.parking.has(key) => Ok(Way::Wait(key)),
-            NextHop::Neighbour(key) => Ok(match self.resolver.touch(now, key) {
-                Some(mac) => Way::Station {
+        let key = match self.routes.next_hop(Some(source), destination, is_known) {
+            NextHop::Known { mac, vlan } => {
+                return Ok(Way::Station {
                     from,
-                    to: mac.get(),
-                    vlan: key.vlan,
-                },
-                None => Way::Wait(key),
-            }),
-            NextHop::Local => Err(TxDrop::Local),
-            NextHop::Invalid => Err(TxDrop::Invalid),
-            NextHop::Nowhere => Err(TxDrop::NoRoute),
+                    to: mac,
+                    vlan,
+                });
+            }
+            NextHop::Neighbour(key) => key,
+            NextHop::Local => return Err(TxDrop::Local),
+            NextHop::Invalid => return Err(TxDrop::Invalid),
+            NextHop::Nowhere => otherwise.ok_or(TxDrop::NoRoute)?,
+        };
+        if self.parking.has(key) {
+            // Behind those that wait already, or the order would be lost.
+            return Ok(Way::Wait(key));
         }
+        Ok(match self.resolver.touch(now, key) {
+            Some(mac) => Way::Station {
+                from,
+                to: mac.get(),
+                vlan: key.vlan,
+            },
+            None => Way::Wait(key),
+        })
     }
 
-    fn park(&mut self, key: Key, len: usize) -> Result<(), TxDrop> {
+    fn park(&mut self, key: Key, packet: Range<usize>) -> Result<(), TxDrop> {
         let hold = self.resolver.hold(key).map_err(|_| TxDrop::HoldRefused)?;
         match hold.status() {
             Status::Unreachable | Status::Gone => return Err(TxDrop::Unreachable),
             Status::Pending | Status::Resolved(_) => {}
         }
-        let packet = &self.outgoing[..len];
+        let packet = &self.outgoing[packet];
         let Cost {
             replaced,
             displaced,
@@ -425,7 +449,8 @@ impl<const MTU: usize> Incoming<MTU> {
         self.len == 0
     }
 
-    fn put(&mut self, packet: &[u8]) -> bool {
+    /// False if it is too long.
+    pub(super) fn put(&mut self, packet: &[u8]) -> bool {
         let Some(room) = self.bytes.get_mut(..packet.len()) else {
             return false;
         };
@@ -484,6 +509,6 @@ fn write(token: impl TxToken, header: &EthernetHeader, packet: &[u8]) {
     });
 }
 
-fn copy(token: impl TxToken, frame: &[u8]) {
+pub(super) fn copy(token: impl TxToken, frame: &[u8]) {
     token.consume(frame.len(), |room| room.copy_from_slice(frame));
 }

@@ -242,7 +242,7 @@ fn is_network(prefix: Prefix, ip: Ipv4Addr) -> bool {
         .is_some_and(|all| all.to_bits() & !host_bits(prefix) == ip.to_bits())
 }
 
-fn host_bits(prefix: Prefix) -> u32 {
+pub(super) fn host_bits(prefix: Prefix) -> u32 {
     u32::MAX.checked_shr(u32::from(prefix.len())).unwrap_or(0)
 }
 
