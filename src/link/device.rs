@@ -215,6 +215,7 @@ impl<D: Driver, R: Driven, C: Clock, const MTU: usize, const PACKETS: usize, con
         let up = self.driver.link_state(context) == LinkState::Up;
         let mac = mac_of(self.driver.hardware_address());
         self.core.driver_says(now, mac, up);
+        self.core.longest = self.driver.capabilities().max_transmission_unit;
         self.core.handle_timeout(now);
         self.send_waiting(now, context);
         // From now on it says when something is due sooner than this.
@@ -372,7 +373,7 @@ impl<D: Driver, R: Driven, C: Clock, const MTU: usize, const PACKETS: usize, con
         let is_known = |key: Key| resolver.lookup(key).is_some();
         match routes.next_hop(None, destination, is_known) {
             NextHop::Known { .. } => Ok(None),
-            NextHop::Neighbour(key) => Ok(Some(resolver.hold(key)?)),
+            NextHop::Neighbour(key) => Ok(Some(self.core.hold(key, destination)?)),
             // The resolver says what is wrong with it.
             NextHop::Local | NextHop::Invalid => Ok(Some(resolver.hold(destination)?)),
             NextHop::Nowhere => Err(NoWay::NoRoute(destination)),

@@ -1,6 +1,7 @@
 //! All of a link but its driver and its clock: packets and frames go in and out by the driver's
 //! tokens.
 
+use core::net::Ipv4Addr;
 use core::ops::Range;
 use core::task::{Context, Poll};
 
@@ -13,7 +14,7 @@ use super::event::LinkEvent;
 use super::parking::{Cost, Parking};
 use super::receive::{Sorted, sort};
 use super::route::{NextHop, Routes};
-use crate::cache::{AddressError, Key, MAX_ADDRESSES, Prefix, Status};
+use crate::cache::{AddressError, HoldError, Key, MAX_ADDRESSES, Prefix, Status};
 use crate::resolver::{Driven, Hold};
 use crate::time::Instant;
 use crate::wire::{
@@ -43,6 +44,8 @@ pub(super) struct Core<R: Driven, const MTU: usize, const PACKETS: usize, const 
     /// An ARP frame that the resolver had no room for.
     again: Option<[u8; ARP_FRAME_LEN]>,
     events: Deque<LinkEvent, EVENTS>,
+    /// The longest frame that the driver takes.
+    pub(super) longest: usize,
     /// The driver had no room the last time that we had something.
     pub(super) is_blocked: bool,
 }
@@ -63,6 +66,7 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
             outgoing: [0; MTU],
             again: None,
             events: Deque::new(),
+            longest: usize::MAX,
             is_blocked: false,
         }
     }
@@ -265,9 +269,13 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
         let sent = match self.way(now, &self.outgoing[packet.clone()], otherwise) {
             Ok(Way::Station { from, to, vlan }) => {
                 let header = header(from, to, vlan);
-                write(token, &header, &self.outgoing[packet]);
-                self.counters.sent += 1;
-                Ok(())
+                if frame_len(vlan, packet.len()) > self.longest {
+                    Err(TxDrop::TooLong)
+                } else {
+                    write(token, &header, &self.outgoing[packet]);
+                    self.counters.sent += 1;
+                    Ok(())
+                }
             }
             Ok(Way::Wait(key)) => self.park(key, packet),
             Err(reason) => Err(reason),
@@ -312,10 +320,15 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
     }
 
     fn park(&mut self, key: Key, packet: Range<usize>) -> Result<(), TxDrop> {
-        let hold = self.resolver.hold(key).map_err(|_| TxDrop::HoldRefused)?;
-        match hold.status() {
-            Status::Unreachable | Status::Gone => return Err(TxDrop::Unreachable),
-            Status::Pending | Status::Resolved(_) => {}
+        let (_, destination) = ends(&self.outgoing[packet.clone()]).ok_or(TxDrop::NotIpv4)?;
+        let hold = self
+            .hold(key, destination)
+            .map_err(|_| TxDrop::HoldRefused)?;
+        if is_dead(&hold) {
+            return Err(TxDrop::Unreachable);
+        }
+        if frame_len(hold.key().vlan, packet.len()) > self.longest {
+            return Err(TxDrop::TooLong);
         }
         let packet = &self.outgoing[packet];
         let Cost {
@@ -326,6 +339,22 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
         self.counters.drop_tx(TxDrop::Replaced, replaced);
         self.counters.drop_tx(TxDrop::Displaced, displaced);
         Ok(())
+    }
+
+    /// Holds the next hop on the way to a destination; where it is one of several gateways that does
+    /// not answer, the next of them that is not known to be dead.
+    pub(super) fn hold(&self, key: Key, destination: Ipv4Addr) -> Result<R::Hold, HoldError> {
+        let hold = self.resolver.hold(key)?;
+        if key.ip == destination || !is_dead(&hold) {
+            return Ok(hold);
+        }
+        let others = self.routes.gateways_to(destination);
+        let mut others = others.filter(|(other, _)| *other != key);
+        let alive = others.find_map(|(other, _)| {
+            let hold = self.resolver.hold(other).ok()?;
+            (!is_dead(&hold)).then_some(hold)
+        });
+        Ok(alive.unwrap_or(hold))
     }
 
     /// Sends what waits for neighbours that are known now, as far as the driver has room, and lets go
@@ -422,6 +451,14 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
     }
 }
 
+/// Nobody answers, or the entry is gone under the hold.
+fn is_dead(hold: &impl Hold) -> bool {
+    match hold.status() {
+        Status::Unreachable | Status::Gone => true,
+        Status::Pending | Status::Resolved(_) => false,
+    }
+}
+
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Took {
@@ -477,7 +514,7 @@ enum Way {
 
 /// Source and destination of what should be an IPv4 packet. The stack has made it, so no more is
 /// looked at than is needed.
-fn ends(packet: &[u8]) -> Option<(core::net::Ipv4Addr, core::net::Ipv4Addr)> {
+fn ends(packet: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
     let header = packet.first_chunk::<{ crate::wire::IPV4_HEADER_LEN }>()?;
     if header[0] >> 4 != 4 {
         return None;
@@ -493,6 +530,11 @@ fn header(from: UnicastMac, to: MacAddr, vlan: Option<VlanId>) -> EthernetHeader
         tag: vlan.map(VlanTag::new),
         ethertype: EtherType::IPV4,
     }
+}
+
+/// How long the frame of a packet is.
+const fn frame_len(vlan: Option<VlanId>, packet: usize) -> usize {
+    packet + if vlan.is_some() { 18 } else { 14 }
 }
 
 /// Gives a packet to the driver. The driver's buffer may hold anything, so what lies between a short

@@ -4,4 +4,6 @@ mod arrivals;
 mod departures;
 mod driven;
 mod own_side;
+mod queues;
+mod storms;
 mod support;

@@ -249,6 +249,7 @@ impl<
         self.between
             .core
             .driver_says(now, mac_of(self.driver.hardware_address()), up);
+        self.between.core.longest = self.driver.capabilities().max_transmission_unit;
         self.between.core.handle_timeout(now);
         self.between.told.handle_timeout(now);
         self.between.held.handle_timeout(now);
