@@ -224,7 +224,7 @@ impl<'a, L: IpLink> Inner<'a, L> {
         self.link.poll(caller, context);
         self.follow_addresses();
         let received = self.receive(now, context);
-        self.renew_holds(now);
+        let renewal = self.renew_holds(now);
         self.tcp.sweep(&self.config, now);
         let sent = self.packets.sent;
         let refused = self.transmit(now, context);
@@ -235,7 +235,10 @@ impl<'a, L: IpLink> Inner<'a, L> {
         }
         let engine = self.engine_timeout(now, refused);
         let again = (received == BURST).then_some(now);
-        let own = [deadline, engine, again].into_iter().flatten().min();
+        let own = [deadline, engine, again, renewal]
+            .into_iter()
+            .flatten()
+            .min();
         let own = own.map(|time| self.clock.for_caller(time));
         self.next = [own, self.link.poll_timeout()].into_iter().flatten().min();
     }
@@ -330,11 +333,16 @@ impl<'a, L: IpLink> Inner<'a, L> {
         (&mut self.engine, device, &mut self.tcp.sockets)
     }
 
-    fn renew_holds(&mut self, now: Instant) {
-        if now - self.renewed >= RENEWAL {
-            self.renewed = now;
-            self.tcp.renew_holds(&self.link);
+    /// Looks after the holds, if it is time to; else says when, as what happened now may have ended
+    /// some.
+    fn renew_holds(&mut self, now: Instant) -> Option<Instant> {
+        let due = self.renewed + RENEWAL;
+        if now < due {
+            return self.tcp.holds_any().then_some(due);
         }
+        self.renewed = now;
+        self.tcp.renew_holds(&self.link);
+        None
     }
 
     /// When the engine wants to go on. What the link had no room for waits for the link.

@@ -14,7 +14,7 @@ use whohas::net::{Config, Net, Pools};
 use whohas::time::Clock;
 use whohas::{Instant, UnicastMac};
 
-use wire::{Neighbours, Segment, Wire};
+use wire::{Faults, Neighbours, Segment, Wire};
 use world::World;
 
 const US: u8 = 1;
@@ -105,11 +105,8 @@ fn host(world: &Rc<World>, segment: &Rc<Segment>, n: u8) -> &'static Host {
     let pools = Pools::<Wire, SOCKETS, RX, TX, 3, 4096>::new();
     let wire = Wire::new(segment, n);
     let config = Config::new(u64::from(n) * 0x9e37_79b9);
-    let net: &'static Host = Box::leak(Box::new(Net::new(
-        wire,
-        Box::leak(Box::new(pools)),
-        config,
-    )));
+    let net: &'static Host =
+        Box::leak(Box::new(Net::new(wire, Box::leak(Box::new(pools)), config)));
     let clock = world.clone();
     world.spawn(async move {
         net.run(&*clock).await;

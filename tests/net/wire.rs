@@ -9,16 +9,14 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use embassy_net_driver::{
-    Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken,
-};
-use whohas::cache::Fixed;
+use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
+use whohas::cache::{Fixed, Status};
 use whohas::link::{IpLink, NoWay};
 use whohas::resolver::{Driven, LocalHold};
 use whohas::sim::Rng;
 use whohas::time::Clock;
 use whohas::wire::ARP_FRAME_LEN;
-use whohas::{Instant, LocalResolver, Policy, Prefix, UnicastMac};
+use whohas::{Hold, Instant, LocalResolver, Policy, Prefix, UnicastMac};
 
 use crate::world::World;
 
@@ -168,7 +166,8 @@ pub struct Wire {
     own: Vec<Prefix>,
     generation: u32,
     pub gateway: Option<Ipv4Addr>,
-    parked: VecDeque<(Ipv4Addr, Vec<u8>)>,
+    /// What waits for a neighbour, who is asked for as long as something does.
+    parked: VecDeque<(LocalHold<'static, Fixed<8>>, Vec<u8>)>,
     /// How many packets the card takes until the next pass; no bound at first.
     pub room: Option<usize>,
 }
@@ -234,12 +233,13 @@ impl Wire {
         match (&self.neighbours).touch(self.segment.world.now(), hop) {
             Some(mac) => self.segment.send(Some(mac), &Frame::Ip(packet)),
             None => {
-                // Ask, and keep the newest.
-                drop(self.neighbours.hold(hop));
+                // The newest are kept.
                 if self.parked.len() == PARKED {
                     self.parked.pop_front();
                 }
-                self.parked.push_back((hop, packet));
+                if let Ok(hold) = self.neighbours.hold(hop) {
+                    self.parked.push_back((hold, packet));
+                }
             }
         }
     }
@@ -328,9 +328,10 @@ impl IpLink for Wire {
                     .send(UnicastMac::try_from(to).ok(), &Frame::Arp(frame));
             }
             for (hop, packet) in std::mem::take(&mut self.parked) {
-                match self.neighbours.lookup(hop) {
-                    Some(mac) => self.segment.send(Some(mac), &Frame::Ip(packet)),
-                    None => self.parked.push_back((hop, packet)),
+                match hop.status() {
+                    Status::Resolved(mac) => self.segment.send(Some(mac), &Frame::Ip(packet)),
+                    Status::Pending => self.parked.push_back((hop, packet)),
+                    Status::Gone | Status::Unreachable => {}
                 }
             }
             let _ = self.neighbours.poll_timeout();

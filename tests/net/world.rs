@@ -76,8 +76,7 @@ impl World {
         let waker = Waker::from(woken.clone());
         loop {
             if woken.take()
-                && let Poll::Ready(output) =
-                    future.as_mut().poll(&mut Context::from_waker(&waker))
+                && let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
             {
                 return output;
             }

@@ -207,6 +207,10 @@ impl<H: Hold> TcpTable<'_, H> {
         port.filter(|_| number < *backlog)
     }
 
+    pub(in crate::net) fn holds_any(&self) -> bool {
+        self.slots.iter().any(|slot| slot.hold.is_some())
+    }
+
     /// Takes new holds where the old ones' entries were removed under them.
     pub(in crate::net) fn renew_holds<L: IpLink<Hold = H>>(&mut self, link: &L) {
         for slot in &mut *self.slots {
