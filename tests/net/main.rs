@@ -2,23 +2,25 @@
 #![cfg(feature = "net")]
 
 mod tcp;
-mod wire;
 mod world;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU16;
-use std::rc::Rc;
 use std::time::Duration;
 
+use whohas::cache::Fixed;
+use whohas::link::Link;
 use whohas::net::{Config, Net, Pools};
-use whohas::time::Clock;
-use whohas::{Instant, UnicastMac};
+use whohas::sim::{Host, LanClock, LanDriver, Link as Cable};
+use whohas::time::Timer;
+use whohas::{Instant, LocalResolver, Policy, Prefix, UnicastMac};
 
-use wire::{Faults, Neighbours, Segment, Wire};
 use world::World;
 
 const US: u8 = 1;
 const PEER: u8 = 2;
+/// Answers ARP and nothing else.
+const SILENT: u8 = 3;
 /// Nobody has this address.
 const NOBODY: u8 = 9;
 
@@ -26,7 +28,9 @@ const SOCKETS: usize = 4;
 const RX: usize = 4096;
 const TX: usize = 2048;
 
-type Host = Net<'static, Wire>;
+type Neighbours = LocalResolver<Fixed<8>>;
+type Wire = Link<LanDriver, &'static Neighbours, LanClock, 1500, 8, 8192>;
+type Stack = Net<'static, Wire>;
 
 fn mac(n: u8) -> UnicastMac {
     UnicastMac::new([2, 0, 0, 0, 0, n]).unwrap()
@@ -52,36 +56,61 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Two hosts on a segment, both running.
+/// Two stacks on a LAN, both running.
 struct Pair {
-    world: Rc<World>,
-    segment: Rc<Segment>,
-    us: &'static Host,
-    peer: &'static Host,
+    world: World,
+    us: &'static Stack,
+    peer: &'static Stack,
     /// Our neighbour cache.
     neighbours: &'static Neighbours,
 }
 
 impl Pair {
     fn new(seed: u64) -> Self {
-        let world = World::new();
-        let segment = Segment::new(&world, seed);
-        let us = host(&world, &segment, US);
-        let peer = host(&world, &segment, PEER);
-        let neighbours = us.with_link(|wire| wire.neighbours);
+        let world = World::new(seed);
+        let us = stack(&world, US);
+        let peer = stack(&world, PEER);
+        let neighbours = us.with_link(|link| *link.resolver());
         let pair = Self {
             world,
-            segment,
             us,
             peer,
             neighbours,
         };
+        pair.each_cable(Cable::delayed(Duration::from_micros(100)));
         pair.world.settle();
         pair
     }
 
     fn now(&self) -> Instant {
         self.world.now()
+    }
+
+    /// What the network does to what either sends.
+    fn each_cable(&self, cable: Cable) {
+        for stack in [self.us, self.peer] {
+            let port = driver(stack).port();
+            self.world.lan.lan().set_uplink(port, cable);
+        }
+    }
+
+    /// A radio: it loses, doubles and reorders this share of the frames.
+    fn fade(&self, share: f64) {
+        self.each_cable(Cable {
+            jitter: millis(1),
+            loss: share,
+            duplication: share,
+            reordering: share,
+            holdback: millis(8),
+            ..Cable::delayed(millis(1))
+        });
+    }
+
+    /// The stack hears nothing from now on, or hears again.
+    fn deafen(&self, stack: &Stack, deaf: bool) {
+        let cable = Cable::lossy(if deaf { 1.0 } else { 0.0 });
+        let port = driver(stack).port();
+        self.world.lan.lan().set_downlink(port, cable);
     }
 
     /// How many hold the peer.
@@ -93,23 +122,34 @@ impl Pair {
         self.neighbours.entry(ip(n)).map_or(0, |entry| entry.holds)
     }
 
+    async fn pause(&self, period: Duration) {
+        let clock = self.world.lan.clock();
+        clock.wait_until(self.now() + period).await;
+    }
+
     fn sleep(&self, period: Duration) {
-        use whohas::time::Timer;
-        self.world
-            .block_on(self.world.wait_until(self.now() + period));
+        self.world.block_on(self.pause(period));
+        self.world.settle();
     }
 }
 
-/// A running host with this number.
-fn host(world: &Rc<World>, segment: &Rc<Segment>, n: u8) -> &'static Host {
-    let pools = Pools::<Wire, SOCKETS, RX, TX, 3, 4096>::new();
-    let wire = Wire::new(segment, n);
+fn driver(stack: &Stack) -> LanDriver {
+    stack.with_link(|link| link.driver().clone())
+}
+
+/// A running stack on the host of this number.
+fn stack(world: &World, n: u8) -> &'static Stack {
+    let neighbours: &'static Neighbours =
+        Box::leak(Box::new(LocalResolver::new(Policy::STRICT, Fixed::new())));
+    let mut link = Wire::new(world.lan.add_driver(mac(n)), neighbours, world.lan.clock());
+    link.set_addresses(&[Prefix::new(ip(n), 24).unwrap()])
+        .unwrap();
+    let pools = Box::leak(Box::new(Pools::<Wire, SOCKETS, RX, TX, 3, 4096>::new()));
     let config = Config::new(u64::from(n) * 0x9e37_79b9);
-    let net: &'static Host =
-        Box::leak(Box::new(Net::new(wire, Box::leak(Box::new(pools)), config)));
-    let clock = world.clone();
+    let net: &'static Stack = Box::leak(Box::new(Net::new(link, pools, config)));
+    let clock = world.lan.clock();
     world.spawn(async move {
-        net.run(&*clock).await;
+        net.run(&clock).await;
     });
     net
 }

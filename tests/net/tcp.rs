@@ -2,6 +2,7 @@
 
 use embedded_io_async::{Error as _, ErrorKind, Read, Write};
 use whohas::net::{Connection, Listener, TcpError};
+use whohas::time::Clock;
 
 use super::*;
 use crate::world::{both, cut, until};
@@ -61,9 +62,12 @@ fn a_refused_dial_is_told_from_one_that_nobody_answers_and_from_a_neighbour_that
     let unreachable = dial(NOBODY, 7).unwrap_err();
     assert_eq!(unreachable, TcpError::Unreachable);
 
-    pair.segment.deafen(PEER, true);
+    pair.world
+        .lan
+        .lan()
+        .add_host(Host::new(ip(SILENT), mac(SILENT)));
     let began = pair.now();
-    let silent = dial(PEER, 7).unwrap_err();
+    let silent = dial(SILENT, 7).unwrap_err();
     assert_eq!(silent, TcpError::TimedOut);
     assert_eq!(silent.kind(), ErrorKind::TimedOut);
     assert_eq!(pair.now(), began + secs(30));
@@ -103,11 +107,7 @@ fn a_body_larger_than_the_buffer_goes_out_without_a_flush() {
 fn bulk_goes_both_ways_through_loss_duplication_and_reordering() {
     for seed in 0..10 {
         let pair = Pair::new(seed);
-        *pair.segment.faults.borrow_mut() = Faults {
-            loss: 0.03,
-            duplication: 0.03,
-            delay: millis(1)..=millis(8),
-        };
+        pair.fade(0.03);
         let (there, back) = (text(60_000), text(50_001));
         let mut listener = pair.peer.listen(port(9), 2).unwrap();
         let server = async {
@@ -169,7 +169,7 @@ fn two_users_of_one_host_are_two_holds_and_one_query() {
     let (said, mut heard) = (b"still here", [0; 10]);
     pair.world
         .block_on(both(async { mqtt.write_all(said).await.unwrap() }, async {
-            broker.read_exact(&mut heard).await.unwrap()
+            broker.read_exact(&mut heard).await.unwrap();
         }));
     assert_eq!(heard, *said);
     drop((mqtt, broker));
@@ -181,11 +181,12 @@ fn two_users_of_one_host_are_two_holds_and_one_query() {
 fn a_syn_that_the_network_doubles_opens_one_connection() {
     for seed in 0..20 {
         let pair = Pair::new(seed);
-        *pair.segment.faults.borrow_mut() = Faults {
-            loss: 0.0,
+        pair.each_cable(Cable {
             duplication: 1.0,
-            delay: millis(1)..=millis(3),
-        };
+            reordering: 0.5,
+            holdback: millis(3),
+            ..Cable::delayed(millis(1))
+        });
         let mut listener = pair.peer.listen(port(7), 3).unwrap();
         let (accepted, dialled) = pair.world.block_on(both(listener.accept(), async {
             let mut connection = pair.us.dial(at(PEER, 7)).await.unwrap();
@@ -242,7 +243,7 @@ fn when_all_sockets_are_taken_a_dial_says_so_and_one_given_back_is_used_again() 
     let (_accepted, dialled) = pair
         .world
         .block_on(both(listener.accept(), pair.us.dial(at(PEER, 8))));
-    dialled.unwrap();
+    drop(dialled.unwrap());
     assert_eq!(pair.us.stats().tcp.recycled, 1);
 }
 
@@ -257,8 +258,7 @@ fn a_full_backlog_lets_the_peer_try_again_instead_of_refusing_it() {
         (connection, pair.now() - began)
     };
     let server = async {
-        use whohas::time::Timer;
-        pair.world.wait_until(pair.now() + millis(500)).await;
+        pair.pause(millis(500)).await;
         let (one, _) = listener.accept().await;
         let (two, _) = listener.accept().await;
         (one, two)
@@ -311,13 +311,13 @@ fn a_peer_that_resets_is_told_from_one_that_closes() {
 fn a_flush_ends_when_the_peer_has_acknowledged_and_not_before() {
     let pair = Pair::new(9);
     let (mut ours, mut theirs) = connect(&pair, 1).remove(0);
-    pair.segment.deafen(PEER, true);
+    pair.deafen(pair.peer, true);
     pair.world
         .block_on(ours.write_all(b"is it there?"))
         .unwrap();
     let flushed = until(&pair.world, pair.now() + secs(20), ours.flush());
     assert!(pair.world.block_on(flushed).is_none());
-    pair.segment.deafen(PEER, false);
+    pair.deafen(pair.peer, false);
     pair.world.block_on(ours.flush()).unwrap();
     let mut heard = [0; 12];
     pair.world.block_on(theirs.read_exact(&mut heard)).unwrap();
@@ -335,7 +335,7 @@ fn a_connection_with_data_fails_after_the_silence_and_one_without_stays_for_ever
     let (mut busy, _busy_peer) = open.remove(0);
     let (mut idle, mut idle_peer) = open.remove(0);
     pair.sleep(secs(3_600));
-    pair.segment.deafen(PEER, true);
+    pair.deafen(pair.peer, true);
     let began = pair.now();
     pair.world.block_on(busy.write_all(b"hello?")).unwrap();
     let flushed = until(&pair.world, began + secs(180) - millis(1), busy.flush());
@@ -343,7 +343,7 @@ fn a_connection_with_data_fails_after_the_silence_and_one_without_stays_for_ever
     assert_eq!(pair.world.block_on(busy.flush()), Err(TcpError::TimedOut));
     assert_eq!(pair.now(), began + secs(180));
 
-    pair.segment.deafen(PEER, false);
+    pair.deafen(pair.peer, false);
     pair.sleep(secs(3_600));
     let mut heard = [0; 5];
     pair.world.block_on(both(
@@ -362,7 +362,7 @@ fn keep_alive_finds_out_that_a_silent_peer_is_gone() {
     // As long as it answers, it is there.
     let read = until(&pair.world, pair.now() + secs(600), ours.read(&mut buffer));
     assert!(pair.world.block_on(read).is_none());
-    pair.segment.deafen(PEER, true);
+    pair.deafen(pair.peer, true);
     let began = pair.now();
     assert_eq!(
         pair.world.block_on(ours.read(&mut buffer)),
@@ -381,9 +381,8 @@ fn a_peer_that_takes_its_time_is_waited_for() {
         ours.close().await
     };
     let reader = async {
-        use whohas::time::Timer;
         // Its window is closed for longer than silence would be suffered.
-        pair.world.wait_until(pair.now() + secs(1_000)).await;
+        pair.pause(secs(1_000)).await;
         read_all(&mut theirs).await.unwrap()
     };
     let (closed, received) = pair.world.block_on(both(writer, reader));
@@ -396,11 +395,7 @@ fn what_was_written_arrives_though_the_connection_was_dropped_on_a_bad_network()
     for seed in 20..30 {
         let pair = Pair::new(seed);
         let (mut ours, mut theirs) = connect(&pair, 1).remove(0);
-        *pair.segment.faults.borrow_mut() = Faults {
-            loss: 0.1,
-            duplication: 0.1,
-            delay: millis(1)..=millis(5),
-        };
+        pair.fade(0.1);
         let body = text(TX);
         pair.world.block_on(ours.write_all(&body)).unwrap();
         drop(ours);
@@ -495,11 +490,7 @@ fn reads_and_writes_dropped_after_any_number_of_polls_lose_and_double_nothing() 
     for seed in 0..6 {
         let pair = Pair::new(seed);
         let (mut ours, mut theirs) = connect(&pair, 1).remove(0);
-        *pair.segment.faults.borrow_mut() = Faults {
-            loss: 0.02,
-            duplication: 0.02,
-            delay: millis(1)..=millis(4),
-        };
+        pair.fade(0.02);
         let body = text(30_000);
         let writer = async {
             let (mut at, mut polls) = (0, 0);
@@ -555,16 +546,16 @@ fn an_accept_dropped_after_any_number_of_polls_loses_no_connection() {
 fn a_handshake_that_its_beginner_forgets_gives_its_place_in_the_backlog_back() {
     let pair = Pair::new(17);
     let mut listener = pair.peer.listen(port(7), 1).unwrap();
-    pair.segment.deafen(US, true);
+    pair.deafen(pair.us, true);
     // It hears no SYN-ACK, gives up after a while and cannot say so.
     let dial = until(&pair.world, pair.now() + secs(2), pair.us.dial(at(PEER, 7)));
     assert!(pair.world.block_on(dial).is_none());
     pair.sleep(secs(32));
-    pair.segment.deafen(US, false);
+    pair.deafen(pair.us, false);
     let (_accepted, dialled) = pair
         .world
         .block_on(both(listener.accept(), pair.us.dial(at(PEER, 7))));
-    dialled.unwrap();
+    drop(dialled.unwrap());
 }
 
 #[test]
@@ -572,7 +563,8 @@ fn a_connection_whose_own_address_goes_says_so() {
     let pair = Pair::new(18);
     let (mut ours, _theirs) = connect(&pair, 1).remove(0);
     pair.us.with_link(|wire| {
-        wire.set_addresses(&[whohas::Prefix::new(ip(5), 24).unwrap()]);
+        wire.set_addresses(&[Prefix::new(ip(5), 24).unwrap()])
+            .unwrap();
     });
     pair.sleep(millis(1));
     let mut buffer = [0; 1];
@@ -599,11 +591,19 @@ fn a_hold_whose_entry_was_removed_is_taken_anew() {
 }
 
 #[test]
-fn a_driver_that_has_room_for_two_packets_only_loses_none() {
+fn a_driver_that_has_room_for_one_packet_at_a_time_loses_none() {
     let pair = Pair::new(20);
-    pair.us.with_link(|wire| wire.room = Some(2));
-    pair.peer.with_link(|wire| wire.room = Some(2));
     let (mut ours, mut theirs) = connect(&pair, 1).remove(0);
+    let clock = pair.world.lan.clock();
+    let drivers = [driver(pair.us), driver(pair.peer)];
+    pair.world.spawn(async move {
+        loop {
+            for driver in &drivers {
+                driver.set_room(Some(1));
+            }
+            clock.wait_until(clock.now() + millis(1)).await;
+        }
+    });
     let body = text(50_000);
     let (received, ()) = pair.world.block_on(both(read_all(&mut theirs), async {
         ours.write_all(&body).await.unwrap();

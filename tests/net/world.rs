@@ -1,25 +1,19 @@
 //! Virtual time and an executor in it: when every task sleeps, time goes to whatever wakes one next.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use whohas::Instant;
-use whohas::time::{Clock, Timer};
+use whohas::sim::{Lan, SharedLan};
+use whohas::time::Timer;
 
-type Alarm = Box<dyn FnOnce()>;
-
-/// The time, and what happens when.
-#[derive(Default)]
+/// A LAN, and tasks that live in its time.
 pub struct World {
-    now: Cell<Instant>,
-    alarms: RefCell<BTreeMap<(Instant, u64), Alarm>>,
-    count: Cell<u64>,
+    pub lan: SharedLan,
     tasks: RefCell<Vec<Task>>,
 }
 
@@ -48,16 +42,15 @@ impl Flag {
 }
 
 impl World {
-    pub fn new() -> Rc<Self> {
-        Rc::new(Self::default())
+    pub fn new(seed: u64) -> Self {
+        Self {
+            lan: SharedLan::new(Lan::new(seed)),
+            tasks: RefCell::default(),
+        }
     }
 
-    /// Has something happen at a time.
-    pub fn at(&self, time: Instant, alarm: impl FnOnce() + 'static) {
-        self.count.set(self.count.get() + 1);
-        self.alarms
-            .borrow_mut()
-            .insert((time.max(self.now()), self.count.get()), Box::new(alarm));
+    pub fn now(&self) -> Instant {
+        self.lan.now()
     }
 
     /// Adds a task that goes on whenever time does.
@@ -107,49 +100,18 @@ impl World {
                 .is_pending()
         });
         self.tasks.borrow_mut().append(&mut tasks);
+        // What was sent on a cable of no length is there.
+        self.lan.advance_to(self.now());
         any
     }
 
     /// Goes to the next time that something happens at. False if nothing will.
     fn next(&self) -> bool {
-        let first = self.alarms.borrow_mut().pop_first();
-        let Some(((time, _), alarm)) = first else {
-            return false;
-        };
-        self.now.set(time);
-        alarm();
-        true
-    }
-}
-
-impl Clock for World {
-    fn now(&self) -> Instant {
-        self.now.get()
-    }
-}
-
-impl Timer for World {
-    async fn wait_until(&self, deadline: Instant) {
-        let mut set = None;
-        poll_fn(|context| {
-            if self.now() >= deadline {
-                return Poll::Ready(());
-            }
-            let slot = set.get_or_insert_with(|| {
-                let slot = Rc::new(RefCell::new(None::<Waker>));
-                let shared = Rc::downgrade(&slot);
-                self.at(deadline, move || {
-                    if let Some(waker) = shared.upgrade().and_then(|slot| slot.borrow_mut().take())
-                    {
-                        waker.wake();
-                    }
-                });
-                slot
-            });
-            *slot.borrow_mut() = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
+        let next = self.lan.next_event();
+        if let Some(next) = next {
+            self.lan.advance_to(next.max(self.now()));
+        }
+        next.is_some()
     }
 }
 
@@ -199,7 +161,8 @@ pub async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
 
 /// The future's output, or `None` if it has not ended by then.
 pub async fn until<F: Future>(world: &World, deadline: Instant, future: F) -> Option<F::Output> {
-    let (mut future, mut sleep) = (pin!(future), pin!(world.wait_until(deadline)));
+    let clock = world.lan.clock();
+    let (mut future, mut sleep) = (pin!(future), pin!(clock.wait_until(deadline)));
     poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending => sleep.as_mut().poll(context).map(|()| None),

@@ -222,7 +222,7 @@ impl<'a, H> UdpTable<'a, H> {
             };
             token.consume(IPV4_HEADER_LEN + UDP_HEADER_LEN + len, |packet| {
                 emit(ends, packet, |payload| {
-                    slot.to_send.copy_payload(len, payload)
+                    slot.to_send.copy_payload(len, payload);
                 });
             });
             slot.to_send.pop();
