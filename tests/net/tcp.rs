@@ -657,3 +657,36 @@ async fn pause() {
     })
     .await;
 }
+
+#[test]
+fn a_syn_that_comes_again_late_finds_its_connection_before_a_listener() {
+    let pair = Pair::new(23);
+    let tap = pair.world.lan.lan().add_tap();
+    // The first socket of theirs is in use when the connection is made, and free afterwards.
+    let mut back = pair.us.listen(port(9), 1).unwrap();
+    let (_ours, first) = pair
+        .world
+        .block_on(both(back.accept(), pair.peer.dial(at(US, 9))));
+    let mut listener = pair.peer.listen(port(7), 3).unwrap();
+    let (ours, (mut theirs, _from)) = pair
+        .world
+        .block_on(both(pair.us.dial(at(PEER, 7)), listener.accept()));
+    let mut ours = ours.unwrap();
+    let is_syn = |frame: &Vec<u8>| frame.len() > 47 && frame[23] == 6 && frame[47] == 2;
+    let frames = std::iter::from_fn(|| pair.world.lan.lan().receive(tap));
+    let syn = frames.filter(is_syn).last().unwrap();
+    first.unwrap().abort();
+    pair.sleep(millis(10));
+
+    pair.world.lan.lan().send(tap, &syn);
+    let again = until(&pair.world, pair.now() + secs(5), listener.accept());
+    assert!(pair.world.block_on(again).is_none());
+    let mut heard = [0; 2];
+    pair.world.block_on(both(
+        async { ours.write_all(b"on").await.unwrap() },
+        async { theirs.read_exact(&mut heard).await.unwrap() },
+    ));
+    assert_eq!(heard, *b"on");
+    // The one that was aborted above.
+    assert_eq!(pair.us.stats().tcp.reset, 1);
+}
