@@ -199,8 +199,9 @@ fn sending_waits_for_room_and_a_send_given_up_sends_nothing() {
         .world
         .block_on(pair.us.udp().connect(to(PEER, 9)))
         .unwrap();
+    // The neighbour is known by then.
+    pair.sleep(millis(10));
     driver(pair.us).set_room(Some(0));
-    pair.sleep(millis(1));
     let mut sent = 0;
     while pair
         .world
