@@ -1,0 +1,6 @@
+//! The Linux kernel as the peer: in a namespace, at the other end of a cable.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod raw;
