@@ -10,14 +10,22 @@
 
 mod filter;
 mod interface;
+mod monitor;
+mod offload;
 mod open;
 mod raw;
+mod readiness;
+mod receive;
+mod ring;
 // The one place where memory and system calls are not the compiler's to check.
 #[allow(unsafe_code)]
 mod sys;
+mod transmit;
 mod wait;
 
 pub use interface::{Interface, InterfaceAddress, interfaces};
 pub use open::OpenError;
 pub use raw::{Protocols, RawSocket};
+pub use readiness::Waiter;
+pub use ring::{Checksums, Counters, PacketRing, Reception, RingControl, RingOptions};
 pub use wait::{wait_readable, wait_writable};

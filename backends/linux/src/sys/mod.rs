@@ -2,7 +2,10 @@
 //! and nothing else: what is done with the results is decided by the modules above.
 
 pub(crate) mod device;
+pub(crate) mod ring;
 pub(crate) mod socket;
+#[cfg(feature = "tokio")]
+pub(crate) mod tokio;
 
 use std::io;
 

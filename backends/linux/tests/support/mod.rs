@@ -8,6 +8,7 @@
 #![allow(dead_code)]
 
 pub mod cable;
+pub mod station;
 
 use std::env;
 use std::process::{Command, Output};

@@ -1,0 +1,271 @@
+//! Checksums and segments of TCP and UDP, where they can be left to the kernel or to the card.
+//!
+//! A frame's transport header is found or it is not; a frame where it is not found is left alone.
+
+use whohas::wire::InternetSum;
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// Where in a frame a TCP or UDP header and its data are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Transport {
+    protocol: u8,
+    /// Where the IPv4 header begins.
+    network: usize,
+    /// Where the transport header begins.
+    start: usize,
+    /// Where its data ends; padding may follow.
+    end: usize,
+}
+
+/// The number at `at`, in a frame that is long enough.
+fn half(frame: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([frame[at], frame[at + 1]])
+}
+
+fn set_half(frame: &mut [u8], at: usize, value: u16) {
+    frame[at..at + 2].copy_from_slice(&value.to_be_bytes());
+}
+
+impl Transport {
+    /// Looks for it: in unfragmented IPv4, tagged or not, all of it within the frame.
+    pub(crate) fn find(frame: &[u8]) -> Option<Self> {
+        const IPV4: u16 = 0x0800;
+        const VLAN: u16 = 0x8100;
+        let network = match (frame.len() > 38).then(|| half(frame, 12))? {
+            IPV4 => 14,
+            VLAN if half(frame, 16) == IPV4 => 18,
+            _ => return None,
+        };
+        let ip = &frame[network..];
+        let header_len = usize::from(ip[0] & 0x0f) * 4;
+        let total_len = usize::from(half(ip, 2));
+        let fragment = half(ip, 6) & 0x3fff;
+        let protocol = ip[9];
+        let least = match protocol {
+            TCP => 20,
+            UDP => 8,
+            _ => return None,
+        };
+        let sane = ip[0] >> 4 == 4
+            && header_len >= 20
+            && fragment == 0
+            && total_len >= header_len + least
+            && total_len <= ip.len();
+        sane.then_some(Self {
+            protocol,
+            network,
+            start: network + header_len,
+            end: network + total_len,
+        })
+    }
+
+    /// Where the checksum is, counted from the start of the transport header.
+    pub(crate) fn checksum_offset(self) -> usize {
+        match self.protocol {
+            TCP => 16,
+            _ => 6,
+        }
+    }
+
+    fn checksum_at(self) -> usize {
+        self.start + self.checksum_offset()
+    }
+
+    /// The sum of what IPv4 adds to the checksum, for `len` bytes of transport header and data.
+    fn pseudo_header(self, frame: &[u8], len: usize) -> InternetSum {
+        let [high, low] = (len as u16).to_be_bytes();
+        InternetSum::default()
+            .with(&frame[self.network + 12..self.network + 20])
+            .with(&[0, self.protocol, high, low])
+    }
+
+    /// Whether the checksum is right. One of UDP that was left out is.
+    pub(crate) fn is_intact(self, frame: &[u8]) -> bool {
+        if self.protocol == UDP && half(frame, self.checksum_at()) == 0 {
+            return true;
+        }
+        let sum = self.pseudo_header(frame, self.end - self.start);
+        sum.with(&frame[self.start..self.end]).checksum() == 0
+    }
+
+    /// Writes the checksum, whatever was there.
+    pub(crate) fn complete_checksum(self, frame: &mut [u8]) {
+        set_half(frame, self.checksum_at(), 0);
+        let sum = self.pseudo_header(frame, self.end - self.start);
+        let checksum = match sum.with(&frame[self.start..self.end]).checksum() {
+            // Zero says that there is none.
+            0 if self.protocol == UDP => 0xffff,
+            checksum => checksum,
+        };
+        set_half(frame, self.checksum_at(), checksum);
+    }
+
+    /// Writes what the kernel wants in the checksum's place where it is to do the rest, for `len`
+    /// bytes of transport header and data.
+    fn begin_checksum(self, frame: &mut [u8], len: usize) {
+        let begun = !self.pseudo_header(frame, len).checksum();
+        set_half(frame, self.checksum_at(), begun);
+    }
+
+    /// Leaves the checksum of a frame that is sent to the kernel.
+    pub(crate) fn leave_checksum(self, frame: &mut [u8]) -> VirtioHeader {
+        self.begin_checksum(frame, self.end - self.start);
+        VirtioHeader {
+            flags: NEEDS_CHECKSUM,
+            checksum_start: self.start as u16,
+            checksum_offset: self.checksum_offset() as u16,
+            ..VirtioHeader::default()
+        }
+    }
+}
+
+/// What is said to the kernel about a frame: `struct virtio_net_hdr`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct VirtioHeader {
+    flags: u8,
+    segmentation: u8,
+    header_len: u16,
+    segment_len: u16,
+    checksum_start: u16,
+    checksum_offset: u16,
+}
+
+const NEEDS_CHECKSUM: u8 = 1;
+const SEGMENT_TCP4: u8 = 1;
+
+impl VirtioHeader {
+    pub(crate) const LEN: usize = 10;
+
+    /// As packet sockets and TAP devices take it: in the machine's own byte order.
+    pub(crate) fn to_bytes(self) -> [u8; Self::LEN] {
+        let [a, b] = self.header_len.to_ne_bytes();
+        let [c, d] = self.segment_len.to_ne_bytes();
+        let [e, f] = self.checksum_start.to_ne_bytes();
+        let [g, h] = self.checksum_offset.to_ne_bytes();
+        [self.flags, self.segmentation, a, b, c, d, e, f, g, h]
+    }
+}
+
+/// A segment of a TCP stream with data, which the next one may be joined to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    transport: Transport,
+    /// Where its data begins: the length of all headers.
+    pub(crate) headers: usize,
+    data: usize,
+    sequence: u32,
+    pushes: bool,
+}
+
+impl Segment {
+    /// A segment that says nothing but "here is data, and so much have I got of yours".
+    pub(crate) fn find(frame: &[u8]) -> Option<Self> {
+        const ACK: u8 = 0x10;
+        const PUSH: u8 = 0x08;
+        let transport = Transport::find(frame).filter(|found| found.protocol == TCP)?;
+        let tcp = &frame[transport.start..transport.end];
+        let header_len = usize::from(tcp[12] >> 4) * 4;
+        let plain = tcp[13] & !PUSH == ACK;
+        let sane = header_len >= 20 && header_len < tcp.len() && frame.len() == transport.end;
+        (plain && sane).then(|| Self {
+            transport,
+            headers: transport.start + header_len,
+            data: tcp.len() - header_len,
+            sequence: u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]),
+            pushes: tcp[13] & PUSH != 0,
+        })
+    }
+}
+
+/// Segments of one stream, in order, that leave as one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    first: Segment,
+    /// How many there are.
+    pub(crate) count: usize,
+    /// How much data they have together.
+    data: usize,
+    /// Another one can follow.
+    open: bool,
+    pushes: bool,
+}
+
+impl Run {
+    /// What the kernel takes at once: an IPv4 packet.
+    const MOST: usize = 65_535;
+
+    pub(crate) fn new(first: Segment) -> Self {
+        Self {
+            first,
+            count: 1,
+            data: first.data,
+            open: !first.pushes,
+            pushes: first.pushes,
+        }
+    }
+
+    pub(crate) fn headers(&self) -> usize {
+        self.first.headers
+    }
+
+    /// Joins the next frame to it, if it continues the stream of `first_frame` in full segments.
+    pub(crate) fn join(&mut self, first_frame: &[u8], next: Segment, frame: &[u8]) -> bool {
+        let first = self.first;
+        let data = self.data + next.data;
+        let follows = self.open
+            && next.headers == first.headers
+            && next.transport.network == first.transport.network
+            && next.data <= first.data
+            && next.sequence == first.sequence.wrapping_add(self.data as u32)
+            && next.headers - next.transport.network + data <= Self::MOST
+            && first.same_stream(first_frame, frame);
+        if follows {
+            self.count += 1;
+            self.data = data;
+            self.open = next.data == first.data && !next.pushes;
+            self.pushes = next.pushes;
+        }
+        follows
+    }
+
+    /// Makes the headers of the first frame those of all, from which the kernel makes theirs.
+    pub(crate) fn merge(&self, frame: &mut [u8]) -> VirtioHeader {
+        let transport = self.first.transport;
+        let network = transport.network;
+        let total = self.first.headers - network + self.data;
+        set_half(frame, network + 2, total as u16);
+        set_half(frame, network + 10, 0);
+        let checksum = InternetSum::default().with(&frame[network..transport.start]);
+        set_half(frame, network + 10, checksum.checksum());
+        if self.pushes {
+            frame[transport.start + 13] |= 0x08;
+        }
+        transport.begin_checksum(frame, total - (transport.start - network));
+        VirtioHeader {
+            flags: NEEDS_CHECKSUM,
+            segmentation: SEGMENT_TCP4,
+            header_len: self.first.headers as u16,
+            segment_len: self.first.data as u16,
+            checksum_start: transport.start as u16,
+            checksum_offset: transport.checksum_offset() as u16,
+        }
+    }
+}
+
+impl Segment {
+    /// Whether the headers differ only where those of one stream do: length, identification and
+    /// checksum of IPv4, sequence number, PSH and checksum of TCP.
+    fn same_stream(self, ours: &[u8], theirs: &[u8]) -> bool {
+        let ip = self.transport.network;
+        let tcp = self.transport.start;
+        let same = |range: std::ops::Range<usize>| ours[range.clone()] == theirs[range];
+        same(0..ip + 2)
+            && same(ip + 6..ip + 10)
+            && same(ip + 12..tcp + 4)
+            && same(tcp + 8..tcp + 13)
+            && same(tcp + 14..tcp + 16)
+            && same(tcp + 18..self.headers)
+    }
+}
