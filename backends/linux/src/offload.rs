@@ -146,6 +146,12 @@ impl VirtioHeader {
         let [g, h] = self.checksum_offset.to_ne_bytes();
         [self.flags, self.segmentation, a, b, c, d, e, f, g, h]
     }
+
+    /// Whether these bytes, which came with a frame, say that its checksum is unfinished.
+    pub(crate) fn is_partial(said: &[u8]) -> bool {
+        said.first()
+            .is_some_and(|flags| flags & NEEDS_CHECKSUM != 0)
+    }
 }
 
 /// A segment of a TCP stream with data, which the next one may be joined to.

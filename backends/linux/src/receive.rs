@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::offload::Transport;
-use crate::ring::{Checksums, Counters};
+use crate::options::{Checksums, Counters};
 use crate::sys::ring::{Described, HEADROOM, Ring};
 
 /// Frames out of a ring, one after the other.

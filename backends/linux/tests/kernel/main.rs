@@ -6,3 +6,4 @@ mod support;
 mod neighbours;
 mod raw;
 mod ring;
+mod tap;
