@@ -275,3 +275,97 @@ impl Segment {
             && same(tcp + 18..self.headers)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A datagram of three bytes, by hand.
+    const UDP_FRAME: [u8; 45] = [
+        2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00, // Ethernet
+        0x45, 0, 0, 31, 0, 0, 0, 0, 64, 17, 0x66, 0xcd, 10, 0, 0, 1, 10, 0, 0, 2, // IPv4
+        0, 7, 0, 9, 0, 11, 0, 0, // UDP
+        0xab, 0xcd, 0xef,
+    ];
+
+    #[test]
+    fn no_frame_of_any_length_or_content_leads_outside_of_it() {
+        // Every length, with every value in each byte that says where something is.
+        for place in [12, 13, 14, 16, 17, 20, 21, 23, 46] {
+            for value in 0..=255 {
+                for protocol in [TCP, UDP] {
+                    let mut frame = [0x50; 60];
+                    frame[..45].copy_from_slice(&UDP_FRAME);
+                    frame[23] = protocol;
+                    frame[place] = value;
+                    for len in 0..=frame.len() {
+                        let frame = &mut frame[..len];
+                        let Some(found) = Transport::find(frame) else {
+                            continue;
+                        };
+                        assert!(found.end <= len);
+                        let _ = (found.is_intact(frame), Segment::find(frame));
+                        found.complete_checksum(&mut frame.to_vec());
+                        found.leave_checksum(&mut frame.to_vec());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_completed_checksum_is_intact_and_every_flipped_bit_breaks_it() {
+        let mut frame = UDP_FRAME;
+        let transport = Transport::find(&frame).expect("a datagram");
+        assert!(
+            transport.is_intact(&frame),
+            "one that was left out is right"
+        );
+        transport.complete_checksum(&mut frame);
+        assert!(transport.is_intact(&frame));
+        assert_ne!(half(&frame, 40), 0);
+        for bit in 34 * 8..45 * 8 {
+            let mut frame = frame;
+            frame[bit / 8] ^= 1 << (bit % 8);
+            assert!(!transport.is_intact(&frame), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_udp_checksum_that_comes_out_as_zero_is_sent_as_ones() {
+        let mut frame = UDP_FRAME;
+        let transport = Transport::find(&frame).expect("a datagram");
+        transport.complete_checksum(&mut frame);
+        // What is added to the data comes off the checksum.
+        let checksum = half(&frame, 40);
+        let data = half(&frame, 42);
+        let (sum, carry) = data.overflowing_add(checksum);
+        set_half(&mut frame, 42, sum + u16::from(carry));
+        transport.complete_checksum(&mut frame);
+        assert_eq!(half(&frame, 40), 0xffff);
+        assert!(transport.is_intact(&frame));
+    }
+
+    #[test]
+    fn a_fragment_and_what_claims_more_than_there_is_have_no_transport_header() {
+        assert!(Transport::find(&UDP_FRAME).is_some());
+        for (place, value) in [
+            (20, 0x20),
+            (21, 1),
+            (17, 32),
+            (14, 0x44),
+            (14, 0x65),
+            (23, 1),
+        ] {
+            let mut frame = UDP_FRAME;
+            frame[place] = value;
+            assert_eq!(Transport::find(&frame), None, "byte {place} is {value}");
+        }
+        let reserved_bit_and_do_not_fragment = {
+            let mut frame = UDP_FRAME;
+            frame[20] = 0xc0;
+            frame
+        };
+        assert!(Transport::find(&reserved_bit_and_do_not_fragment).is_some());
+    }
+}

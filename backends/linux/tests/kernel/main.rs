@@ -6,4 +6,6 @@ mod support;
 mod neighbours;
 mod raw;
 mod ring;
+mod segments;
 mod tap;
+mod wake;

@@ -49,7 +49,8 @@ pub fn in_namespace(module: &str, name: &str, body: fn()) {
     };
     let output = Command::new("unshare")
         .args(flags)
-        .arg("--kill-child")
+        // What waits in vain, waits for two minutes.
+        .args(["--kill-child", "timeout", "120"])
         .arg(env::current_exe().expect("a test knows its own binary"))
         .args(["--exact", &test, "--nocapture", "--include-ignored"])
         .env(INSIDE, "1")
