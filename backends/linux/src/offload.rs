@@ -276,6 +276,72 @@ impl Segment {
     }
 }
 
+/// A packet that was joined of several segments, and is cut apart again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Joined {
+    transport: Transport,
+    /// The length of all headers.
+    headers: usize,
+    /// How much data a piece has.
+    piece: usize,
+    /// How much of the data was cut off already.
+    done: usize,
+}
+
+impl Joined {
+    /// A TCP packet too long for frames of `longest` bytes.
+    pub(crate) fn find(frame: &[u8], longest: usize) -> Option<Self> {
+        let transport = Transport::find(frame).filter(|found| found.protocol == TCP)?;
+        let tcp = &frame[transport.start..transport.end];
+        let header_len = usize::from(tcp[12] >> 4) * 4;
+        let headers = transport.start + header_len;
+        let sane = header_len >= 20 && header_len <= tcp.len() && headers < longest;
+        sane.then(|| Self {
+            transport,
+            headers,
+            piece: longest - headers,
+            done: 0,
+        })
+    }
+
+    /// Whether nothing is left.
+    pub(crate) fn is_done(&self, frame: &[u8]) -> bool {
+        self.headers + self.done >= self.transport.end.min(frame.len())
+    }
+
+    /// Makes the next segment at the start of `room`; returns how long it is. Its checksum is
+    /// unfinished.
+    pub(crate) fn next(&mut self, frame: &[u8], room: &mut [u8]) -> usize {
+        const CWR: u8 = 0x80;
+        const ONLY_AT_THE_END: u8 = 0x08 | 0x01;
+        let (network, tcp) = (self.transport.network, self.transport.start);
+        let from = self.headers + self.done;
+        let data = self.transport.end.saturating_sub(from).min(self.piece);
+        let len = self.headers + data;
+        room[..self.headers].copy_from_slice(&frame[..self.headers]);
+        room[self.headers..len].copy_from_slice(&frame[from..from + data]);
+
+        let number = half(frame, network + 4).wrapping_add((self.done / self.piece) as u16);
+        set_half(room, network + 2, (len - network) as u16);
+        set_half(room, network + 4, number);
+        set_half(room, network + 10, 0);
+        let checksum = InternetSum::default().with(&room[network..tcp]).checksum();
+        set_half(room, network + 10, checksum);
+
+        let sequence = u32::from(half(frame, tcp + 4)) << 16 | u32::from(half(frame, tcp + 6));
+        let sequence = sequence.wrapping_add(self.done as u32);
+        room[tcp + 4..tcp + 8].copy_from_slice(&sequence.to_be_bytes());
+        if self.done > 0 {
+            room[tcp + 13] &= !CWR;
+        }
+        self.done += data;
+        if !self.is_done(frame) {
+            room[tcp + 13] &= !ONLY_AT_THE_END;
+        }
+        len
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,6 +410,62 @@ mod tests {
         transport.complete_checksum(&mut frame);
         assert_eq!(half(&frame, 40), 0xffff);
         assert!(transport.is_intact(&frame));
+    }
+
+    /// 250 bytes of data behind all headers, with CWR, PSH and FIN.
+    fn joined_frame() -> Vec<u8> {
+        let mut frame = UDP_FRAME[..34].to_vec();
+        frame[23] = TCP;
+        set_half(&mut frame, 16, 290);
+        set_half(&mut frame, 18, 0xffff);
+        frame.extend([
+            0, 7, 0, 9, 0xff, 0xff, 0xff, 0xf0, 0, 0, 0, 1, 0x50, 0x99, 1, 0, 0, 0, 0, 0,
+        ]);
+        frame.extend(0..250);
+        frame
+    }
+
+    #[test]
+    fn a_joined_packet_is_cut_into_the_segments_that_it_was() {
+        let frame = joined_frame();
+        let mut joined = Joined::find(&frame, 154).expect("TCP");
+        let mut stream = Vec::new();
+        let mut seen = Vec::new();
+        while !joined.is_done(&frame) {
+            let mut room = [0xee; 154];
+            let len = joined.next(&frame, &mut room);
+            let piece = &mut room[..len];
+            let transport = Transport::find(piece).expect("a segment");
+            assert_eq!(transport.end, len);
+            assert_eq!(InternetSum::default().with(&piece[14..34]).checksum(), 0);
+            transport.complete_checksum(piece);
+            assert!(transport.is_intact(piece));
+            stream.extend(&piece[54..]);
+            seen.push((len - 54, half(piece, 18), half(piece, 40), piece[47]));
+        }
+        assert_eq!(stream, frame[54..]);
+        // Length, number, the lower half of the sequence number, flags: what only the first says,
+        // and what only the last says.
+        let expected = [
+            (100, 0xffff, 0xfff0, 0x90),
+            (100, 0x0000, 0x0054, 0x10),
+            (50, 0x0001, 0x00b8, 0x19),
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn what_is_no_stream_or_has_no_room_behind_its_headers_is_not_cut() {
+        let frame = joined_frame();
+        assert!(Joined::find(&frame, 55).is_some());
+        assert!(Joined::find(&frame, 54).is_none());
+        assert!(Joined::find(&UDP_FRAME, 44).is_none());
+        for length_of_header in 0..16 {
+            let mut frame = frame.clone();
+            frame[46] = length_of_header << 4;
+            let found = Joined::find(&frame, 154).is_some();
+            assert_eq!(found, length_of_header >= 5, "{length_of_header}");
+        }
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub struct Counters {
     pub sent: u64,
     /// Received with a wrong checksum of TCP or UDP, where that is not the stack's to find.
     pub corrupt: u64,
-    /// Received, but longer than [`RingOptions::longest_frame`].
+    /// Received, but longer than [`RingOptions::longest_frame`], or longer than the interface's MTU
+    /// and no TCP that could be cut apart.
     pub truncated: u64,
     /// Not sent because the kernel would not have them: its queue was full, or the interface down.
     pub refused: u64,
@@ -58,9 +59,10 @@ pub struct RingOptions {
     pub(crate) reception: Reception,
     pub(crate) checksums: Checksums,
     pub(crate) segmentation: bool,
+    pub(crate) joined: bool,
     pub(crate) fanout: Option<u16>,
     memory: usize,
-    longest_frame: usize,
+    pub(crate) longest_frame: usize,
     pub(crate) addresses: Vec<Ipv4Addr>,
 }
 
@@ -77,6 +79,7 @@ impl RingOptions {
             reception: Reception::default(),
             checksums: Checksums::default(),
             segmentation: true,
+            joined: false,
             fanout: None,
             memory: 16 << 20,
             longest_frame: Self::LONGEST,
@@ -106,6 +109,15 @@ impl RingOptions {
         self
     }
 
+    /// Whether TCP segments that the card or the peer's kernel has joined are handed up as they are, in
+    /// packets of up to 64 KiB. For stacks and links that take packets longer than they may send, such
+    /// as [`Link`](whohas::link::Link) with an MTU of 65,535: a bulk transfer then costs a fraction.
+    /// Off by default: they are cut apart again.
+    pub fn joined_segments(mut self, joined: bool) -> Self {
+        self.joined = joined;
+        self
+    }
+
     /// Shares the interface's frames with all rings of the same group, flow by flow. ARP reaches one
     /// of them, and not always the first: give all of them to the shared resolver.
     pub fn fanout(mut self, group: u16) -> Self {
@@ -127,7 +139,7 @@ impl RingOptions {
     }
 
     /// Our own addresses: IPv4 to others is filtered out by the kernel. With none, all IPv4 that
-    /// reaches this machine comes up. See [`RingControl::set_addresses`].
+    /// reaches this machine comes up. See [`RingControl::set_addresses`](crate::RingControl::set_addresses).
     pub fn addresses(mut self, addresses: &[Ipv4Addr]) -> Self {
         self.addresses = addresses.to_vec();
         self

@@ -58,6 +58,11 @@ impl PacketRing {
             join_fanout(ring.as_fd(), group)
                 .map_err(OpenError::io("cannot join the fanout group"))?;
         }
+        // Without its tag, which may be taken off already.
+        let longest = match options.joined {
+            true => options.longest_frame,
+            false => interface.mtu as usize + HEADER_LEN,
+        };
         let monitor =
             Monitor::new(interface.index).map_err(OpenError::io("cannot watch the interface"))?;
         let transmitter = Transmitter::new(
@@ -69,7 +74,7 @@ impl PacketRing {
         let readiness = gather(&ring, &transmitter, &monitor)
             .map_err(OpenError::io("cannot wait for the packet socket"))?;
         Ok(Self {
-            receiver: Receiver::new(ring, options.checksums),
+            receiver: Receiver::new(ring, options.checksums, longest),
             transmitter,
             monitor,
             control: RingControl {
@@ -94,7 +99,10 @@ impl PacketRing {
         if let Ok([_, overrun]) = statistics(self.receiver.as_fd()) {
             self.counters.overrun += u64::from(overrun);
         }
-        self.counters
+        Counters {
+            received: self.receiver.received(),
+            ..self.counters
+        }
     }
 
     /// For a thread that sleeps until there is something to do.

@@ -21,9 +21,9 @@ pub(crate) fn attach(fd: BorrowedFd<'_>, name: &str) -> io::Result<String> {
     Ok(name.to_string_lossy().into_owned())
 }
 
-/// The kernel may send unfinished checksums, and segments of TCP as one.
+/// The kernel may send unfinished checksums.
 pub(crate) fn accept_offloads(fd: BorrowedFd<'_>) -> io::Result<()> {
-    let accepted = libc::c_ulong::from(libc::TUN_F_CSUM | libc::TUN_F_TSO4);
+    let accepted = libc::c_ulong::from(libc::TUN_F_CSUM);
     // SAFETY: this request takes a number and touches no memory of ours.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD, accepted) })?;
     Ok(())

@@ -7,5 +7,7 @@ mod neighbours;
 mod raw;
 mod ring;
 mod segments;
+#[cfg(feature = "tokio")]
+mod stack;
 mod tap;
 mod wake;
