@@ -429,7 +429,7 @@ mod tests {
     fn a_joined_packet_is_cut_into_the_segments_that_it_was() {
         let frame = joined_frame();
         let mut joined = Joined::find(&frame, 154).expect("TCP");
-        let mut stream = Vec::new();
+        let mut stream = Vec::<u8>::new();
         let mut seen = Vec::new();
         while !joined.is_done(&frame) {
             let mut room = [0xee; 154];
