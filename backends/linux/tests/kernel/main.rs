@@ -1,0 +1,13 @@
+//! The Linux kernel as the peer: in a namespace, at the other end of a cable.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod neighbours;
+mod raw;
+mod ring;
+mod segments;
+#[cfg(feature = "tokio")]
+mod stack;
+mod tap;
+mod wake;
