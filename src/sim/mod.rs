@@ -51,7 +51,8 @@
 //! | what one [`Station`] does at one instant | [`MAX_STEPS`] | panic that names it |
 
 mod claim;
-#[cfg(feature = "link")]
+// Tasks are woken through counted pointers, which take an atomic exchange.
+#[cfg(all(feature = "link", target_has_atomic = "ptr"))]
 mod driver;
 mod events;
 mod host;
@@ -65,7 +66,7 @@ mod rng;
 mod station;
 mod switch;
 
-#[cfg(feature = "link")]
+#[cfg(all(feature = "link", target_has_atomic = "ptr"))]
 pub use driver::{Frame, LanClock, LanDriver, Outlet, SharedLan};
 pub use events::MAX_EVENTS;
 pub use host::{Flood, Host};
