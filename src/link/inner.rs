@@ -5,11 +5,13 @@ use core::net::Ipv4Addr;
 use core::ops::Range;
 use core::task::{Context, Poll};
 
-use embassy_net_driver::{Driver, TxToken};
+use embassy_net_driver::{Capabilities, Driver, TxToken};
 use heapless::{Deque, Vec};
 
+use super::buffers::Incoming;
 use super::claims::{Claims, same_address};
 use super::counters::{LinkCounters, RxDrop, TxDrop};
+use super::device::{HEADER_LEN, TAG_LEN};
 use super::event::LinkEvent;
 use super::parking::{Cost, Parking};
 use super::receive::{Sorted, sort};
@@ -28,7 +30,7 @@ const EVENTS: usize = 8;
 /// How many packets may wait for one neighbour, if nobody says otherwise.
 const PER_NEIGHBOUR: usize = 3;
 
-pub(super) struct Core<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize> {
+pub(super) struct Core<R: Driven, const PACKETS: usize, const BYTES: usize> {
     pub(super) resolver: R,
     pub(super) routes: Routes,
     pub(super) claims: Claims,
@@ -39,8 +41,6 @@ pub(super) struct Core<R: Driven, const MTU: usize, const PACKETS: usize, const 
     pub(super) up: Option<bool>,
     /// The addresses that are used without conflict detection.
     settled: Vec<Prefix, MAX_ADDRESSES>,
-    /// Where the stack writes, as the next hop is known only afterwards.
-    outgoing: [u8; MTU],
     /// An ARP frame that the resolver had no room for.
     again: Option<[u8; ARP_FRAME_LEN]>,
     events: Deque<LinkEvent, EVENTS>,
@@ -50,9 +50,7 @@ pub(super) struct Core<R: Driven, const MTU: usize, const PACKETS: usize, const 
     pub(super) is_blocked: bool,
 }
 
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
     pub(super) const fn new(resolver: R) -> Self {
         Self {
             resolver,
@@ -63,7 +61,6 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
             mac: None,
             up: None,
             settled: Vec::new(),
-            outgoing: [0; MTU],
             again: None,
             events: Deque::new(),
             longest: usize::MAX,
@@ -73,6 +70,19 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
 
     pub(super) fn is_up(&self) -> bool {
         self.up == Some(true)
+    }
+
+    /// What a stack on top of this driver can do.
+    pub(super) fn capabilities(&self, driver: Capabilities) -> Capabilities {
+        let header = if self.routes.is_tagged() {
+            HEADER_LEN + TAG_LEN
+        } else {
+            HEADER_LEN
+        };
+        let mut capabilities = driver;
+        capabilities.max_transmission_unit =
+            capabilities.max_transmission_unit.saturating_sub(header);
+        capabilities
     }
 
     pub(super) fn poll_event(&mut self) -> Option<LinkEvent> {
@@ -91,9 +101,7 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
 }
 
 /// # Our own side
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
     pub(super) fn set_settled(&mut self, now: Instant, own: &[Prefix]) -> Result<(), AddressError> {
         let own: Vec<Prefix, MAX_ADDRESSES> =
             Vec::from_slice(own).map_err(|_| AddressError::TooMany)?;
@@ -178,11 +186,9 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
 }
 
 /// # Frames in
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
     /// Takes a frame; a packet for the stack goes to `incoming`.
-    pub(super) fn receive(
+    pub(super) fn receive<const MTU: usize>(
         &mut self,
         now: Instant,
         frame: &[u8],
@@ -190,7 +196,7 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
     ) -> Took {
         self.counters.received += 1;
         let refused = match sort(frame, self.mac, &self.routes) {
-            Ok(Sorted::Ip(packet)) if incoming.put(packet) => {
+            Ok(Sorted::Ip(packet)) if incoming.put(&frame[packet.clone()]) => {
                 self.counters.handed_up += 1;
                 return Took::Packet;
             }
@@ -206,6 +212,14 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
         };
         self.counters.drop_rx(refused);
         Took::Nothing
+    }
+
+    /// Where in a frame the packet for the stack is, if there is one.
+    pub(super) fn find_packet(&self, frame: &[u8]) -> Option<Range<usize>> {
+        match sort(frame, self.mac, &self.routes) {
+            Ok(Sorted::Ip(packet)) => Some(packet),
+            Ok(Sorted::Arp(_)) | Err(_) => None,
+        }
     }
 
     /// Gives the resolver an ARP frame, now or later; false if there is no room for it.
@@ -239,49 +253,60 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
 }
 
 /// # Packets out
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
-    /// Where the stack writes a packet of this length.
-    pub(super) fn outgoing(&mut self, len: usize) -> &mut [u8] {
-        assert!(
-            len <= MTU,
-            "a packet of {len} bytes: the link's capabilities say {MTU} at most"
-        );
-        &mut self.outgoing[..len]
-    }
-
-    /// The bytes that the stack has written.
-    pub(super) fn written(&self, packet: Range<usize>) -> &[u8] {
-        &self.outgoing[packet]
-    }
-
-    /// Sends the packet that the stack has written there, or keeps it until its neighbour is known.
-    /// `otherwise` is the next hop of what no route of ours leads to.
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
+    /// Sends a packet of the stack's, or keeps it until its neighbour is known. `otherwise` is the next
+    /// hop of what no route of ours leads to.
     pub(super) fn dispatch(
         &mut self,
         now: Instant,
         token: impl TxToken,
-        packet: Range<usize>,
+        packet: &[u8],
         otherwise: Option<Key>,
     ) {
+        if let Some(header) = self.admit(now, packet, otherwise) {
+            write(token, &header, packet);
+        }
+    }
+
+    /// The header of a packet that leaves now. One that cannot is kept until its neighbour is known, or
+    /// dropped; all are counted.
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        otherwise: Option<Key>,
+    ) -> Option<EthernetHeader> {
         self.counters.accepted += 1;
-        let sent = match self.way(now, &self.outgoing[packet.clone()], otherwise) {
-            Ok(Way::Station { from, to, vlan }) => {
-                let header = header(from, to, vlan);
-                if frame_len(vlan, packet.len()) > self.longest {
-                    Err(TxDrop::TooLong)
-                } else {
-                    write(token, &header, &self.outgoing[packet]);
-                    self.counters.sent += 1;
-                    Ok(())
-                }
+        match self.header_or_park(now, packet, otherwise) {
+            Ok(header) => {
+                self.counters.sent += u64::from(header.is_some());
+                header
             }
-            Ok(Way::Wait(key)) => self.park(key, packet),
-            Err(reason) => Err(reason),
-        };
-        if let Err(reason) = sent {
-            self.counters.drop_tx(reason, 1);
+            Err(reason) => {
+                self.counters.drop_tx(reason, 1);
+                None
+            }
+        }
+    }
+
+    fn header_or_park(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        otherwise: Option<Key>,
+    ) -> Result<Option<EthernetHeader>, TxDrop> {
+        match self.way(now, packet, otherwise)? {
+            Way::Station { from, to, vlan } => {
+                let header = header(from, to, vlan);
+                if header.len() + packet.len() > self.longest {
+                    return Err(TxDrop::TooLong);
+                }
+                Ok(Some(header))
+            }
+            Way::Wait(key) => {
+                self.park(key, packet)?;
+                Ok(None)
+            }
         }
     }
 
@@ -319,8 +344,8 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
         })
     }
 
-    fn park(&mut self, key: Key, packet: Range<usize>) -> Result<(), TxDrop> {
-        let (_, destination) = ends(&self.outgoing[packet.clone()]).ok_or(TxDrop::NotIpv4)?;
+    fn park(&mut self, key: Key, packet: &[u8]) -> Result<(), TxDrop> {
+        let (_, destination) = ends(packet).ok_or(TxDrop::NotIpv4)?;
         let hold = self
             .hold(key, destination)
             .map_err(|_| TxDrop::HoldRefused)?;
@@ -330,7 +355,6 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
         if frame_len(hold.key().vlan, packet.len()) > self.longest {
             return Err(TxDrop::TooLong);
         }
-        let packet = &self.outgoing[packet];
         let Cost {
             replaced,
             displaced,
@@ -424,9 +448,7 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
 }
 
 /// # Time
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.give_again(now);
         if !self.claims.is_empty() {
@@ -467,41 +489,6 @@ pub(super) enum Took {
     Packet,
 }
 
-/// The one packet that is on its way up.
-pub(super) struct Incoming<const MTU: usize> {
-    bytes: [u8; MTU],
-    /// Zero: none.
-    len: usize,
-}
-
-impl<const MTU: usize> Incoming<MTU> {
-    pub(super) const fn new() -> Self {
-        Self {
-            bytes: [0; MTU],
-            len: 0,
-        }
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// False if it is too long.
-    pub(super) fn put(&mut self, packet: &[u8]) -> bool {
-        let Some(room) = self.bytes.get_mut(..packet.len()) else {
-            return false;
-        };
-        room.copy_from_slice(packet);
-        self.len = packet.len();
-        true
-    }
-
-    pub(super) fn take(&mut self) -> &mut [u8] {
-        let len = core::mem::take(&mut self.len);
-        &mut self.bytes[..len]
-    }
-}
-
 /// Who gets the packet that the stack has written.
 enum Way {
     Station {
@@ -534,7 +521,8 @@ fn header(from: UnicastMac, to: MacAddr, vlan: Option<VlanId>) -> EthernetHeader
 
 /// How long the frame of a packet is.
 const fn frame_len(vlan: Option<VlanId>, packet: usize) -> usize {
-    packet + if vlan.is_some() { 18 } else { 14 }
+    let tag = if vlan.is_some() { TAG_LEN } else { 0 };
+    HEADER_LEN + tag + packet
 }
 
 /// Gives a packet to the driver. The driver's buffer may hold anything, so what lies between a short

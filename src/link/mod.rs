@@ -10,10 +10,12 @@
 //! `parking` how it waits. `claims` keeps own addresses ours; `event` and `counters` are what others
 //! see.
 
+mod buffers;
 mod claims;
 mod counters;
 mod device;
 mod event;
+mod in_place;
 mod inner;
 mod parking;
 #[cfg(feature = "smoltcp-v0.14")]
@@ -31,6 +33,7 @@ pub use claims::MAX_CLAIMS;
 pub use counters::{LinkCounters, RxDrop, TxDrop};
 pub use device::{Arrived, ClaimError, Link, Room};
 pub use event::LinkEvent;
+pub use in_place::{Draft, DriverInPlace, HEADROOM, InPlace, Part, RoomInPlace};
 pub use route::{MAX_ROUTES, Route, RouteError};
 pub use transparent::Transparent;
 

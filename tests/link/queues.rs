@@ -96,7 +96,7 @@ fn settle(lan: &SharedLan, links: &mut [QueueLink<'_>]) {
 fn run_until(lan: &SharedLan, links: &mut [QueueLink<'_>], deadline: whohas::Instant) {
     while lan.now() < deadline {
         settle(lan, links);
-        let timeouts = links.iter().filter_map(|link| link.poll_timeout());
+        let timeouts = links.iter().filter_map(IpLink::poll_timeout);
         let next = timeouts.chain(lan.next_event()).min().unwrap_or(deadline);
         lan.advance_to(next.max(lan.now() + TICK).min(deadline));
     }

@@ -19,10 +19,11 @@ use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxTok
 
 pub use passage::Passage;
 
+use super::buffers::{Incoming, Outgoing};
 use super::counters::LinkCounters;
 use super::device::{Arrived, mac_of};
 use super::event::LinkEvent;
-use super::inner::{Incoming, Took};
+use super::inner::Took;
 use super::route::{Route, RouteError};
 use crate::cache::{AddressError, Prefix};
 use crate::resolver::Driven;
@@ -104,7 +105,8 @@ pub struct Transparent<
     driver: D,
     clock: C,
     incoming: Incoming<MTU>,
-    between: Between<R, MTU, PACKETS, BYTES, NEIGHBOURS>,
+    outgoing: Outgoing<MTU>,
+    between: Between<R, PACKETS, BYTES, NEIGHBOURS>,
     /// Somebody calls `poll`.
     is_polled: bool,
 }
@@ -146,6 +148,7 @@ impl<
             driver,
             clock,
             incoming: Incoming::new(),
+            outgoing: Outgoing::new(),
             between: Between::new(resolver),
             is_polled: false,
         }
@@ -352,6 +355,7 @@ impl<
         let passage = Passage {
             token,
             between: &mut self.between,
+            outgoing: &mut self.outgoing,
             now,
         };
         Some((Arrived(&mut self.incoming), passage))
@@ -368,6 +372,7 @@ impl<
         Some(Passage {
             token,
             between: &mut self.between,
+            outgoing: &mut self.outgoing,
             now,
         })
     }

@@ -57,10 +57,10 @@ impl Own {
 
     /// Whether the stack is to answer an ARP frame itself, because the resolver cannot know yet that
     /// the sender is a neighbour. What it answers tells us.
-    pub(super) fn is_for_stack<R: Driven, const M: usize, const P: usize, const B: usize>(
+    pub(super) fn is_for_stack<R: Driven, const P: usize, const B: usize>(
         &self,
         frame: &[u8],
-        core: &Core<R, M, P, B>,
+        core: &Core<R, P, B>,
     ) -> bool {
         match self.source {
             Source::Granted | Source::Set => false,
@@ -83,12 +83,12 @@ impl Own {
     }
 
     /// The stack speaks from this address, and of a neighbour.
-    pub(super) fn hear_stack<R: Driven, const M: usize, const P: usize, const B: usize>(
+    pub(super) fn hear_stack<R: Driven, const P: usize, const B: usize>(
         &mut self,
         now: Instant,
         own: Ipv4Addr,
         neighbour: Option<Ipv4Addr>,
-        core: &mut Core<R, M, P, B>,
+        core: &mut Core<R, P, B>,
     ) {
         if !can_be_host(own) {
             return;
@@ -115,11 +115,11 @@ impl Own {
     }
 
     /// The stack's DHCP client speaks.
-    pub(super) fn hear_client<R: Driven, const M: usize, const P: usize, const B: usize>(
+    pub(super) fn hear_client<R: Driven, const P: usize, const B: usize>(
         &mut self,
         now: Instant,
         asked: Asked,
-        core: &mut Core<R, M, P, B>,
+        core: &mut Core<R, P, B>,
     ) {
         self.transaction = Some(asked.transaction);
         if asked.begins_anew {
@@ -128,11 +128,11 @@ impl Own {
     }
 
     /// A packet from the wire that may be a grant for the stack, to be flattened; whether it is.
-    pub(super) fn hear_server<R: Driven, const M: usize, const P: usize, const B: usize>(
+    pub(super) fn hear_server<R: Driven, const P: usize, const B: usize>(
         &mut self,
         now: Instant,
         packet: &mut [u8],
-        core: &mut Core<R, M, P, B>,
+        core: &mut Core<R, P, B>,
     ) -> bool {
         if self.source == Source::Set {
             return false;
@@ -159,10 +159,10 @@ impl Own {
     }
 
     /// What was learnt is no longer so.
-    pub(super) fn forget<R: Driven, const M: usize, const P: usize, const B: usize>(
+    pub(super) fn forget<R: Driven, const P: usize, const B: usize>(
         &mut self,
         now: Instant,
-        core: &mut Core<R, M, P, B>,
+        core: &mut Core<R, P, B>,
     ) {
         match self.source {
             Source::Unknown | Source::Set => {}

@@ -5,8 +5,9 @@ use core::task::Waker;
 
 use embassy_net_driver::TxToken;
 
+use super::super::buffers::{Incoming, Outgoing};
 use super::super::counters::RxDrop;
-use super::super::inner::{Core, Incoming, Took, copy};
+use super::super::inner::{Core, Took, copy};
 use super::super::route::NextHop;
 use super::TransparentCounters;
 use super::held::Held;
@@ -25,12 +26,11 @@ const HEADER_LEN: usize = 14;
 /// All of the adapter but its driver and its clock: what is between them and the stack.
 pub(super) struct Between<
     R: Driven,
-    const MTU: usize,
     const PACKETS: usize,
     const BYTES: usize,
     const NEIGHBOURS: usize,
 > {
-    pub(super) core: Core<R, MTU, PACKETS, BYTES>,
+    pub(super) core: Core<R, PACKETS, BYTES>,
     pub(super) own: Own,
     pub(super) told: ToldAbout<NEIGHBOURS>,
     pub(super) held: Held<R::Hold, NEIGHBOURS>,
@@ -39,8 +39,8 @@ pub(super) struct Between<
     pub(super) waker: Option<Waker>,
 }
 
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usize>
-    Between<R, MTU, PACKETS, BYTES, NEIGHBOURS>
+impl<R: Driven, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usize>
+    Between<R, PACKETS, BYTES, NEIGHBOURS>
 {
     pub(super) const fn new(resolver: R) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize, cons
     }
 
     /// Takes a frame from the wire; what is for the stack goes to `incoming`.
-    pub(super) fn take(
+    pub(super) fn take<const MTU: usize>(
         &mut self,
         now: Instant,
         frame: &mut [u8],
@@ -112,7 +112,12 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize, cons
         }
     }
 
-    fn take_arp(&mut self, now: Instant, frame: &[u8], incoming: &mut Incoming<MTU>) -> Took {
+    fn take_arp<const MTU: usize>(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        incoming: &mut Incoming<MTU>,
+    ) -> Took {
         if !self.core.take_arp(now, frame) {
             self.core.counters.drop_rx(RxDrop::ArpBusy);
             return Took::Nothing;
@@ -135,7 +140,8 @@ pub struct Passage<
     const NEIGHBOURS: usize,
 > {
     pub(super) token: T,
-    pub(super) between: &'a mut Between<R, MTU, PACKETS, BYTES, NEIGHBOURS>,
+    pub(super) between: &'a mut Between<R, PACKETS, BYTES, NEIGHBOURS>,
+    pub(super) outgoing: &'a mut Outgoing<MTU>,
     pub(super) now: Instant,
 }
 
@@ -165,30 +171,31 @@ impl<
         let Self {
             token,
             between,
+            outgoing,
             now,
         } = self;
-        let result = f(between.core.outgoing(len));
-        match between.hear(now, len) {
+        let frame = outgoing.bytes(len);
+        let result = f(frame);
+        match between.hear(now, frame) {
             Speech::Asks(neighbour) => between.swallow(now, neighbour),
-            Speech::Sends(neighbour) => between.deliver(now, token, len, neighbour),
+            Speech::Sends(neighbour) => between.deliver(now, token, frame, neighbour),
             Speech::Other => {
                 between.core.counters.accepted += 1;
                 between.core.counters.sent += 1;
-                copy(token, between.core.written(0..len));
+                copy(token, frame);
             }
         }
         result
     }
 }
 
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usize>
-    Between<R, MTU, PACKETS, BYTES, NEIGHBOURS>
+impl<R: Driven, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usize>
+    Between<R, PACKETS, BYTES, NEIGHBOURS>
 {
     /// Learns from what the stack says who it is, and sees what it wants.
-    fn hear(&mut self, now: Instant, len: usize) -> Speech {
+    fn hear(&mut self, now: Instant, frame: &[u8]) -> Speech {
         let Self { core, own, .. } = self;
-        let Ok(EthernetFrame { header, payload }) = EthernetFrame::parse(core.written(0..len))
-        else {
+        let Ok(EthernetFrame { header, payload }) = EthernetFrame::parse(frame) else {
             return Speech::Other;
         };
         match header.ethertype {
@@ -234,13 +241,13 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize, cons
     }
 
     /// Sends to the neighbour what the stack has sent to its surrogate.
-    fn deliver(&mut self, now: Instant, token: impl TxToken, len: usize, neighbour: Ipv4Addr) {
+    fn deliver(&mut self, now: Instant, token: impl TxToken, frame: &[u8], neighbour: Ipv4Addr) {
         if self.told.used(now, neighbour) {
             self.wake();
         }
-        let packet = HEADER_LEN..len;
+        let packet = &frame[HEADER_LEN..];
         let otherwise = Key::from(neighbour);
-        if let Some(key) = next_hop(&self.core, self.core.written(packet.clone()), otherwise) {
+        if let Some(key) = next_hop(&self.core, packet, otherwise) {
             self.held.used(now, key, &self.core.resolver);
         }
         self.core.dispatch(now, token, packet, Some(otherwise));
@@ -254,8 +261,8 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize, cons
 }
 
 /// The neighbour that a packet of the stack's goes to.
-fn next_hop<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>(
-    core: &Core<R, MTU, PACKETS, BYTES>,
+fn next_hop<R: Driven, const PACKETS: usize, const BYTES: usize>(
+    core: &Core<R, PACKETS, BYTES>,
     packet: &[u8],
     otherwise: Key,
 ) -> Option<Key> {
