@@ -6,7 +6,7 @@ use core::task::Waker;
 use embassy_net_driver::TxToken;
 
 use super::super::buffers::{Incoming, Outgoing};
-use super::super::counters::RxDrop;
+use super::super::counters::{RxDrop, TxDrop};
 use super::super::inner::{Core, Took, copy};
 use super::super::route::NextHop;
 use super::TransparentCounters;
@@ -151,6 +151,8 @@ enum Speech {
     Asks(Ipv4Addr),
     /// A packet for a surrogate.
     Sends(Ipv4Addr),
+    /// Something else for a surrogate, who is nobody.
+    Lost,
     /// Nothing of ours to do.
     Other,
 }
@@ -179,6 +181,10 @@ impl<
         match between.hear(now, frame) {
             Speech::Asks(neighbour) => between.swallow(now, neighbour),
             Speech::Sends(neighbour) => between.deliver(now, token, frame, neighbour),
+            Speech::Lost => {
+                between.core.counters.accepted += 1;
+                between.core.counters.drop_tx(TxDrop::NotIpv4, 1);
+            }
             Speech::Other => {
                 between.core.counters.accepted += 1;
                 between.core.counters.sent += 1;
@@ -209,12 +215,12 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usiz
                 }
                 let asks = packet.operation == Operation::Request && !packet.is_gratuitous();
                 // Whom it asks or answers is its neighbour, and it must know.
-                let neighbour = (!packet.is_gratuitous()).then_some(packet.target_ip);
-                own.hear_stack(now, packet.sender_ip, neighbour, core);
-                if asks {
-                    Speech::Asks(packet.target_ip)
-                } else {
-                    Speech::Other
+                let known = (!packet.is_gratuitous()).then_some(packet.target_ip);
+                own.hear_stack(now, packet.sender_ip, known, core);
+                match (asks, neighbour(header.destination)) {
+                    (true, _) => Speech::Asks(packet.target_ip),
+                    (false, Some(_)) => Speech::Lost,
+                    (false, None) => Speech::Other,
                 }
             }
             EtherType::IPV4 => {
@@ -229,6 +235,7 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usiz
                 }
                 next_hop.map_or(Speech::Other, Speech::Sends)
             }
+            _other if neighbour(header.destination).is_some() => Speech::Lost,
             _other => Speech::Other,
         }
     }
