@@ -227,6 +227,29 @@ fn nothing_is_ever_sent_to_a_surrogate() {
         surrogate,
     );
     stack.send(&ipv4(surrogate, &[0x45; 10]));
+    stack.send(&frame(
+        surrogate,
+        mac(US).get(),
+        None,
+        EtherType(0x0026),
+        &[1; 50],
+    ));
+    stack.send(&frame(
+        surrogate,
+        mac(US).get(),
+        None,
+        EtherType::ARP,
+        &[1; 50],
+    ));
+    let vlan = whohas::VlanId::new(10).ok();
+    let tagged = packet(ip(US), ip(2), &[1; 50]);
+    stack.send(&frame(
+        surrogate,
+        mac(US).get(),
+        vlan,
+        EtherType::IPV4,
+        &tagged,
+    ));
     stack.send(&ipv4(surrogate, &packet(ip(US), ip(2), &[1; 50])));
     stack.gets_until(secs(20));
     assert!(
@@ -236,7 +259,7 @@ fn nothing_is_ever_sent_to_a_surrogate() {
             .all(|frame| frame[..6] != surrogate.octets())
     );
     let counters = stack.adapter.link_counters();
-    assert_eq!(counters.tx(TxDrop::NotIpv4), 3);
+    assert_eq!(counters.tx(TxDrop::NotIpv4), 6);
     assert_eq!(counters.tx(TxDrop::Unreachable), 1);
     assert_eq!(counters.accepted, counters.sent + counters.tx_dropped());
 }
