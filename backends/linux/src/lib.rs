@@ -8,6 +8,8 @@
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 
+#[cfg(feature = "command")]
+pub mod cli;
 mod filter;
 mod interface;
 mod open;

@@ -3,6 +3,8 @@
 
 pub(crate) mod device;
 pub(crate) mod socket;
+#[cfg(feature = "command")]
+pub(crate) mod speed;
 
 use std::io;
 

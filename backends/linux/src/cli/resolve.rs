@@ -1,0 +1,438 @@
+//! `whohas resolve`: who has these addresses?
+//!
+//! The cache of the core does the work, with a policy for people who wait: three requests within the
+//! time-out. Where the host has no address to ask from, a [`Sweep`] of probes asks in its place.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::Ipv4Addr;
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+use serde::Serialize;
+use whohas::cache::{Cache, Destination, Event, Growable, HoldKey, Key, Policy, Rate, Status};
+use whohas::wire::Operation;
+use whohas::{Instant, Prefix, UnicastMac};
+
+use super::args;
+use super::failure::{Failure, Outcome};
+use super::interface::Chosen;
+use super::output::Output;
+use super::pacer::Pacer;
+use super::session::{Heard, Machine, Session};
+use super::sweep::{Answer, Plan, Sweep};
+
+/// Requests to one address before it counts as silent.
+const REQUESTS: NonZeroU8 = NonZeroU8::MIN.saturating_add(2);
+
+pub(super) fn run(arguments: &args::Resolve) -> Result<Outcome, Failure> {
+    let targets = without_doubles(&arguments.addresses);
+    let mut session = Session::open(&arguments.common, &targets)?;
+    let interface = session.interface.clone();
+    let output = Output::new(&arguments.common, &interface.name);
+    let mut report = Report::new(output, targets.len());
+
+    let (own, others): (Vec<_>, Vec<_>) =
+        targets.iter().partition(|ip| interface.has(**ip).is_some());
+    for ip in own {
+        report.own(&interface, ip)?;
+    }
+    let start = session.now();
+    if interface.own.is_empty() {
+        let sweep = probes(&interface, &others, arguments.timeout)?;
+        let mut machine = ByProbes { sweep, report };
+        session.run(&mut machine)?;
+        let ByProbes { sweep, mut report } = machine;
+        for ip in sweep.silent() {
+            report.silent(ip)?;
+        }
+        Ok(report.end(session.now() - start))
+    } else {
+        let cache = cache(&session, &others, arguments)?;
+        let mut machine = ByCache::new(cache, report);
+        for ip in others {
+            machine.ask(ip)?;
+        }
+        session.run(&mut machine)?;
+        machine.give_up()?;
+        Ok(machine.report.end(session.now() - start))
+    }
+}
+
+/// In the order of the command line.
+fn without_doubles(addresses: &[Ipv4Addr]) -> Vec<Ipv4Addr> {
+    let mut seen = BTreeSet::new();
+    let addresses = addresses.iter().copied();
+    addresses.filter(|&ip| seen.insert(ip)).collect()
+}
+
+fn cache(
+    session: &Session,
+    targets: &[Ipv4Addr],
+    arguments: &args::Resolve,
+) -> Result<Cache<Growable>, Failure> {
+    let interval = arguments.timeout / u32::from(REQUESTS.get());
+    let policy = Policy {
+        requests: REQUESTS,
+        retransmit: interval,
+        request_rate: Rate {
+            interval: Duration::from_micros(500),
+            burst: 128,
+        },
+        unresolved_eighths: 8,
+        // Whoever answers for somebody else, as some clusters do, is what the kernel would believe.
+        match_ethernet_source: false,
+        announcements: 0,
+        ..Policy::STRICT
+    };
+    let Chosen { mac, own, name, .. } = &session.interface;
+    let mut cache = Cache::new(policy, Growable::new(targets.len()));
+    let now = session.now();
+    cache.set_mac(now, *mac);
+    let own = reaching(own, targets);
+    cache
+        .set_addresses(now, &own)
+        .map_err(|error| Failure::usage(format!("the addresses of {name}: {error}")))?;
+    Ok(cache)
+}
+
+/// The host's networks; made one that has everybody in it, where somebody is asked for that is in
+/// none of them. Whoever names the interface knows what is on it.
+fn reaching(own: &[Prefix], targets: &[Ipv4Addr]) -> Vec<Prefix> {
+    let near = |ip: &Ipv4Addr| own.iter().any(|own| own.contains(*ip));
+    let mut own = own.to_vec();
+    own.truncate(whohas::cache::MAX_ADDRESSES);
+    if !targets.iter().all(near)
+        && let Some(first) = own.first_mut()
+        && let Ok(everybody) = Prefix::new(first.ip(), 0)
+    {
+        *first = everybody;
+    }
+    own
+}
+
+fn probes(interface: &Chosen, targets: &[Ipv4Addr], timeout: Duration) -> Result<Sweep, Failure> {
+    let interval = timeout / u32::from(REQUESTS.get());
+    for &ip in targets {
+        whohas::conflict::QuickProbe::new(
+            Instant::ZERO,
+            interface.mac,
+            ip,
+            None,
+            whohas::conflict::QuickTiming::OFFER,
+        )
+        .map_err(|_| Failure::usage(format!("{ip} is no address that a host can have")))?;
+    }
+    let plan = Plan {
+        mac: interface.mac,
+        source: None,
+        repeats: REQUESTS.get() - 1,
+        retries: REQUESTS.get() - 1,
+        patience: interval,
+        timeout: interval,
+    };
+    Ok(Sweep::new(plan, Pacer::fixed(2_000), targets.to_vec()))
+}
+
+/// The cache with what this verb wants of it.
+struct ByCache {
+    cache: Cache<Growable>,
+    holds: Vec<(Ipv4Addr, HoldKey)>,
+    /// When each was last asked for.
+    asked: HashMap<Ipv4Addr, Instant>,
+    open: BTreeSet<Ipv4Addr>,
+    report: Report,
+}
+
+impl ByCache {
+    fn new(cache: Cache<Growable>, report: Report) -> Self {
+        Self {
+            cache,
+            holds: Vec::new(),
+            asked: HashMap::new(),
+            open: BTreeSet::new(),
+            report,
+        }
+    }
+
+    fn ask(&mut self, ip: Ipv4Addr) -> Result<(), Failure> {
+        let hold = self.cache.hold(ip).map_err(|error| {
+            Failure::usage(match self.cache.destination(ip) {
+                Destination::OnLink { .. } | Destination::OffLink => format!("{ip}: {error}"),
+                other => format!("{ip} is no neighbour to ask for but {other}"),
+            })
+        })?;
+        self.holds.push((ip, hold));
+        self.open.insert(ip);
+        Ok(())
+    }
+
+    fn drain_events(&mut self, now: Instant) -> Result<(), Failure> {
+        while let Some(event) = self.cache.poll_event() {
+            match event {
+                Event::Resolved { key, mac } => self.resolved(now, key, mac)?,
+                Event::Conflict {
+                    key,
+                    known,
+                    claimed,
+                } => self.report.double(key.ip, known, claimed)?,
+                Event::Unreachable { key } => self.unreachable(key.ip)?,
+                _ => self.look_at_all(now)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Events were lost, or something happened that does not in such a short life.
+    fn look_at_all(&mut self, now: Instant) -> Result<(), Failure> {
+        let statuses: Vec<_> = self
+            .holds
+            .iter()
+            .map(|(ip, hold)| (*ip, self.cache.status(hold)))
+            .collect();
+        for (ip, status) in statuses {
+            match status {
+                Status::Resolved(mac) => self.resolved(now, ip.into(), mac)?,
+                Status::Gone | Status::Unreachable => self.unreachable(ip)?,
+                Status::Pending => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn resolved(&mut self, now: Instant, key: Key, mac: UnicastMac) -> Result<(), Failure> {
+        if !self.open.remove(&key.ip) {
+            return Ok(());
+        }
+        let after = self.asked.get(&key.ip).map(|&asked| now - asked);
+        self.report.resolved(key.ip, mac, after)
+    }
+
+    fn unreachable(&mut self, ip: Ipv4Addr) -> Result<(), Failure> {
+        if self.open.remove(&ip) {
+            self.report.silent(ip)?;
+        }
+        Ok(())
+    }
+
+    /// What is still open when a signal ends it.
+    fn give_up(&mut self) -> Result<(), Failure> {
+        while let Some(ip) = self.open.pop_first() {
+            self.report.silent(ip)?;
+        }
+        for (_, hold) in self.holds.drain(..) {
+            self.cache.release(hold);
+        }
+        Ok(())
+    }
+}
+
+impl Machine for ByCache {
+    fn receive(&mut self, now: Instant, heard: &Heard<'_>) -> Result<(), Failure> {
+        // Questions are for the kernel to answer: the addresses are its own.
+        if heard.packet.operation == Operation::Reply {
+            self.cache.receive(now, heard.frame);
+        }
+        self.drain_events(now)
+    }
+
+    fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<usize> {
+        let transmit = self.cache.poll_transmit(now)?;
+        let target = transmit.packet().target_ip;
+        let len = transmit.emit(buffer).ok()?;
+        self.asked.insert(target, now);
+        Some(len)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), Failure> {
+        self.cache.handle_timeout(now);
+        self.drain_events(now)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.cache.poll_timeout()
+    }
+
+    fn is_done(&self) -> bool {
+        self.open.is_empty()
+    }
+}
+
+/// A sweep in the cache's place.
+struct ByProbes {
+    sweep: Sweep,
+    report: Report,
+}
+
+impl Machine for ByProbes {
+    fn receive(&mut self, now: Instant, heard: &Heard<'_>) -> Result<(), Failure> {
+        let answer = self.sweep.receive(now, &heard.packet);
+        match answer {
+            None => Ok(()),
+            Some(Answer {
+                ip,
+                mac,
+                after,
+                besides: None,
+            }) => self.report.resolved(ip, mac, Some(after)),
+            Some(Answer {
+                ip,
+                mac,
+                besides: Some(known),
+                ..
+            }) => self.report.double(ip, known, mac),
+        }
+    }
+
+    fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<usize> {
+        self.sweep.emit(now, buffer)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), Failure> {
+        self.sweep.handle_timeout(now);
+        Ok(())
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.sweep.poll_timeout()
+    }
+
+    fn is_done(&self) -> bool {
+        self.sweep.is_done()
+    }
+
+    fn choked(&mut self, now: Instant) {
+        self.sweep.choked(now);
+    }
+}
+
+/// A line of `--json`.
+#[derive(Serialize)]
+struct Resolution<'a> {
+    ip: Ipv4Addr,
+    result: &'static str,
+    mac: Option<String>,
+    vendor: Option<&'a str>,
+    rtt_ms: Option<f64>,
+}
+
+/// What is printed, and what is counted for the end.
+struct Report {
+    output: Output,
+    all: usize,
+    answered: usize,
+    silent: usize,
+}
+
+impl Report {
+    fn new(output: Output, all: usize) -> Self {
+        Self {
+            output,
+            all,
+            answered: 0,
+            silent: 0,
+        }
+    }
+
+    fn own(&mut self, interface: &Chosen, ip: Ipv4Addr) -> Result<(), Failure> {
+        self.answered += 1;
+        let at = interface.has(ip).unwrap_or(&interface.name);
+        if self.output.json {
+            return self.json(ip, "local", None, None);
+        }
+        let text = format!("{ip:<15}  this host, on {at}");
+        self.output.line(text)
+    }
+
+    fn resolved(
+        &mut self,
+        ip: Ipv4Addr,
+        mac: UnicastMac,
+        after: Option<Duration>,
+    ) -> Result<(), Failure> {
+        self.answered += 1;
+        if self.output.json {
+            self.json(ip, "resolved", Some(mac), after)?;
+        } else {
+            let rtt = after.map(|after| format!("{:8.3} ms", milliseconds(after)));
+            let vendor = self.output.made_by(mac);
+            let rtt = rtt.unwrap_or_default();
+            self.output
+                .line(format_args!("{ip:<15}  {mac}  {rtt}{vendor}"))?;
+        }
+        self.show_progress();
+        Ok(())
+    }
+
+    fn silent(&mut self, ip: Ipv4Addr) -> Result<(), Failure> {
+        self.silent += 1;
+        if self.output.json {
+            self.json(ip, "no_answer", None, None)?;
+        } else {
+            let text = self.output.faint("no answer");
+            self.output.line(format_args!("{ip:<15}  {text}"))?;
+        }
+        self.show_progress();
+        Ok(())
+    }
+
+    fn double(
+        &mut self,
+        ip: Ipv4Addr,
+        known: UnicastMac,
+        claimed: UnicastMac,
+    ) -> Result<(), Failure> {
+        if self.output.json {
+            return self.json(ip, "duplicate", Some(claimed), None);
+        }
+        let text = self
+            .output
+            .alarming(format_args!("also claimed, besides {known}"));
+        self.output
+            .line(format_args!("{ip:<15}  {claimed}  {text}"))
+    }
+
+    fn json(
+        &mut self,
+        ip: Ipv4Addr,
+        result: &'static str,
+        mac: Option<UnicastMac>,
+        after: Option<Duration>,
+    ) -> Result<(), Failure> {
+        let vendor = mac.and_then(|mac| self.output.vendors.of(mac).map(str::to_owned));
+        let body = Resolution {
+            ip,
+            result,
+            mac: mac.map(|mac| mac.to_string()),
+            vendor: vendor.as_deref(),
+            rtt_ms: after.map(milliseconds),
+        };
+        self.output.json_line("resolve", body)
+    }
+
+    fn show_progress(&mut self) {
+        let told = self.answered + self.silent;
+        let left = self.all - told;
+        if left > 0 {
+            let text = format!("{left} of {} still to answer", self.all);
+            let permille = told * 1_000 / self.all.max(1);
+            self.output.progress(permille as u32, &text);
+        }
+    }
+
+    fn end(mut self, took: Duration) -> Outcome {
+        if self.all > 1 {
+            self.output.remark(format_args!(
+                "{} of {} answered in {:.3} s",
+                self.answered,
+                self.all,
+                took.as_secs_f64()
+            ));
+        }
+        Outcome::yes(self.answered == self.all)
+    }
+}
+
+/// To the microsecond.
+pub(super) fn milliseconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e3
+}
