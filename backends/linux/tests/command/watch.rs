@@ -1,6 +1,6 @@
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStderr, ChildStdout, Stdio};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -179,5 +179,44 @@ wire_test! {
         assert_eq!(watch.process.wait().expect("it ends").code(), Some(4));
         let last = watch.err.last().expect("a line").expect("of text");
         assert_eq!(last, "whohas: cannot listen on us: the interface is gone");
+    }
+}
+
+wire_test! {
+    /// `script` of util-linux is a terminal to whom it runs.
+    fn on_a_terminal_it_is_a_table_that_leaves_the_screen_as_it_was() {
+        let peer = Peer::new();
+        let command = env!("CARGO_BIN_EXE_whohas");
+        let command = format!("stty rows 24 cols 100; exec {command} watch --duration 60s");
+        let mut script = Command::new("script")
+            .args(["--quiet", "--return", "--flush", "--command", &command, "/dev/null"])
+            .env("TERM", "xterm")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script is a part of bsdutils");
+        let mut keyboard = script.stdin.take().expect("piped");
+        let mut screen = script.stdout.take().expect("piped");
+        let mut seen = Vec::new();
+        let mut spoken = false;
+        let shows = |seen: &[u8], text: &str| seen.windows(text.len()).any(|part| part == text.as_bytes());
+        while !shows(&seen, "10.0.0.2") {
+            if shows(&seen, "10.0.0.1") && !spoken {
+                spoken = true;
+                peer.speak();
+            }
+            let mut part = [0; 4_096];
+            let len = screen.read(&mut part).expect("the terminal is there");
+            assert_ne!(len, 0, "it ended: {}", String::from_utf8_lossy(&seen));
+            seen.extend(&part[..len]);
+        }
+        keyboard.write_all(b"q").expect("it reads the keys");
+        let status = script.wait().expect("it ends");
+        screen.read_to_end(&mut seen).expect("the terminal was there");
+        assert_eq!(status.code(), Some(0));
+        let text = String::from_utf8_lossy(&seen);
+        let (_, after) = text.split_once("\x1b[?1049h").expect("another screen");
+        let (_, after) = after.rsplit_once("\x1b[?1049l").expect("the first one again");
+        assert!(after.contains("2 stations, "), "the summary is left behind: {after}");
     }
 }

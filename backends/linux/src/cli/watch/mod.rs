@@ -2,8 +2,13 @@
 
 mod monitor;
 mod repeats;
+#[cfg(feature = "tui")]
+mod screen;
+#[cfg(feature = "tui")]
+mod table;
 
 use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
 use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
@@ -36,29 +41,44 @@ pub(super) fn run(arguments: &args::Watch) -> Result<Outcome, Failure> {
         link: Link::new(&interface.name),
         until: arguments.duration.map(|duration| start + duration),
         over: false,
+        counts: BTreeMap::new(),
     };
-    lines(&mut session, &mut watcher, arguments, start)?;
+    let mut output = Output::new(&arguments.common, &interface.name);
+    if table_wanted(arguments) {
+        table(&mut session, &mut watcher)?;
+    } else {
+        output.remark(format_args!(
+            "listening on {}; ends with Ctrl-C",
+            interface.name
+        ));
+        let mut lines = Lines {
+            watcher: &mut watcher,
+            output: &mut output,
+        };
+        session.run(&mut lines)?;
+    }
+    watcher.summary(&mut output, session.now() - start)?;
     Ok(Outcome::Positive)
 }
 
-fn lines(
-    session: &mut Session,
-    watcher: &mut Watcher,
-    arguments: &args::Watch,
-    start: Instant,
-) -> Result<(), Failure> {
-    let mut output = Output::new(&arguments.common, &session.interface.name);
-    output.remark(format_args!(
-        "listening on {}; ends with Ctrl-C",
-        session.interface.name
-    ));
-    let mut lines = Lines {
-        watcher,
-        output,
-        counts: BTreeMap::new(),
-    };
-    session.run(&mut lines)?;
-    lines.summary(session.now() - start)
+/// A table needs a screen and a keyboard.
+fn table_wanted(arguments: &args::Watch) -> bool {
+    let terminals = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let able = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+    cfg!(feature = "tui") && terminals && able && !arguments.plain && !arguments.common.json
+}
+
+#[cfg(feature = "tui")]
+fn table(session: &mut Session, watcher: &mut Watcher) -> Result<(), Failure> {
+    let name = session.interface.name.clone();
+    let mut screen = screen::Screen::new(watcher, &name)?;
+    session.run(&mut screen)?;
+    Ok(())
+}
+
+#[cfg(not(feature = "tui"))]
+fn table(_: &mut Session, _: &mut Watcher) -> Result<(), Failure> {
+    Ok(())
 }
 
 /// What both views have in common.
@@ -67,12 +87,54 @@ struct Watcher {
     link: Link,
     until: Option<Instant>,
     over: bool,
+    counts: BTreeMap<Happening, u64>,
 }
 
 impl Watcher {
+    fn receive(&mut self, now: Instant, heard: &Heard<'_>) -> Vec<Event> {
+        let events = self.monitor.receive(now, heard);
+        for event in &events {
+            *self.counts.entry(event.what).or_default() += 1;
+        }
+        events
+    }
+
     fn handle_timeout(&mut self, now: Instant) -> Result<(), Failure> {
         self.over |= self.until.is_some_and(|until| until <= now);
         self.link.handle_timeout(now)
+    }
+
+    fn summary(&self, output: &mut Output, took: Duration) -> Result<(), Failure> {
+        let monitor = &self.monitor;
+        let events = self.counts.values().sum();
+        if output.json {
+            let body = Summary {
+                stations: monitor.len(),
+                events,
+                repeated: monitor.repeated(),
+                forgotten: monitor.forgotten,
+                packets: monitor.heard,
+                elapsed_ms: milliseconds(took),
+            };
+            return output.json_line("summary", body);
+        }
+        let named: Vec<String> = self
+            .counts
+            .iter()
+            .map(|(what, count)| format!("{count} {}", what.name()))
+            .collect();
+        let named = match named.as_slice() {
+            [] => String::new(),
+            named => format!(": {}", named.join(", ")),
+        };
+        let text = format!(
+            "{} stations, {} packets, {events} events in {:.1} s{named}",
+            monitor.len(),
+            monitor.heard,
+            took.as_secs_f64()
+        );
+        output.remark(text);
+        Ok(())
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -108,7 +170,7 @@ impl Link {
             if let Err(OpenError::NoSuchInterface { .. }) = Interface::find(&self.name) {
                 return Err(Failure::device(
                     format!("cannot listen on {}", self.name),
-                    std::io::Error::other("the interface is gone"),
+                    io::Error::other("the interface is gone"),
                 ));
             }
             self.look_at = Some(now + Self::INTERVAL);
@@ -120,13 +182,11 @@ impl Link {
 /// One line for each event.
 struct Lines<'w> {
     watcher: &'w mut Watcher,
-    output: Output,
-    counts: BTreeMap<Happening, u64>,
+    output: &'w mut Output,
 }
 
 impl Lines<'_> {
     fn tell(&mut self, now: Instant, event: &Event) -> Result<(), Failure> {
-        *self.counts.entry(event.what).or_default() += 1;
         if self.output.json {
             let station = self.watcher.monitor.station(event.ip);
             let body = EventLine {
@@ -157,39 +217,6 @@ impl Lines<'_> {
             "{time}  {name}  {ip:<15}  {mac}{details}{vendor}"
         ))
     }
-
-    fn summary(mut self, took: Duration) -> Result<(), Failure> {
-        let monitor = &self.watcher.monitor;
-        let events = self.counts.values().sum();
-        if self.output.json {
-            let body = Summary {
-                stations: monitor.len(),
-                events,
-                repeated: monitor.repeated(),
-                forgotten: monitor.forgotten,
-                packets: monitor.heard,
-                elapsed_ms: milliseconds(took),
-            };
-            return self.output.json_line("summary", body);
-        }
-        let named: Vec<String> = self
-            .counts
-            .iter()
-            .map(|(what, count)| format!("{count} {}", what.name()))
-            .collect();
-        let named = match named.as_slice() {
-            [] => String::new(),
-            named => format!(": {}", named.join(", ")),
-        };
-        let text = format!(
-            "{} stations, {} packets, {events} events in {:.1} s{named}",
-            monitor.len(),
-            monitor.heard,
-            took.as_secs_f64()
-        );
-        self.output.remark(text);
-        Ok(())
-    }
 }
 
 /// What else there is to say about an event.
@@ -204,7 +231,7 @@ fn details(event: &Event) -> String {
 
 impl Machine for Lines<'_> {
     fn receive(&mut self, now: Instant, heard: &Heard<'_>) -> Result<(), Failure> {
-        for event in self.watcher.monitor.receive(now, heard) {
+        for event in self.watcher.receive(now, heard) {
             self.tell(now, &event)?;
         }
         Ok(())

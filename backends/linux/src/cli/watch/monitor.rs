@@ -199,6 +199,11 @@ impl Monitor {
         this
     }
 
+    #[cfg(feature = "tui")]
+    pub(super) fn stations(&self) -> impl Iterator<Item = (Ipv4Addr, &Station)> {
+        self.stations.iter().map(|(ip, station)| (*ip, station))
+    }
+
     pub(super) fn station(&self, ip: Ipv4Addr) -> Option<&Station> {
         self.stations.get(&ip)
     }
