@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::filter;
 use crate::interface::Interface;
 use crate::open::OpenError;
-use crate::sys::socket::{self, Frame};
+use crate::sys::socket::{self, Frame, Receives};
 
 /// Which frames a [`RawSocket`] receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl RawSocket {
             .map_err(OpenError::io("cannot attach the packet filter"))?;
         socket::enable_auxdata(fd.as_fd())
             .map_err(OpenError::io("cannot ask for the VLAN tags of frames"))?;
-        socket::bind(fd.as_fd(), interface.index)
+        socket::bind(fd.as_fd(), interface.index, Receives::All)
             .map_err(OpenError::io("cannot bind the packet socket"))?;
         Ok(Self { fd, interface })
     }

@@ -12,6 +12,7 @@ use whohas::MacAddr;
 
 use super::check;
 use crate::interface::{Interface, InterfaceAddress};
+use crate::monitor::State;
 
 /// All interfaces with their addresses.
 pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
@@ -179,4 +180,25 @@ fn mtu(socket: BorrowedFd<'_>, name: &str) -> io::Result<u32> {
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU, &raw mut question) })?;
     // SAFETY: the field that this request has written.
     Ok(unsafe { question.ifr_ifru.ifru_mtu } as u32)
+}
+
+/// What of an interface changes under a link.
+pub(crate) fn state(index: u32) -> io::Result<State> {
+    let socket = query_socket()?;
+    let name = rustix::net::netdevice::index_to_name(&socket, index)?;
+    let mut question = question(&name)?;
+    // SAFETY: this request reads the name and writes the answer into the same structure, which is
+    // ours alone during the call.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, &raw mut question) })?;
+    // SAFETY: the field that this request has written.
+    let flags = libc::c_int::from(unsafe { question.ifr_ifru.ifru_flags });
+    // SAFETY: as for the flags.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFHWADDR, &raw mut question) })?;
+    // SAFETY: the field that this request has written.
+    let [a, b, c, d, e, f, ..] = unsafe { question.ifr_ifru.ifru_hwaddr }.sa_data;
+    const RUNNING: libc::c_int = libc::IFF_UP | libc::IFF_RUNNING;
+    Ok(State {
+        running: flags & RUNNING == RUNNING,
+        mac: MacAddr::new([a, b, c, d, e, f].map(|byte| byte as u8)),
+    })
 }

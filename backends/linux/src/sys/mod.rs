@@ -2,9 +2,13 @@
 //! and nothing else: what is done with the results is decided by the modules above.
 
 pub(crate) mod device;
+pub(crate) mod ring;
 pub(crate) mod socket;
 #[cfg(feature = "command")]
 pub(crate) mod speed;
+pub(crate) mod tap;
+#[cfg(feature = "tokio")]
+pub(crate) mod tokio;
 
 use std::io;
 

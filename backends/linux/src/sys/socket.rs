@@ -9,7 +9,7 @@ use super::check;
 use crate::filter::Instruction;
 
 /// Sets an option whose value is plain data of type `T`.
-fn set_option<T>(
+pub(super) fn set_option<T>(
     fd: BorrowedFd<'_>,
     level: libc::c_int,
     name: libc::c_int,
@@ -58,13 +58,28 @@ pub(crate) fn attach_filter(fd: BorrowedFd<'_>, program: &[Instruction]) -> io::
     set_option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &description)
 }
 
-/// Binds to one interface and all protocols: a socket bound to one protocol gets frames whose tag
-/// is lost.
-pub(crate) fn bind(fd: BorrowedFd<'_>, interface: u32) -> io::Result<()> {
+/// Has every frame that is sent begin with what is said of it to the kernel.
+pub(crate) fn enable_virtio_header(fd: BorrowedFd<'_>) -> io::Result<()> {
+    set_option(fd, libc::SOL_PACKET, libc::PACKET_VNET_HDR, &1i32)
+}
+
+/// What a socket receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Receives {
+    /// All protocols: a socket bound to one protocol gets frames whose tag is lost.
+    All,
+    Nothing,
+}
+
+/// Binds to one interface.
+pub(crate) fn bind(fd: BorrowedFd<'_>, interface: u32, receives: Receives) -> io::Result<()> {
     // SAFETY: all zeros is a valid value of this structure of integers.
     let mut address: libc::sockaddr_ll = unsafe { MaybeUninit::zeroed().assume_init() };
     address.sll_family = libc::AF_PACKET as u16;
-    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+    address.sll_protocol = match receives {
+        Receives::All => (libc::ETH_P_ALL as u16).to_be(),
+        Receives::Nothing => 0,
+    };
     address.sll_ifindex = interface as libc::c_int;
     // SAFETY: the pointer and the length describe `address`, which the kernel only reads, during the
     // call; `fd` is open for as long as it is borrowed.
@@ -128,7 +143,7 @@ fn tag_in(message: &libc::msghdr) -> Option<[u8; 4]> {
         };
         let wanted = size_of::<libc::tpacket_auxdata>();
         // SAFETY: plain arithmetic.
-        let enough = len as usize >= unsafe { libc::CMSG_LEN(wanted as u32) } as usize;
+        let enough = len >= unsafe { libc::CMSG_LEN(wanted as u32) } as _;
         if (level, kind) == (libc::SOL_PACKET, libc::PACKET_AUXDATA) && enough {
             // SAFETY: the message says that this many bytes of data follow its header; the
             // structure is made of integers, and read without regard to alignment.

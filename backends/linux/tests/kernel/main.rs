@@ -3,4 +3,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod neighbours;
 mod raw;
+mod ring;
+mod segments;
+#[cfg(feature = "tokio")]
+mod stack;
+mod tap;
+mod wake;
