@@ -30,13 +30,13 @@
 //! what is not known is `null`. `vendor` comes from a list of the system's, where there is one.
 //!
 //! - `resolve`: a line for each address as soon as its fate is known. `ip`; `result`: `resolved`,
-//!   `no_answer`, `local` (this host's own), or `duplicate` (one more station than the one told of
-//!   before); `mac`; `vendor`; `rtt_ms`.
+//!   `no_answer`, `local` (this host's own), `unknown` (interrupted), or `duplicate` (one more station
+//!   than the one told of before); `mac`; `vendor`; `rtt_ms`.
 //! - `probe`: `ip`; `result`: `free`, `in_use`, `local`, or `unknown` (interrupted); `mac`, `vendor`
 //!   and `evidence` of whoever has it: `answer`, `announcement`, `request`, or `probe` (wants it at the
 //!   same time); `probes`; `elapsed_ms`.
-//! - `host`: `ip`; `mac`; `vendor`; `rtt_ms`; `duplicate`: another station has the address too;
-//!   `local`: it is this host. `summary`: `prefix`; `addresses` asked for; `found`; `duplicates`;
+//! - `host`: `ip`; `mac`; `vendor`; `rtt_ms`; `duplicate`: another station, or this host, has the address
+//!   too;//!   `local`: it is this host. `summary`: `prefix`; `addresses` asked for; `found`; `duplicates`;
 //!   `requests` sent; `elapsed_ms`; `complete`: not interrupted.
 //! - `event`: `event`: `new station`, `new activity`, `changed ethernet address`, `flip flop`,
 //!   `reused old ethernet address`, `bogon`, `ethernet mismatch`, `conflict`, `probe` or `announcement`;

@@ -9,7 +9,10 @@ use std::num::NonZeroU8;
 use std::time::Duration;
 
 use serde::Serialize;
-use whohas::cache::{Cache, Destination, Event, Growable, HoldKey, Key, Policy, Rate, Status};
+use whohas::cache::{
+    Cache, Destination, Event, Growable, HoldKey, Key, MAX_ADDRESSES, Policy, Rate, Status,
+};
+use whohas::conflict::{QuickProbe, QuickTiming};
 use whohas::wire::Operation;
 use whohas::{Instant, Prefix, UnicastMac};
 
@@ -18,7 +21,7 @@ use super::failure::{Failure, Outcome};
 use super::interface::Chosen;
 use super::output::Output;
 use super::pacer::Pacer;
-use super::session::{Heard, Machine, Session};
+use super::session::{End, Heard, Machine, Session};
 use super::sweep::{Answer, Plan, Sweep};
 
 /// Requests to one address before it counts as silent.
@@ -40,10 +43,13 @@ pub(super) fn run(arguments: &args::Resolve) -> Result<Outcome, Failure> {
     if interface.own.is_empty() {
         let sweep = probes(&interface, &others, arguments.timeout)?;
         let mut machine = ByProbes { sweep, report };
-        session.run(&mut machine)?;
+        let end = session.run(&mut machine)?;
         let ByProbes { sweep, mut report } = machine;
         for ip in sweep.silent() {
-            report.silent(ip)?;
+            match end {
+                End::Done => report.silent(ip)?,
+                End::Interrupted => report.unknown(ip)?,
+            }
         }
         Ok(report.end(session.now() - start))
     } else {
@@ -95,12 +101,18 @@ fn cache(
     Ok(cache)
 }
 
-/// The host's networks; made one that has everybody in it, where somebody is asked for that is in
-/// none of them. Whoever names the interface knows what is on it.
+/// The host's networks that the targets are in, as many as the cache takes; the first made one that
+/// has everybody in it, where somebody is asked for that is in none of them. Whoever names the
+/// interface knows what is on it.
 fn reaching(own: &[Prefix], targets: &[Ipv4Addr]) -> Vec<Prefix> {
-    let near = |ip: &Ipv4Addr| own.iter().any(|own| own.contains(*ip));
+    let has_a_target = |own: &Prefix| targets.iter().any(|&ip| own.contains(ip));
     let mut own = own.to_vec();
-    own.truncate(whohas::cache::MAX_ADDRESSES);
+    // The narrowest first, so that of an address that is there twice the narrower stays.
+    own.sort_by_key(|own| (!has_a_target(own), 32 - own.len()));
+    let mut seen = BTreeSet::new();
+    own.retain(|own| seen.insert(own.ip()));
+    own.truncate(MAX_ADDRESSES);
+    let near = |ip: &Ipv4Addr| own.iter().any(|own| own.contains(*ip));
     if !targets.iter().all(near)
         && let Some(first) = own.first_mut()
         && let Ok(everybody) = Prefix::new(first.ip(), 0)
@@ -113,14 +125,9 @@ fn reaching(own: &[Prefix], targets: &[Ipv4Addr]) -> Vec<Prefix> {
 fn probes(interface: &Chosen, targets: &[Ipv4Addr], timeout: Duration) -> Result<Sweep, Failure> {
     let interval = timeout / u32::from(REQUESTS.get());
     for &ip in targets {
-        whohas::conflict::QuickProbe::new(
-            Instant::ZERO,
-            interface.mac,
-            ip,
-            None,
-            whohas::conflict::QuickTiming::OFFER,
-        )
-        .map_err(|_| Failure::usage(format!("{ip} is no address that a host can have")))?;
+        // Only to be told whether anybody can have it.
+        QuickProbe::new(Instant::ZERO, interface.mac, ip, None, QuickTiming::OFFER)
+            .map_err(|_| Failure::usage(format!("{ip} is no address that a host can have")))?;
     }
     let plan = Plan {
         mac: interface.mac,
@@ -217,7 +224,7 @@ impl ByCache {
     /// What is still open when a signal ends it.
     fn give_up(&mut self) -> Result<(), Failure> {
         while let Some(ip) = self.open.pop_first() {
-            self.report.silent(ip)?;
+            self.report.unknown(ip)?;
         }
         for (_, hold) in self.holds.drain(..) {
             self.cache.release(hold);
@@ -375,6 +382,15 @@ impl Report {
         Ok(())
     }
 
+    /// Interrupted before it was.
+    fn unknown(&mut self, ip: Ipv4Addr) -> Result<(), Failure> {
+        if self.output.json {
+            return self.json(ip, "unknown", None, None);
+        }
+        let text = self.output.faint("not known yet: interrupted");
+        self.output.line(format_args!("{ip:<15}  {text}"))
+    }
+
     fn double(
         &mut self,
         ip: Ipv4Addr,
@@ -435,4 +451,36 @@ impl Report {
 /// To the microsecond.
 pub(super) fn milliseconds(time: Duration) -> f64 {
     time.as_micros() as f64 / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn net(last: u8, len: u8) -> Prefix {
+        Prefix::new(Ipv4Addr::new(10, 0, 0, last), len).unwrap()
+    }
+
+    #[test]
+    fn the_networks_of_the_targets_come_before_those_that_are_too_many() {
+        let mut own: Vec<Prefix> = (0..20)
+            .map(|n| Prefix::new(Ipv4Addr::new(10, 1, n, 1), 24).unwrap())
+            .collect();
+        own.push(net(1, 24));
+        let kept = reaching(&own, &[Ipv4Addr::new(10, 0, 0, 9)]);
+        assert_eq!(kept.len(), MAX_ADDRESSES);
+        assert_eq!(kept.first(), Some(&net(1, 24)));
+    }
+
+    #[test]
+    fn an_address_that_is_there_twice_is_taken_once() {
+        let kept = reaching(&[net(1, 16), net(1, 24)], &[Ipv4Addr::new(10, 0, 0, 9)]);
+        assert_eq!(kept, [net(1, 24)]);
+    }
+
+    #[test]
+    fn who_is_in_no_network_is_reached_all_the_same() {
+        let far = Ipv4Addr::new(192, 168, 0, 1);
+        assert_eq!(reaching(&[net(1, 32)], &[far]), [net(1, 0)]);
+    }
 }

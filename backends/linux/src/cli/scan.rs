@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde::Serialize;
-use whohas::{Instant, Prefix};
+use whohas::{Instant, Prefix, UnicastMac};
 
 use super::args;
 use super::failure::{Failure, Outcome};
@@ -27,15 +27,10 @@ pub(super) fn run(arguments: &args::Scan) -> Result<Outcome, Failure> {
     let interface = session.interface.clone();
     let mut output = Output::new(&arguments.common, &interface.name);
 
-    let mut found = 0;
-    let mut targets = Vec::with_capacity(1 << (32 - prefix.len()).min(20));
-    for ip in hosts(prefix) {
-        if interface.own.iter().any(|own| own.ip() == ip) {
-            own_host(&mut output, ip, &interface)?;
-            found += 1;
-        } else {
-            targets.push(ip);
-        }
+    let own = interface.own.iter().map(|own| own.ip());
+    let own: Vec<Ipv4Addr> = own.filter(|&ip| prefix.contains(ip)).collect();
+    for &ip in &own {
+        own_host(&mut output, ip, &interface)?;
     }
     let plan = Plan {
         mac: interface.mac,
@@ -50,16 +45,19 @@ pub(super) fn run(arguments: &args::Scan) -> Result<Outcome, Failure> {
         None => Pacer::for_link(interface.megabits()),
     };
     let mut machine = Scanner {
-        sweep: Sweep::new(plan, pacer, targets),
+        // Our own among them: whoever answers for it is a duplicate.
+        sweep: Sweep::new(plan, pacer, hosts(prefix).collect()),
         output,
+        mac: interface.mac,
+        own,
+        found: 0,
         doubles: 0,
     };
     let start = session.now();
     let end = session.run(&mut machine)?;
     let took = session.now() - start;
-    found += machine.sweep.counts().1;
-    machine.summary(prefix, found, took, end)?;
-    Ok(Outcome::yes(found > 0))
+    machine.summary(prefix, took, end)?;
+    Ok(Outcome::yes(machine.in_use() > 0))
 }
 
 /// The addresses that a host in the prefix can have.
@@ -94,10 +92,19 @@ fn own_host(output: &mut Output, ip: Ipv4Addr, interface: &Chosen) -> Result<(),
 struct Scanner {
     sweep: Sweep,
     output: Output,
+    mac: UnicastMac,
+    /// This host's addresses in the prefix.
+    own: Vec<Ipv4Addr>,
+    /// Others in use.
+    found: usize,
     doubles: usize,
 }
 
 impl Scanner {
+    fn in_use(&self) -> usize {
+        self.own.len() + self.found
+    }
+
     fn report(&mut self, answer: &Answer) -> Result<(), Failure> {
         let &Answer {
             ip,
@@ -105,6 +112,8 @@ impl Scanner {
             after,
             besides,
         } = answer;
+        let besides = besides.or(self.own.contains(&ip).then_some(self.mac));
+        self.found += usize::from(besides.is_none());
         self.doubles += usize::from(besides.is_some());
         if self.output.json {
             let body = Host {
@@ -129,14 +138,9 @@ impl Scanner {
         ))
     }
 
-    fn summary(
-        &mut self,
-        prefix: Prefix,
-        found: usize,
-        took: Duration,
-        end: End,
-    ) -> Result<(), Failure> {
+    fn summary(&mut self, prefix: Prefix, took: Duration, end: End) -> Result<(), Failure> {
         let (addresses, _, requests) = self.sweep.counts();
+        let found = self.in_use();
         let interrupted = end == End::Interrupted;
         if self.output.json {
             let body = Summary {
@@ -178,8 +182,7 @@ impl Machine for Scanner {
     fn handle_timeout(&mut self, now: Instant) -> Result<(), Failure> {
         self.sweep.handle_timeout(now);
         if !self.sweep.is_done() {
-            let (_, found, _) = self.sweep.counts();
-            let text = format!("{found} found");
+            let text = format!("{} found", self.in_use());
             self.output.progress(self.sweep.progress(), &text);
         }
         Ok(())

@@ -154,6 +154,11 @@ impl Sweep {
         if packet.sender_mac == self.plan.mac {
             return None;
         }
+        if self.plan.source == Some(target.ip) {
+            // Whoever has our address too does not answer questions from it, and others might answer
+            // him. From here on the questions are probes.
+            self.plan.source = None;
+        }
         let after = now - asked;
         let answer = Answer {
             ip: target.ip,
@@ -194,7 +199,9 @@ impl Sweep {
         if !due || !self.pacer.may_send(now) {
             return None;
         }
-        let source = self.plan.source.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        // With our address as both it would be an announcement, and change what others know.
+        let source = self.plan.source.filter(|&source| source != target.ip);
+        let source = source.unwrap_or(Ipv4Addr::UNSPECIFIED);
         Some(ArpPacket::request(self.plan.mac, source, target.ip))
     }
 

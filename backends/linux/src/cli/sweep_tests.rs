@@ -234,6 +234,28 @@ fn who_answers_with_ever_new_stations_fills_no_memory() {
 }
 
 #[test]
+fn for_our_own_address_it_probes_and_announces_nothing() {
+    let all = vec![OUR_IP, ip(1)];
+    let mut sweep = Sweep::new(PLAN, Pacer::fixed(1_000_000), all);
+    let [own, other] = [0, 1].map(|micros| {
+        let request = next_request(&mut sweep, Instant::from_micros(micros));
+        request.expect("a request for each")
+    });
+    assert!(own.is_probe() && own.target_ip == OUR_IP, "{own:?}");
+    assert_eq!(other.sender_ip, OUR_IP);
+    // Somebody else has it: he would not answer to questions from his own address.
+    let now = Instant::from_micros(2);
+    assert!(sweep.receive(now, &own.answered_by(mac(9))).is_some());
+    let again = Instant::from_millis(101);
+    sweep.handle_timeout(again);
+    let repeated = next_request(&mut sweep, again).expect("the other has not answered");
+    assert!(
+        repeated.is_probe() && repeated.target_ip == ip(1),
+        "{repeated:?}"
+    );
+}
+
+#[test]
 fn a_polite_rate_is_kept_to_the_request() {
     let mut segment = Segment::new([]);
     let plan = Plan {

@@ -28,7 +28,7 @@ wire_test! {
         assert_eq!((&own[0]["ip"], &own[0]["mac"]), (&"10.0.0.1".into(), &OUR_MAC.into()));
         assert_eq!(summary["type"], "summary");
         assert_eq!(summary["prefix"], "10.0.0.0/24");
-        assert_eq!((&summary["addresses"], &summary["found"]), (&253.into(), &102.into()));
+        assert_eq!((&summary["addresses"], &summary["found"]), (&254.into(), &102.into()));
         assert_eq!(summary["duplicates"], 0);
         assert_eq!(summary["complete"], true);
     }
@@ -68,7 +68,23 @@ wire_test! {
         for mac in [THEIR_MAC, "02:00:00:00:00:03"] {
             assert!(lines[1].contains(mac), "{ran:?}");
         }
-        assert!(ran.err.contains("2 of 5 addresses in use, 1 duplicate; "), "{ran:?}");
+        assert!(ran.err.contains("2 of 6 addresses in use, 1 duplicate; "), "{ran:?}");
+    }
+}
+
+wire_test! {
+    /// netdiscover, asking from an address that somebody has, found nobody of 200.
+    fn whoever_has_our_own_address_too_is_found() {
+        let peer = Peer::new();
+        peer.ip(&["addr", "add", "10.0.0.1/16", "dev", "them"]);
+        let ran = ran(&["scan", "--json", "10.0.0.0/29"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let lines = ran.json();
+        let of_ours: Vec<_> = lines.iter().filter(|line| line["ip"] == "10.0.0.1").collect();
+        assert_eq!((&of_ours[0]["mac"], &of_ours[0]["local"]), (&OUR_MAC.into(), &true.into()));
+        assert_eq!((&of_ours[1]["mac"], &of_ours[1]["duplicate"]), (&THEIR_MAC.into(), &true.into()));
+        let summary = lines.last().expect("a summary");
+        assert_eq!((&summary["found"], &summary["duplicates"]), (&2.into(), &1.into()));
     }
 }
 
