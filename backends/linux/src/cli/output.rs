@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use whohas::UnicastMac;
@@ -112,6 +112,11 @@ impl Output {
         let vendor = self.vendors.of(mac).map(|vendor| format!("  {vendor}"));
         vendor.unwrap_or_default()
     }
+}
+
+/// With three places.
+pub(super) fn milliseconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e3
 }
 
 /// Whether standard output may be coloured (<https://no-color.org>).

@@ -11,9 +11,8 @@ use whohas::{Instant, UnicastMac};
 
 use super::args;
 use super::failure::{Failure, Outcome};
-use super::output::Output;
+use super::output::{Output, milliseconds};
 use super::random::random;
-use super::resolve::milliseconds;
 use super::session::{End, Heard, Machine, Session};
 
 pub(super) fn run(arguments: &args::Probe) -> Result<Outcome, Failure> {

@@ -9,9 +9,8 @@ use whohas::{Instant, Prefix, UnicastMac};
 use super::args;
 use super::failure::{Failure, Outcome};
 use super::interface::Chosen;
-use super::output::Output;
+use super::output::{Output, milliseconds};
 use super::pacer::Pacer;
-use super::resolve::milliseconds;
 use super::session::{End, Heard, Machine, Session};
 use super::sweep::{Answer, Plan, Sweep};
 

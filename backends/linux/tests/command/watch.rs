@@ -4,9 +4,11 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use whohas::wire::{ArpPacket, MacAddr};
+use whohas_linux::Protocols;
 
 use crate::lab::{Peer, THEIR_MAC, THEM, whohas};
-use crate::support::run;
+use crate::support::{cable, run};
 use crate::wire_test;
 
 /// The command, listening. Ends on its own in a minute, whatever the test does.
@@ -218,5 +220,43 @@ wire_test! {
         let (_, after) = text.split_once("\x1b[?1049h").expect("another screen");
         let (_, after) = after.rsplit_once("\x1b[?1049l").expect("the first one again");
         assert!(after.contains("2 stations, "), "the summary is left behind: {after}");
+    }
+}
+
+wire_test! {
+    /// Runts and packets cut short at every byte (CVE-2020-11914, CVE-2018-16600), operations that
+    /// are neither question nor answer (CVE-2019-12262), and a sender who is not who it says.
+    fn v1_v3_v6_what_is_malformed_is_nothing_and_what_is_false_is_told() {
+        cable::lay();
+        let mut watch = Watch::start(&["--json", "-i", "us"]);
+        let them = cable::listen(THEM, Protocols::Arp);
+        let mut frame = [0; 60];
+        let station = cable::mac(THEIR_MAC);
+        let packet = ArpPacket::request(station, cable::THEIR_IP, cable::OUR_IP);
+        packet.emit_frame(MacAddr::BROADCAST, None, &mut frame).expect("60 bytes are enough");
+        const WHOLE: usize = 14 + 28;
+        for len in 14..WHOLE {
+            them.send(&frame[..len]).expect("sent");
+        }
+        for operation in [0_u16, 3, 4, 8, 9, 10, 25, 0xffff] {
+            let mut other = frame;
+            other[20..22].copy_from_slice(&operation.to_be_bytes());
+            them.send(&other).expect("sent");
+        }
+        let mut group = frame;
+        group[22] = 0xff;
+        them.send(&group).expect("sent");
+        let mut forged = frame;
+        forged[11] = 0x66;
+        them.send(&forged).expect("sent");
+        for expected in ["ethernet mismatch", "new station"] {
+            let line = watch.line();
+            let value: Value = serde_json::from_str(&line).expect(&line);
+            assert_eq!(value["event"], expected, "{line}");
+        }
+        watch.signal(Signal::TERM);
+        let (out, _) = watch.ends_well();
+        let summary: Value = serde_json::from_str(out.last().expect("a summary")).expect("JSON");
+        assert_eq!((&summary["packets"], &summary["events"]), (&1.into(), &2.into()));
     }
 }

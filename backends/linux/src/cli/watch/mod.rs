@@ -6,6 +6,8 @@ mod repeats;
 mod screen;
 #[cfg(feature = "tui")]
 mod table;
+#[cfg(feature = "tui")]
+mod view;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -19,8 +21,7 @@ use crate::{Interface, OpenError};
 
 use super::args;
 use super::failure::{Failure, Outcome};
-use super::output::Output;
-use super::resolve::milliseconds;
+use super::output::{Output, milliseconds};
 use super::session::{Heard, Machine, Session};
 use super::timestamp::rfc3339;
 use monitor::{Event, Happening, Monitor};

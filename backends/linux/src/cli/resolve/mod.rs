@@ -3,12 +3,13 @@
 //! The cache of the core does the work, with a policy for people who wait: three requests within the
 //! time-out. Where the host has no address to ask from, a [`Sweep`] of probes asks in its place.
 
+mod report;
+
 use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::num::NonZeroU8;
 use std::time::Duration;
 
-use serde::Serialize;
 use whohas::cache::{
     Cache, Destination, Event, Growable, HoldKey, Key, MAX_ADDRESSES, Policy, Rate, Status,
 };
@@ -23,6 +24,7 @@ use super::output::Output;
 use super::pacer::Pacer;
 use super::session::{End, Heard, Machine, Session};
 use super::sweep::{Answer, Plan, Sweep};
+use report::Report;
 
 /// Requests to one address before it counts as silent.
 const REQUESTS: NonZeroU8 = NonZeroU8::MIN.saturating_add(2);
@@ -310,147 +312,6 @@ impl Machine for ByProbes {
     fn choked(&mut self, now: Instant) {
         self.sweep.choked(now);
     }
-}
-
-/// A line of `--json`.
-#[derive(Serialize)]
-struct Resolution<'a> {
-    ip: Ipv4Addr,
-    result: &'static str,
-    mac: Option<String>,
-    vendor: Option<&'a str>,
-    rtt_ms: Option<f64>,
-}
-
-/// What is printed, and what is counted for the end.
-struct Report {
-    output: Output,
-    all: usize,
-    answered: usize,
-    silent: usize,
-}
-
-impl Report {
-    fn new(output: Output, all: usize) -> Self {
-        Self {
-            output,
-            all,
-            answered: 0,
-            silent: 0,
-        }
-    }
-
-    fn own(&mut self, interface: &Chosen, ip: Ipv4Addr) -> Result<(), Failure> {
-        self.answered += 1;
-        let at = interface.has(ip).unwrap_or(&interface.name);
-        if self.output.json {
-            return self.json(ip, "local", None, None);
-        }
-        let text = format!("{ip:<15}  this host, on {at}");
-        self.output.line(text)
-    }
-
-    fn resolved(
-        &mut self,
-        ip: Ipv4Addr,
-        mac: UnicastMac,
-        after: Option<Duration>,
-    ) -> Result<(), Failure> {
-        self.answered += 1;
-        if self.output.json {
-            self.json(ip, "resolved", Some(mac), after)?;
-        } else {
-            let rtt = after.map(|after| format!("{:8.3} ms", milliseconds(after)));
-            let vendor = self.output.made_by(mac);
-            let rtt = rtt.unwrap_or_default();
-            self.output
-                .line(format_args!("{ip:<15}  {mac}  {rtt}{vendor}"))?;
-        }
-        self.show_progress();
-        Ok(())
-    }
-
-    fn silent(&mut self, ip: Ipv4Addr) -> Result<(), Failure> {
-        self.silent += 1;
-        if self.output.json {
-            self.json(ip, "no_answer", None, None)?;
-        } else {
-            let text = self.output.faint("no answer");
-            self.output.line(format_args!("{ip:<15}  {text}"))?;
-        }
-        self.show_progress();
-        Ok(())
-    }
-
-    /// Interrupted before it was.
-    fn unknown(&mut self, ip: Ipv4Addr) -> Result<(), Failure> {
-        if self.output.json {
-            return self.json(ip, "unknown", None, None);
-        }
-        let text = self.output.faint("not known yet: interrupted");
-        self.output.line(format_args!("{ip:<15}  {text}"))
-    }
-
-    fn double(
-        &mut self,
-        ip: Ipv4Addr,
-        known: UnicastMac,
-        claimed: UnicastMac,
-    ) -> Result<(), Failure> {
-        if self.output.json {
-            return self.json(ip, "duplicate", Some(claimed), None);
-        }
-        let text = self
-            .output
-            .alarming(format_args!("also claimed, besides {known}"));
-        self.output
-            .line(format_args!("{ip:<15}  {claimed}  {text}"))
-    }
-
-    fn json(
-        &mut self,
-        ip: Ipv4Addr,
-        result: &'static str,
-        mac: Option<UnicastMac>,
-        after: Option<Duration>,
-    ) -> Result<(), Failure> {
-        let vendor = mac.and_then(|mac| self.output.vendors.of(mac).map(str::to_owned));
-        let body = Resolution {
-            ip,
-            result,
-            mac: mac.map(|mac| mac.to_string()),
-            vendor: vendor.as_deref(),
-            rtt_ms: after.map(milliseconds),
-        };
-        self.output.json_line("resolve", body)
-    }
-
-    fn show_progress(&mut self) {
-        let told = self.answered + self.silent;
-        let left = self.all - told;
-        if left > 0 {
-            let text = format!("{left} of {} still to answer", self.all);
-            let permille = told * 1_000 / self.all.max(1);
-            self.output.progress(permille as u32, &text);
-        }
-    }
-
-    fn end(mut self, took: Duration) -> Outcome {
-        if self.all > 1 {
-            self.output.remark(format_args!(
-                "{} of {} answered in {:.3} s",
-                self.answered,
-                self.all,
-                took.as_secs_f64()
-            ));
-        }
-        Outcome::yes(self.answered == self.all)
-    }
-}
-
-/// To the microsecond.
-pub(super) fn milliseconds(time: Duration) -> f64 {
-    time.as_micros() as f64 / 1e3
 }
 
 #[cfg(test)]
