@@ -65,9 +65,7 @@ struct Announcer {
 
 impl Announcer {
     fn report(mut self) -> Result<Outcome, Failure> {
-        let vendor = self
-            .claimed_by
-            .and_then(|mac| self.output.vendors.of(mac).map(str::to_owned));
+        let vendor = self.claimed_by.and_then(|mac| self.output.vendors.of(mac));
         if self.output.json {
             let body = Announced {
                 ip: self.ip,

@@ -42,7 +42,7 @@ impl Output {
         let terminal = io::stderr().is_terminal() && !common.quiet;
         Self {
             json: common.json,
-            vendors: Vendors::default(),
+            vendors: Vendors::read(),
             interface: interface.to_owned(),
             quiet: common.quiet,
             colour: colour_wanted(),
@@ -108,7 +108,7 @@ impl Output {
     }
 
     /// Who made the station, for the end of a line.
-    pub(super) fn made_by(&mut self, mac: UnicastMac) -> String {
+    pub(super) fn made_by(&self, mac: UnicastMac) -> String {
         let vendor = self.vendors.of(mac).map(|vendor| format!("  {vendor}"));
         vendor.unwrap_or_default()
     }

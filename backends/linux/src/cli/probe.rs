@@ -147,7 +147,7 @@ impl Prober {
         };
         let vendor = self
             .claim
-            .and_then(|claim| self.output.vendors.of(claim.by).map(str::to_owned));
+            .and_then(|claim| self.output.vendors.of(claim.by));
         if self.output.json {
             let body = Answer {
                 ip: self.ip,

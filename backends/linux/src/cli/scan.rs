@@ -77,7 +77,7 @@ fn own_host(output: &mut Output, ip: Ipv4Addr, interface: &Chosen) -> Result<(),
         let body = Host {
             ip,
             mac: interface.mac.to_string(),
-            vendor: output.vendors.of(interface.mac).map(str::to_owned),
+            vendor: output.vendors.of(interface.mac),
             rtt_ms: None,
             duplicate: false,
             local: true,
@@ -118,7 +118,7 @@ impl Scanner {
             let body = Host {
                 ip,
                 mac: mac.to_string(),
-                vendor: self.output.vendors.of(mac).map(str::to_owned),
+                vendor: self.output.vendors.of(mac),
                 rtt_ms: Some(milliseconds(after)),
                 duplicate: besides.is_some(),
                 local: false,

@@ -1,8 +1,8 @@
 //! Who made a station: the first half of its address, looked up in a list that the system has.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 
 use whohas::UnicastMac;
 
@@ -22,55 +22,83 @@ const LARGEST: u64 = 32 << 20;
 /// What is longer is cut off: nobody's line is to be filled by it.
 const LONGEST_NAME: usize = 60;
 
-/// The system's list, read when it is first asked for.
+/// A list of makers; empty where the system has none.
+///
+/// Of the forty thousand names in it few are ever asked for, so they stay in the text that they came
+/// in, and only where they are is noted.
 #[derive(Debug, Default)]
-pub(super) struct Vendors(Option<HashMap<[u8; 3], String>>);
+pub(super) struct Vendors {
+    text: String,
+    /// Sorted by the first half of the address.
+    names: Vec<(u32, Range<u32>)>,
+}
 
 impl Vendors {
+    /// The system's list. Takes a few milliseconds, so it is not read while answers are timed.
+    pub(super) fn read() -> Self {
+        let mut lists = FILES.iter().filter_map(|path| {
+            let mut bytes = Vec::new();
+            let file = File::open(path).ok()?;
+            file.take(LARGEST).read_to_end(&mut bytes).ok()?;
+            // Only a name that is not text is worth a copy of all of it.
+            let text = String::from_utf8(bytes)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+            Some(Self::parse(text))
+        });
+        lists
+            .find(|list| !list.names.is_empty())
+            .unwrap_or_default()
+    }
+
     /// Who made the station; `None` for addresses that somebody made up, and where there is no list.
-    pub(super) fn of(&mut self, mac: UnicastMac) -> Option<&str> {
+    pub(super) fn of(&self, mac: UnicastMac) -> Option<String> {
         let [a, b, c, ..] = mac.octets();
         if a & 2 != 0 {
             return None;
         }
-        let list = self.0.get_or_insert_with(read_first);
-        list.get(&[a, b, c]).map(String::as_str)
+        let prefix = u32::from_be_bytes([0, a, b, c]);
+        let at = self.names.binary_search_by_key(&prefix, |(key, _)| *key);
+        let (_, place) = self.names.get(at.ok()?)?;
+        let name = self.text.get(place.start as usize..place.end as usize)?;
+        // What is in a file is not to move anybody's cursor.
+        let printable = name.chars().filter(|c| !c.is_control());
+        Some(printable.take(LONGEST_NAME).collect())
+    }
+
+    /// Lines that begin with three bytes in hexadecimal, with or without `-` between them, and end
+    /// with a name; between them `(hex)`, where the IEEE wrote the list itself. Everything else is
+    /// passed over.
+    fn parse(text: String) -> Self {
+        let place = |name: &str| {
+            let start = name.as_ptr().addr() - text.as_ptr().addr();
+            start as u32..(start + name.len()) as u32
+        };
+        let entries = text.lines().filter_map(entry);
+        let mut names: Vec<_> = entries.map(|(key, name)| (key, place(name))).collect();
+        names.sort_by_key(|(key, _)| *key);
+        Self { text, names }
     }
 }
 
-fn read_first() -> HashMap<[u8; 3], String> {
-    let list = FILES.iter().find_map(|path| {
-        let mut bytes = Vec::new();
-        let file = File::open(path).ok()?;
-        file.take(LARGEST).read_to_end(&mut bytes).ok()?;
-        let list = parse(&String::from_utf8_lossy(&bytes));
-        (!list.is_empty()).then_some(list)
-    });
-    list.unwrap_or_default()
-}
-
-/// Lines that begin with three bytes in hexadecimal, with or without `-` between them, and end with
-/// a name; between them `(hex)`, where the IEEE wrote the list itself. Everything else is passed over.
-fn parse(text: &str) -> HashMap<[u8; 3], String> {
-    text.lines().filter_map(entry).collect()
-}
-
-fn entry(line: &str) -> Option<([u8; 3], String)> {
-    let (number, name) = line.split_once(char::is_whitespace)?;
-    let name = name.trim();
-    let name = match name.strip_prefix("(base 16)") {
-        // The same once more.
-        Some(_) => return None,
-        None => name.strip_prefix("(hex)").unwrap_or(name).trim(),
+fn entry(line: &str) -> Option<(u32, &str)> {
+    let (number, name) = line.split_once([' ', '\t'])?;
+    let name = name.trim_ascii();
+    let name = match name.strip_prefix('(') {
+        None => name,
+        // `(base 16)` says the same once more.
+        Some(rest) => rest.strip_prefix("hex)")?.trim_ascii(),
     };
-    let digits: String = number.chars().filter(|&c| c != '-').collect();
-    if digits.len() != 6 || name.is_empty() {
-        return None;
+    (!name.is_empty()).then_some(())?;
+    let mut digits = 0;
+    let mut key = 0;
+    for byte in number.bytes().filter(|&byte| byte != b'-') {
+        key = key << 4 | char::from(byte).to_digit(16)?;
+        digits += 1;
+        if digits > 6 {
+            return None;
+        }
     }
-    let [_, a, b, c] = u32::from_str_radix(&digits, 16).ok()?.to_be_bytes();
-    // What is in a file is not to move anybody's cursor.
-    let printable = name.chars().filter(|c| !c.is_control());
-    Some(([a, b, c], printable.take(LONGEST_NAME).collect()))
+    (digits == 6).then_some((key, name))
 }
 
 #[cfg(test)]
@@ -78,7 +106,8 @@ mod tests {
     use super::*;
 
     fn name(text: &str) -> Option<String> {
-        parse(text).remove(&[0x28, 0x6f, 0xb9])
+        let mac = UnicastMac::new([0x28, 0x6f, 0xb9, 1, 2, 3]).unwrap();
+        Vendors::parse(text.to_owned()).of(mac)
     }
 
     #[test]
@@ -86,8 +115,14 @@ mod tests {
         let expected = Some("Some Maker, Ltd.".to_owned());
         assert_eq!(name("286FB9\tSome Maker, Ltd."), expected);
         assert_eq!(name("286FB9 Some Maker, Ltd."), expected);
+        assert_eq!(
+            name("FFFFFF\tX\r\n286fb9\tSome Maker, Ltd.\r\n000000\tY"),
+            expected
+        );
         let ieee = "28-6F-B9   (hex)\t\tSome Maker, Ltd.\n286FB9     (base 16)\t\tAnother line\n\t\t\t\tA road\n";
         assert_eq!(name(ieee), expected);
+        let made_up = UnicastMac::new([0x2a, 0x6f, 0xb9, 1, 2, 3]).unwrap();
+        assert_eq!(Vendors::parse("2A6FB9\tX".to_owned()).of(made_up), None);
     }
 
     #[test]
@@ -96,8 +131,10 @@ mod tests {
             "",
             "# 286FB9",
             "286FB\tX",
+            "286FB90\tX",
             "286FB9",
             "286FB9   ",
+            "286FB9 (hex)",
             "286FBG X",
             "\u{feff}",
         ] {

@@ -112,7 +112,7 @@ impl Report {
         mac: Option<UnicastMac>,
         after: Option<Duration>,
     ) -> Result<(), Failure> {
-        let vendor = mac.and_then(|mac| self.output.vendors.of(mac).map(str::to_owned));
+        let vendor = mac.and_then(|mac| self.output.vendors.of(mac));
         let body = Resolution {
             ip,
             result,

@@ -200,7 +200,7 @@ impl Lines<'_> {
                 age_ms: station.map(|station| milliseconds(now - station.first)),
                 flips: station.map_or(0, |station| station.flips),
                 conflicts: station.map_or(0, |station| station.conflicts),
-                vendor: self.output.vendors.of(event.mac).map(str::to_owned),
+                vendor: self.output.vendors.of(event.mac),
             };
             return self.output.json_line("event", body);
         }

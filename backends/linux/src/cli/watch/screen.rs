@@ -92,7 +92,7 @@ impl<'w> Screen<'w> {
 
     fn draw(&mut self, now: Instant) -> Result<(), Failure> {
         let monitor = &self.watcher.monitor;
-        let live = rows(monitor, &mut self.view.vendors, now);
+        let live = rows(monitor, &self.view.vendors, now);
         self.shown = self.view.arranged(live);
         let counted = format!("{} stations, {} packets", monitor.len(), monitor.heard);
         draw_on(

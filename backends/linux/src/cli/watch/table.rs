@@ -149,11 +149,11 @@ impl Wanted {
 }
 
 /// Everybody that the monitor knows, as of now.
-pub(super) fn rows(monitor: &Monitor, vendors: &mut Vendors, now: Instant) -> Vec<Row> {
+pub(super) fn rows(monitor: &Monitor, vendors: &Vendors, now: Instant) -> Vec<Row> {
     let row = |(ip, station): (Ipv4Addr, &super::monitor::Station)| Row {
         ip,
         mac: station.mac,
-        vendor: vendors.of(station.mac).unwrap_or_default().to_owned(),
+        vendor: vendors.of(station.mac).unwrap_or_default(),
         standing: station.standing(now),
         age: now - station.first,
         heard: now - station.last,

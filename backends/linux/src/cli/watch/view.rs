@@ -58,7 +58,7 @@ impl View {
             frozen: None,
             first: 0,
             news: VecDeque::new(),
-            vendors: Vendors::default(),
+            vendors: Vendors::read(),
             over: false,
         }
     }
