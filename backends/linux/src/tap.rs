@@ -51,9 +51,11 @@ impl Tap {
     /// `mac` is the hardware address of this end. It is not that of the interface.
     pub fn open(name: &str, mac: UnicastMac) -> Result<Self, OpenError> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let device = rustix::fs::open("/dev/net/tun", flags, Mode::empty())
-            .map_err(io::Error::from)
-            .map_err(OpenError::io("cannot open /dev/net/tun"))?;
+        let device = rustix::fs::open("/dev/net/tun", flags, Mode::empty()).map_err(|error| {
+            OpenError::NoTapDevice {
+                source: error.into(),
+            }
+        })?;
         let name = tap::attach(device.as_fd(), name).map_err(OpenError::permission(
             "make a TAP interface",
             "CAP_NET_ADMIN",
