@@ -153,15 +153,16 @@ impl RingOptions {
 
     /// For frames of up to `longest` bytes, if nothing else was said.
     pub(crate) fn layout(&self, longest: usize) -> Layout {
-        const PAGE: usize = 4096;
+        // Blocks are made of pages, and about so long.
+        const BLOCK: usize = 1 << 20;
+        let page = rustix::param::page_size();
         match self.reception {
             Reception::Prompt => {
                 // Header, alignment and headroom.
                 let longest = self.in_ring.unwrap_or(longest);
                 let size = (longest + 128).next_multiple_of(1024);
-                // As many as fill pages exactly, or nearly: blocks are made of pages.
-                let per_block = (256 * PAGE / size).max(1);
-                let block = (size * per_block).next_multiple_of(PAGE);
+                let per_block = (BLOCK / size).max(1);
+                let block = (size * per_block).next_multiple_of(page);
                 Layout::Slots {
                     size,
                     per_block,
@@ -170,11 +171,11 @@ impl RingOptions {
                 }
             }
             Reception::Batched => {
-                const BLOCK: usize = 64 * PAGE;
+                let size = (BLOCK / 4).next_multiple_of(page);
                 Layout::Blocks {
-                    size: BLOCK,
+                    size,
                     // With two the kernel has one to fill while the other is read.
-                    count: (self.memory / BLOCK).max(2),
+                    count: (self.memory / size).max(2),
                     retire_after: 1,
                 }
             }

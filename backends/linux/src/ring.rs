@@ -53,8 +53,9 @@ impl PacketRing {
             .map_err(OpenError::io("cannot share the packet socket"))?;
         // With a tag or without: it may be taken off already.
         let frame_len = interface.mtu as usize + HEADER_LEN;
-        let ring = Ring::new(receiving, options.layout(frame_len + TAG_LEN))
-            .map_err(OpenError::io("cannot make the receive ring"))?;
+        let ring = Ring::new(receiving, options.layout(frame_len + TAG_LEN)).map_err(
+            OpenError::io("cannot make the receive ring, perhaps it wants less memory"),
+        )?;
         socket::bind(ring.as_fd(), interface.index, Receives::All)
             .map_err(OpenError::io("cannot bind the packet socket"))?;
         if let Some(group) = options.fanout {
@@ -181,7 +182,7 @@ fn set_filter(socket: BorrowedFd<'_>, addresses: &[Ipv4Addr]) -> Result<(), Open
         .map_err(OpenError::io("cannot attach the packet filter"))
 }
 
-/// Readable when there is something to do.
+/// As the [`Waiter`]'s.
 impl AsFd for PacketRing {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.control.waiter.as_fd()

@@ -169,7 +169,7 @@ fn gather(transmitter: &Transmitter, monitor: &Monitor) -> io::Result<Readiness>
     Ok(readiness)
 }
 
-/// Readable when there is something to do.
+/// As the [`Waiter`]'s.
 impl AsFd for Tap {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.readiness.as_fd()
