@@ -2,7 +2,7 @@
 //!
 //! | type | what it is for |
 //! |---|---|
-//! | [`PacketRing`] | an Ethernet interface as a driver for [`Link`](whohas::link::Link): rings in, batches out, many queues |
+//! | [`PacketRing`] | an Ethernet interface as a driver for [`InPlace`](whohas::link::InPlace) or any other link: rings in, batches out, many queues |
 //! | [`Tap`] | an interface of the kernel's with us where its cable would end, as a driver |
 //! | [`RawSocket`] | a plain packet socket, for tools that send and receive a few frames |
 //! | [`Interface`], [`interfaces()`] | what the kernel knows of its interfaces |
@@ -10,7 +10,7 @@
 //! ```no_run
 //! use std::net::Ipv4Addr;
 //! use whohas::cache::Fixed;
-//! use whohas::link::Link;
+//! use whohas::link::InPlace;
 //! use whohas::{Instant, LocalResolver, Policy, Prefix};
 //! use whohas_linux::RingOptions;
 //!
@@ -20,7 +20,7 @@
 //! let driver = RingOptions::new().addresses(&[us]).open("eth0")?;
 //! let started = std::time::Instant::now();
 //! let clock = move || Instant::from_micros(started.elapsed().as_micros() as u64);
-//! let mut link: Link<_, _, _> = Link::new(driver, &NEIGHBOURS, clock);
+//! let mut link: InPlace<_, _, _> = InPlace::new(driver, &NEIGHBOURS, clock);
 //! link.set_addresses(&[Prefix::new(us, 24)?])?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

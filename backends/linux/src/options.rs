@@ -111,8 +111,8 @@ impl RingOptions {
 
     /// Whether TCP segments that the card or the peer's kernel has joined are handed up as they are, in
     /// packets of up to 64 KiB. For stacks and links that take packets longer than they may send, such
-    /// as [`Link`](whohas::link::Link) with an MTU of 65,535: a bulk transfer then costs a fraction.
-    /// Off by default: they are cut apart again.
+    /// as [`InPlace`](whohas::link::InPlace), or a [`Link`](whohas::link::Link) with an MTU of 65,535: a
+    /// bulk transfer then costs a fraction. Off by default: they are cut apart again.
     pub fn joined_segments(mut self, joined: bool) -> Self {
         self.joined = joined;
         self

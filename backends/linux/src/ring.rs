@@ -8,6 +8,7 @@ use std::task::Context;
 
 use embassy_net_driver::{Capabilities, Checksum, Driver, HardwareAddress, LinkState, RxToken};
 use rustix::net::sockopt;
+use whohas::link::DriverInPlace;
 
 use crate::filter;
 use crate::interface::Interface;
@@ -265,6 +266,26 @@ impl Driver for PacketRing {
 
     fn hardware_address(&self) -> HardwareAddress {
         HardwareAddress::Ethernet(self.monitor.state().mac.octets())
+    }
+}
+
+impl DriverInPlace for PacketRing {
+    type Draft<'a> = GatherToken<'a>;
+
+    fn peek<T>(&mut self, context: &mut Context<'_>, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        self.poll_frame(context)
+            .then(|| look(self.receiver.frame()))
+    }
+
+    fn receive_in_place(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Option<(RingRxToken<'_>, GatherToken<'_>)> {
+        self.receive(context)
+    }
+
+    fn draft(&mut self, context: &mut Context<'_>) -> Option<GatherToken<'_>> {
+        self.transmit(context)
     }
 }
 

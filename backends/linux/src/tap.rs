@@ -7,6 +7,7 @@ use std::task::Context;
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken};
 use rustix::fs::{Mode, OFlags};
 use whohas::UnicastMac;
+use whohas::link::DriverInPlace;
 
 use crate::interface::Interface;
 use crate::monitor::Monitor;
@@ -221,6 +222,29 @@ impl Driver for Tap {
 
     fn hardware_address(&self) -> HardwareAddress {
         HardwareAddress::Ethernet(self.mac.octets())
+    }
+}
+
+impl DriverInPlace for Tap {
+    type Draft<'a> = GatherToken<'a>;
+
+    fn peek<T>(&mut self, context: &mut Context<'_>, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        if !self.poll_frame(context) {
+            return None;
+        }
+        let len = self.filled?;
+        Some(look(&self.buffer[VirtioHeader::LEN..len]))
+    }
+
+    fn receive_in_place(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Option<(TapRxToken<'_>, GatherToken<'_>)> {
+        self.receive(context)
+    }
+
+    fn draft(&mut self, context: &mut Context<'_>) -> Option<GatherToken<'_>> {
+        self.transmit(context)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use embedded_io_async::{Read as _, Write as _};
 use embedded_nal_async::{ConnectedUdp as _, UdpStack as _};
 use whohas::cache::Fixed;
-use whohas::link::Link;
+use whohas::link::InPlace;
 use whohas::net::{Config, Connection, Net, Pools, TcpError};
 use whohas::resolver::LocalResolver;
 use whohas::time::{Clock, Timer};
@@ -36,8 +36,8 @@ impl Timer for Tokio {
 }
 
 type Neighbours = LocalResolver<Fixed<16>>;
-/// A link that takes packets of any length.
-type Wire = Link<PacketRing, &'static Neighbours, Tokio, 65_535>;
+/// A link that takes packets of any length, as it copies none.
+type Wire = InPlace<PacketRing, &'static Neighbours, Tokio>;
 type Stack = Net<'static, Wire>;
 
 const WINDOW: usize = 65_535;
