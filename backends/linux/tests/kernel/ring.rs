@@ -328,18 +328,10 @@ wire_test! {
 }
 
 wire_test! {
-    fn a_full_ring_and_a_frame_too_long_are_counted_and_the_next_ones_come_through() {
+    fn a_full_ring_is_counted_and_the_next_frames_come_through() {
         lay();
-        let mut ring = open(&RingOptions::new().longest_frame(200).memory(1));
+        let mut ring = open(&RingOptions::new().memory(1));
         let them = listen(THEM, Protocols::Arp);
-        let mut long = turned(udp_frame(9, &[1; 158]));
-        them.send(&long).expect("sent");
-        assert_eq!(take(&mut ring), [long.clone()]);
-        long = turned(udp_frame(9, &[1; 1000]));
-        them.send(&long).expect("sent");
-        assert_eq!(take(&mut ring).len(), 0);
-        assert_eq!(ring.counters().truncated, 1);
-
         let mut sent = 0;
         while ring.counters().overrun == 0 {
             them.send(&request(None)).expect("sent");
@@ -348,6 +340,44 @@ wire_test! {
         assert_eq!(take(&mut ring).len(), sent - 1);
         them.send(&request(None)).expect("sent");
         assert_eq!(take(&mut ring).len(), 1);
+    }
+}
+
+wire_test! {
+    fn frames_that_do_not_fit_into_their_slots_come_up_whole_and_in_order() {
+        lay();
+        let mut ring = open(&RingOptions::new().longest_in_ring(64));
+        let them = listen(THEM, Protocols::Arp);
+        let lens = [10, 1472, 20, 1000, 1472, 30];
+        let frames = lens.map(|len| turned(udp_frame(9, &vec![len as u8; len])));
+        for frame in &frames {
+            them.send(frame).expect("sent");
+        }
+        assert_eq!(take_exactly(&mut ring, lens.len()), frames);
+        let mut tagged = request(Some(VlanId::new(42).expect("a VLAN")));
+        tagged.resize(1400, 0x77);
+        them.send(&tagged).expect("sent");
+        assert_eq!(take_exactly(&mut ring, 1), [tagged]);
+    }
+}
+
+wire_test! {
+    fn what_is_longer_than_the_mtu_and_cannot_be_cut_apart_is_counted() {
+        lay();
+        // The MTU counts as it was when the ring was opened.
+        run("ip", &["link", "set", US, "mtu", "500"]);
+        for joined in [false, true] {
+            let mut ring = open(&RingOptions::new().joined_segments(joined));
+            run("ip", &["link", "set", US, "mtu", "1500"]);
+            let long = turned(udp_frame(9, &[1; 1000]));
+            listen(THEM, Protocols::Arp).send(&long).expect("sent");
+            match joined {
+                true => assert_eq!(take(&mut ring), [long]),
+                false => assert_eq!(take(&mut ring), Vec::<Vec<u8>>::new()),
+            }
+            assert_eq!(ring.counters().truncated, u64::from(!joined));
+            run("ip", &["link", "set", US, "mtu", "500"]);
+        }
     }
 }
 

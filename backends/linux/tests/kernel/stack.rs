@@ -1,13 +1,14 @@
 //! The whole stack against the kernel's sockets: ring, link and TCP.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
 use embedded_io_async::{Read as _, Write as _};
+use embedded_nal_async::{ConnectedUdp as _, UdpStack as _};
 use whohas::cache::Fixed;
-use whohas::link::Link;
+use whohas::link::InPlace;
 use whohas::net::{Config, Connection, Net, Pools, TcpError};
 use whohas::resolver::LocalResolver;
 use whohas::time::{Clock, Timer};
@@ -35,8 +36,8 @@ impl Timer for Tokio {
 }
 
 type Neighbours = LocalResolver<Fixed<16>>;
-/// A link that takes packets of any length.
-type Wire = Link<PacketRing, &'static Neighbours, Tokio, 65_535>;
+/// A link that takes packets of any length, as it copies none.
+type Wire = InPlace<PacketRing, &'static Neighbours, Tokio>;
 type Stack = Net<'static, Wire>;
 
 const WINDOW: usize = 65_535;
@@ -129,6 +130,37 @@ wire_test! {
             let nobody = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 77), 9);
             let unreachable = stack.dial(nobody).await;
             assert!(matches!(unreachable, Err(TcpError::Unreachable)), "{unreachable:?}");
+        });
+    }
+}
+
+wire_test! {
+    fn datagrams_of_every_length_go_both_ways() {
+        with_stack(&RingOptions::new(), async |stack| {
+            let kernel = UdpSocket::bind((THEIR_IP, 0)).expect("the kernel has this address");
+            let SocketAddr::V4(address) = kernel.local_addr().expect("bound") else {
+                panic!("bound to IPv4");
+            };
+            let echo = thread::spawn(move || {
+                let mut buffer = [0; 2048];
+                loop {
+                    let (len, peer) = kernel.recv_from(&mut buffer).expect("received");
+                    kernel.send_to(&buffer[..len], peer).expect("sent");
+                    if len == 0 {
+                        return;
+                    }
+                }
+            });
+            let handle = stack.udp();
+            let (_local, mut socket) = handle.connect(SocketAddr::V4(address)).await.expect("a socket");
+            let mut back = [0; 2048];
+            for len in [1, 2, 3, 1471, 1472, 0] {
+                let sent = (0..len).map(bulk).collect::<Vec<_>>();
+                socket.send(&sent).await.expect("sent");
+                let len = socket.receive_into(&mut back).await.expect("received");
+                assert_eq!(back[..len], sent);
+            }
+            finished(echo).await;
         });
     }
 }
