@@ -79,13 +79,11 @@ impl Announcer {
             };
             self.output.json_line("announce", body)?;
         } else {
-            let (ip, sent) = (self.ip, self.sent);
-            let times = if sent == 1 { "once" } else { "times" };
-            let text = match sent {
-                1 => format!("{ip} announced {times}"),
-                _ => format!("{ip} announced {sent} {times}"),
-            };
-            self.output.line(text)?;
+            let ip = self.ip;
+            self.output.line(match self.sent {
+                1 => format!("{ip} announced once"),
+                sent => format!("{ip} announced {sent} times"),
+            })?;
             if let Some(by) = self.claimed_by {
                 let vendor = vendor.map(|name| format!(" ({name})")).unwrap_or_default();
                 let text = format_args!("{by}{vendor} says that it has {ip} too");

@@ -29,7 +29,7 @@ impl Chosen {
         let all = interfaces().map_err(|error| Failure::device("cannot list interfaces", error))?;
         match name {
             Some(name) => {
-                Interface::find(name).map_err(|error| open_failure(&error))?;
+                Interface::find(name).map_err(open_failure)?;
                 Self::describe(name, &all)
             }
             None => Self::describe(&guess(&all, &Routes::read(), targets)?, &all),
@@ -90,19 +90,14 @@ impl Chosen {
 }
 
 /// What the system said when it was asked for an interface, with the exit code that fits.
-pub(super) fn open_failure(error: &OpenError) -> Failure {
-    let message = error.to_string();
+pub(super) fn open_failure(error: OpenError) -> Failure {
     match error {
-        OpenError::NoPermission { .. } => Failure::Permission(message),
-        OpenError::Io { .. } => Failure::device(message, last_cause(error)),
-        _ => Failure::Usage(message),
-    }
-}
-
-fn last_cause(error: &OpenError) -> std::io::Error {
-    match error {
-        OpenError::Io { source, .. } => source.kind().into(),
-        _ => std::io::ErrorKind::Other.into(),
+        OpenError::Io { what, source } => Failure::device(what, source),
+        OpenError::NoPermission { .. } => Failure::Permission(error.to_string()),
+        OpenError::Down { .. }
+        | OpenError::NoSuchInterface { .. }
+        | OpenError::NoTapDevice { .. }
+        | OpenError::NotEthernet { .. } => Failure::Usage(error.to_string()),
     }
 }
 

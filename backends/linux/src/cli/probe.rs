@@ -29,7 +29,6 @@ pub(super) fn run(arguments: &args::Probe) -> Result<Outcome, Failure> {
         .map_err(|error| Failure::usage(error.to_string()))?;
     let mut machine = Prober {
         ip,
-        mac: interface.mac,
         own: interface.stations,
         question,
         claim: None,
@@ -100,7 +99,6 @@ impl Evidence {
 
 struct Prober {
     ip: Ipv4Addr,
-    mac: UnicastMac,
     own: Vec<UnicastMac>,
     question: Question,
     claim: Option<Claim>,
@@ -204,7 +202,6 @@ impl Machine for Prober {
             self.over = true;
             return None;
         }
-        debug_assert_eq!(packet.sender_mac, self.mac);
         let len = packet.emit_frame(destination, None, buffer).ok()?;
         match &mut self.question {
             Question::Rfc5227(detector) => detector.sent(now, random()),

@@ -237,7 +237,7 @@ impl Session {
 }
 
 fn open_socket(name: &str) -> Result<RawSocket, Failure> {
-    let socket = RawSocket::open(name, Protocols::Arp).map_err(|error| open_failure(&error))?;
+    let socket = RawSocket::open(name, Protocols::Arp).map_err(open_failure)?;
     // Beyond the system's limit only with the right to it; what there is then has to do.
     if set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER).is_err() {
         let _ = set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER);

@@ -100,3 +100,29 @@ wire_test! {
         assert!(ran.err.contains("cannot write the output"), "{ran:?}");
     }
 }
+
+wire_test! {
+    /// `script` of util-linux is a terminal to whom it runs.
+    fn on_a_terminal_there_are_progress_and_colours_unless_they_are_refused() {
+        let _peer = Peer::new();
+        let command = env!("CARGO_BIN_EXE_whohas");
+        let command = format!("{command} resolve --timeout 200ms 10.0.0.2 10.0.0.77");
+        let on_terminal = |no_colour: &str| {
+            let output = Command::new("script")
+                .args(["--quiet", "--return", "--flush", "--command", &command, "/dev/null"])
+                .env("TERM", "xterm")
+                .env("NO_COLOR", no_colour)
+                .stdin(Stdio::null())
+                .output();
+            let ran = Ran::from(output.expect("script is a part of bsdutils"));
+            assert_eq!(ran.code, Some(1), "{ran:?}");
+            assert!(ran.out.contains("50 % 1 of 2 still to answer"), "{ran:?}");
+            ran.out
+        };
+        // Set to nothing is not set (no-color.org).
+        assert!(on_terminal("").contains("\x1b[2mno answer\x1b[0m"));
+        let plain = on_terminal("1");
+        assert!(plain.contains("  no answer"), "{plain:?}");
+        assert!(!plain.contains("\x1b[2m") && !plain.contains("\x1b[31m"), "{plain:?}");
+    }
+}
