@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use embassy_net_driver::{Driver, RxToken, TxToken};
 use whohas::VlanId;
+use whohas::link::{Draft, DriverInPlace};
 use whohas::wire::{
     ArpPacket, EtherType, EthernetFrame, InternetSum, Ipv4Packet, MacAddr, UdpChecksum,
     UdpDatagram, VlanTag,
@@ -324,6 +325,36 @@ wire_test! {
         assert!(take(&mut ring).is_empty());
         assert_eq!(drain(&them), [numbered(1), numbered(2)]);
         assert!(!ring.waiter().wait(Some(Duration::ZERO)).expect("poll works"), "nothing to do");
+    }
+}
+
+wire_test! {
+    fn a_frame_that_was_looked_at_stays_and_room_that_was_given_back_sends_nothing() {
+        lay();
+        let mut ring = open(&RingOptions::new());
+        let them = listen(THEM, Protocols::All);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(ring.peek(&mut context, |_| ()).is_none());
+        for number in [1, 2] {
+            them.send(&turned(udp_frame(9, &[number; 100]))).expect("sent");
+        }
+        for _ in 0..2 {
+            let first = ring.peek(&mut context, |frame| frame[42]);
+            assert_eq!(first, Some(1));
+        }
+        let (token, _given_back) = ring.receive_in_place(&mut context).expect("a frame");
+        assert_eq!(token.consume(|frame| frame[42]), 1);
+        assert_eq!(ring.peek(&mut context, |frame| frame[42]), Some(2));
+
+        // Written with room in front, as a link does for its header.
+        let wanted = numbered(7);
+        let mut draft = ring.draft(&mut context).expect("room");
+        draft.bytes(1514 + 18)[18..18 + 60].copy_from_slice(&wanted);
+        draft.send(18..18 + 60);
+        ring.draft(&mut context).expect("room").bytes(60).fill(0xee);
+        send(&mut ring, &numbered(8));
+        ring.flush();
+        assert_eq!(drain(&them), [wanted, numbered(8)]);
     }
 }
 
