@@ -1,7 +1,14 @@
 use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
-use crate::lab::{OUR_MAC, Peer, THEIR_MAC, ran};
-use crate::support::run;
+use whohas::UnicastMac;
+use whohas::wire::{ArpPacket, EthernetFrame, HardwareTypes};
+use whohas_linux::{Protocols, wait_readable};
+
+use crate::lab::{OUR_MAC, Peer, Ran, THEIR_MAC, THEM, ran, whohas};
+use crate::support::{cable, run};
 use crate::wire_test;
 
 wire_test! {
@@ -95,5 +102,51 @@ wire_test! {
         let ran = ran(&["scan", "--timeout", "50ms", "172.16.0.64/28"]);
         assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
         assert!(ran.err.starts_with("0 of 14 addresses in use; 28 requests in "), "{ran:?}");
+    }
+}
+
+wire_test! {
+    /// Every fourth host misses no question, every fourth the first, the next the first two, and the
+    /// last the first three. Each repetition finds somebody, so there is another.
+    fn who_misses_up_to_three_questions_is_found() {
+        cable::lay();
+        let hosts = cable::listen(THEM, Protocols::Arp);
+        let mut scan = whohas(&["scan", "--json", "-i", "us", "10.0.0.128/25"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        // Whoever is slow at first is waited for three times as long later: on a busy machine this
+        // host may be.
+        wait_readable(&hosts, None).expect("poll works");
+        thread::sleep(Duration::from_millis(250));
+        let mut heard = [0_u8; 256];
+        let mut buffer = [0; 64];
+        while scan.try_wait().expect("it can be asked").is_none() {
+            wait_readable(&hosts, Some(Duration::from_millis(20))).expect("poll works");
+            while let Some(len) = hosts.recv(&mut buffer).expect("the link stays up") {
+                let frame = EthernetFrame::parse(&buffer[..len]).expect("a frame");
+                let asked = ArpPacket::parse(frame.payload, HardwareTypes::Ethernet).expect("ARP");
+                let host = asked.target_ip.octets()[3];
+                let times = &mut heard[usize::from(host)];
+                *times += 1;
+                if *times > host % 4 {
+                    let station = UnicastMac::new([2, 0, 0, 0, 1, host]).expect("unicast");
+                    let answer = asked.answered_by(station);
+                    let to = asked.sender_mac.get();
+                    let len = answer.emit_frame(to, None, &mut buffer).expect("room");
+                    hosts.send(&buffer[..len]).expect("sent");
+                }
+            }
+        }
+        let ran = Ran::from(scan.wait_with_output().expect("it has ended"));
+        let lines = ran.json();
+        let summary = lines.last().expect("a summary");
+        assert_eq!((&summary["found"], &summary["addresses"]), (&126.into(), &126.into()));
+        for line in &lines[..126] {
+            let ip = line["ip"].as_str().expect("an address");
+            let host: u8 = ip.rsplit('.').next().and_then(|last| last.parse().ok()).expect("a byte");
+            assert_eq!(line["mac"], format!("02:00:00:00:01:{host:02x}"));
+            assert!(heard[usize::from(host)] > host % 4);
+        }
     }
 }
