@@ -140,7 +140,11 @@ pub(super) struct Scan {
     /// hosts that were missed before
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(super) retries: u8,
-    /// How long at most to wait for answers; less when everybody answers faster
+    /// How long at least to wait for an answer before asking again; twice as long before the end.
+    /// More helps where hosts sleep
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration)]
+    pub(super) patience: Duration,
+    /// How long at most to wait for answers; in between, three times as long as the slowest took
     #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub(super) timeout: Duration,
     #[command(flatten)]

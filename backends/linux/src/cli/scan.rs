@@ -16,8 +16,6 @@ use super::sweep::{Answer, Plan, Sweep};
 
 /// The largest scan: a million addresses, 32 MB of notes.
 pub(super) const SHORTEST_PREFIX: u8 = 12;
-/// An answer may take this long even when all others were faster.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 pub(super) fn run(arguments: &args::Scan) -> Result<Outcome, Failure> {
     let prefix = arguments.prefix;
@@ -36,7 +34,7 @@ pub(super) fn run(arguments: &args::Scan) -> Result<Outcome, Failure> {
         source: interface.source_for(first),
         repeats: arguments.retries.min(1),
         retries: arguments.retries,
-        patience: PATIENCE.min(arguments.timeout),
+        patience: arguments.patience.min(arguments.timeout),
         timeout: arguments.timeout,
     };
     let pacer = match arguments.rate {

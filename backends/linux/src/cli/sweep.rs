@@ -241,7 +241,7 @@ impl Sweep {
             return;
         };
         let certain = pass < self.plan.repeats;
-        let over = since + self.patience() <= now;
+        let over = since + self.last_patience() <= now;
         // Where another pass is certain, it need not wait for the last answer of this one: each
         // address is asked again in its own time. Beyond that it must have a reason.
         if certain || (over && self.found_missed && pass < self.plan.retries) {
@@ -262,7 +262,9 @@ impl Sweep {
                 let again = self.current()?.asked.map(|asked| asked + self.patience());
                 Some(again.map_or(may, |again| again.max(may)))
             }
-            Phase::Listening { since, .. } => Some(since + self.patience()),
+            // Another pass is certain, and begins at once.
+            Phase::Listening { pass, since } if pass < self.plan.repeats => Some(since),
+            Phase::Listening { since, .. } => Some(since + self.last_patience()),
             Phase::Done => None,
         }
     }
@@ -271,6 +273,13 @@ impl Sweep {
     fn patience(&self) -> Duration {
         let likely = (self.slowest * 3).max(self.plan.patience);
         likely.min(self.plan.timeout)
+    }
+
+    /// Before it is over for good: twice as long as before asking again, which loses nobody.
+    fn last_patience(&self) -> Duration {
+        self.patience()
+            .max(self.plan.patience * 2)
+            .min(self.plan.timeout)
     }
 
     fn current(&self) -> Option<Target> {

@@ -175,6 +175,18 @@ fn no_retries_means_one_request() {
     assert_eq!(sweep.counts(), (50, 0, 50));
 }
 
+/// A phone that sleeps looks into its access point's beacons three times a second.
+#[test]
+fn a_host_that_sleeps_for_300_ms_is_not_missed() {
+    for (micros, found) in [(300_000, 1), (300_001, 0)] {
+        let mut segment = Segment::new([1]);
+        segment.delay = Duration::from_micros(micros);
+        let mut sweep = lab(1);
+        segment.run(&mut sweep);
+        assert_eq!(sweep.counts(), (1, found, 2), "{micros}");
+    }
+}
+
 #[test]
 fn slow_answers_are_waited_for_up_to_the_timeout() {
     let mut segment = Segment::new([1, 2]);
