@@ -96,9 +96,15 @@ impl Drop for Peer {
     }
 }
 
+/// Where the command is: where it was built, or a copy for users who may not look there.
+pub(crate) fn program() -> String {
+    let built = env!("CARGO_BIN_EXE_whohas");
+    std::env::var("WHOHAS_COMMAND").unwrap_or_else(|_unset| built.into())
+}
+
 /// The command with these arguments, not started yet.
 pub(crate) fn whohas(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_whohas"));
+    let mut command = Command::new(program());
     command.args(arguments).stdin(Stdio::null());
     command
 }
