@@ -1,6 +1,6 @@
 use std::process::Stdio;
 
-use crate::lab::{OUR_MAC, Peer, Ran, THEIR_MAC, THEM, frames_in, program, ran, whohas};
+use crate::lab::{OUR_MAC, Peer, Ran, THEIR_MAC, THEM, capture, frames_in, program, ran, whohas};
 use crate::wire_test;
 
 wire_test! {
@@ -24,7 +24,7 @@ wire_test! {
 wire_test! {
     fn a_free_address_is_probed_and_not_taken() {
         let _peer = Peer::new();
-        let capture = env!("CARGO_TARGET_TMPDIR").to_owned() + "/probe-free.pcapng";
+        let capture = capture("probe-free");
         for extra in [&[][..], &["--quick"]] {
             let arguments = [&["probe", "--pcap", &capture, "10.0.0.77"], extra].concat();
             let ran = ran(&arguments);
