@@ -3,6 +3,7 @@
 
 mod dns;
 mod held;
+mod mutations;
 mod packets;
 mod pools;
 mod tcp;

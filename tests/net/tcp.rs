@@ -1,6 +1,7 @@
 //! Connections: dialled and accepted, read and written, closed, dropped, refused and lost.
 
-use embedded_io_async::{Error as _, ErrorKind, Read, Write};
+use embedded_io_async::{Error as _, ErrorKind, Read, ReadReady, Write, WriteReady};
+use whohas::link::Route;
 use whohas::net::{Connection, Listener, TcpError};
 use whohas::time::Clock;
 
@@ -701,4 +702,44 @@ fn a_peer_that_reads_late_finds_all_that_a_dropped_connection_has_written() {
     assert_eq!(pair.holds(), 0);
     let received = pair.world.block_on(read_all(&mut theirs));
     assert!(received == Ok(body));
+}
+
+#[test]
+fn behind_a_gateway_it_is_the_gateway_that_is_held() {
+    let pair = Pair::new(25);
+    let far = Ipv4Addr::new(192, 0, 2, 1);
+    pair.us.with_link(|link| {
+        link.set_routes(&[Route::default_via(ip(PEER))]).unwrap();
+    });
+    pair.peer.with_link(|link| {
+        let near = Prefix::new(ip(PEER), 24).unwrap();
+        link.set_addresses(&[near, Prefix::new(far, 32).unwrap()])
+            .unwrap();
+    });
+    let mut listener = pair.peer.listen(port(7), 1).unwrap();
+    let dial = pair.us.dial(SocketAddrV4::new(far, 7));
+    let (accepted, dialled) = pair.world.block_on(both(listener.accept(), dial));
+    assert_eq!(pair.holds(), 1);
+    assert_eq!(dialled.unwrap().local(), Some(accepted.1));
+}
+
+#[test]
+fn readiness_is_told_without_waiting() {
+    let pair = Pair::new(26);
+    let (mut ours, mut theirs) = connect(&pair, 1).remove(0);
+    assert_eq!(
+        (ours.read_ready(), ours.write_ready()),
+        (Ok(false), Ok(true))
+    );
+    pair.world.block_on(ours.write_all(&text(RX + TX))).unwrap();
+    pair.sleep(secs(1));
+    assert_eq!(ours.write_ready(), Ok(false), "neither buffer has room");
+    assert_eq!(theirs.read_ready(), Ok(true));
+    theirs.abort();
+    pair.sleep(secs(1));
+    // Neither would wait now, for the error is there at once.
+    assert_eq!(
+        (ours.read_ready(), ours.write_ready()),
+        (Ok(true), Ok(true))
+    );
 }

@@ -59,7 +59,7 @@ pub(in crate::net) struct TcpSlot<H> {
     pub(super) read: u64,
     pub(super) progress: Progress,
     /// When the neighbour cache was last told of it.
-    pub(super) confirmed: Option<Instant>,
+    pub(super) confirmed: Instant,
     /// When something was last heard from the peer.
     pub(super) heard: Instant,
     /// Since when something waits for the peer, as far as was seen.
@@ -84,7 +84,7 @@ impl<H> TcpSlot<H> {
             written: 0,
             read: 0,
             progress: Progress::default(),
-            confirmed: None,
+            confirmed: Instant::ZERO,
             heard: Instant::ZERO,
             waiting: None,
             deadline: None,
@@ -153,12 +153,10 @@ impl<H: Hold> TcpSlot<H> {
         if core::mem::replace(&mut self.progress, progress) == progress {
             return;
         }
-        let is_news = self
-            .confirmed
-            .is_none_or(|confirmed| now - confirmed >= CONFIRMATION);
+        let is_news = now - self.confirmed >= CONFIRMATION;
         if let Some(hold) = self.hold.as_ref().filter(|_| is_news) {
             hold.confirm(now);
-            self.confirmed = Some(now);
+            self.confirmed = now;
         }
     }
 }
