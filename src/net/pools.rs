@@ -16,8 +16,8 @@ use crate::link::IpLink;
 /// telemetry exporter that dials anew every time one more than it seems to need.
 ///
 /// With the holds of a [`LocalResolver`](crate::LocalResolver), a connection takes 536 bytes beside its
-/// buffers on a 32-bit chip and a UDP socket 88 (704 and 152 on a 64-bit host with `alloc`); the stack itself takes, on the chip,
-/// as much as one connection.
+/// buffers on a 32-bit chip and a UDP socket 88 (704 and 152 on a 64-bit host with `alloc`); the stack
+/// itself takes, on the chip, as much as one connection.
 pub struct Pools<
     'a,
     L: IpLink,

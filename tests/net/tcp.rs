@@ -1,6 +1,7 @@
 //! Connections: dialled and accepted, read and written, closed, dropped, refused and lost.
 
 use embedded_io_async::{Error as _, ErrorKind, Read, ReadReady, Write, WriteReady};
+use whohas::HoldError;
 use whohas::link::Route;
 use whohas::net::{Connection, Listener, TcpError};
 use whohas::time::Clock;
@@ -742,4 +743,49 @@ fn readiness_is_told_without_waiting() {
         (ours.read_ready(), ours.write_ready()),
         (Ok(true), Ok(true))
     );
+}
+
+#[test]
+fn a_dropped_listener_resets_whom_it_has_not_handed_out_and_refuses_the_next() {
+    let pair = Pair::new(27);
+    let listener = pair.peer.listen(port(7), 2).unwrap();
+    let mut ours = pair.world.block_on(pair.us.dial(at(PEER, 7))).unwrap();
+    assert_eq!(
+        pair.peer.listen(port(7), 1).unwrap_err(),
+        TcpError::PortInUse
+    );
+    drop(listener);
+    let mut buffer = [0; 1];
+    let read = pair.world.block_on(ours.read(&mut buffer));
+    assert_eq!(read, Err(TcpError::Reset));
+    let next = pair.world.block_on(pair.us.dial(at(PEER, 7)));
+    assert_eq!(next.unwrap_err(), TcpError::Refused);
+    let theirs = pair.peer.with_link(|link| *link.resolver());
+    assert_eq!(theirs.entry(ip(US)).map(|entry| entry.holds), Some(0));
+    let _again = pair.peer.listen(port(7), SOCKETS).unwrap();
+}
+
+#[test]
+fn whoever_cannot_be_held_is_not_connected_to() {
+    let pair = Pair::new(28);
+    let theirs = pair.peer.with_link(|link| *link.resolver());
+    let others: Vec<_> = (100..108)
+        .map(|n| {
+            theirs.insert_static(ip(n), mac(n)).unwrap();
+            theirs.hold(ip(n)).unwrap()
+        })
+        .collect();
+    let mut listener = pair.peer.listen(port(7), 1).unwrap();
+    let refused = pair.world.block_on(pair.us.dial(at(PEER, 7)));
+    // Nor is there a place in their table for the way back of a refusal.
+    assert_eq!(refused.unwrap_err(), TcpError::TimedOut);
+    assert!(pair.peer.stats().tcp.unheld > 0);
+    // And from their side it is an error at once.
+    let full = pair.world.block_on(pair.peer.dial(at(US, 7)));
+    assert_eq!(full.unwrap_err(), TcpError::NotHeld(HoldError::TableFull));
+    drop(others);
+    theirs.remove(ip(100));
+    let dial = pair.us.dial(at(PEER, 7));
+    let (_accepted, dialled) = pair.world.block_on(both(listener.accept(), dial));
+    drop(dialled.unwrap());
 }
