@@ -5,6 +5,7 @@ use whohas::wire::{
 };
 
 use super::*;
+use crate::world::until;
 
 /// A stack of ours, a host that answers ARP, and somebody who sends in its name and listens to all.
 struct Bench {
@@ -220,7 +221,7 @@ fn the_same_port_of_a_peer_can_be_connected_to_each_of_our_addresses() {
     let mut open: Vec<_> = own
         .iter()
         .map(|own| {
-            let accepted = crate::world::until(
+            let accepted = until(
                 &bench.pair.world,
                 bench.pair.now() + secs(1),
                 listener.accept(),
