@@ -2,6 +2,7 @@
 #![cfg(feature = "net")]
 
 mod dns;
+mod ends;
 mod held;
 mod mutations;
 mod packets;
