@@ -50,6 +50,18 @@ pub(super) struct Harm {
     pub(super) forged: u32,
 }
 
+impl Harm {
+    /// Every checksum shows that one bit is wrong; but the TCP engine looks at none when it is built
+    /// for a fuzzer, so that random bytes come far.
+    const fn flip(&mut self) {
+        if cfg!(fuzzing) {
+            self.forged += 1;
+        } else {
+            self.damaged += 1;
+        }
+    }
+}
+
 impl<'b> Script<'b> {
     pub(super) const fn new(bytes: &'b [u8]) -> Self {
         Self {
@@ -105,7 +117,7 @@ impl<'b> Script<'b> {
             9 => Deed::HoldBack(millis(4)),
             10 => Deed::Delay(millis(40)),
             11 => {
-                self.harm.damaged += 1;
+                self.harm.flip();
                 Deed::Flip { at: self.pair() }
             }
             12 => {
