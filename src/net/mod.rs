@@ -7,8 +7,12 @@
 mod config;
 mod device;
 mod dns;
+mod held;
+#[cfg(feature = "alloc")]
+mod limits;
 mod pools;
 mod ports;
+mod slots;
 mod stats;
 mod tcp;
 mod udp;
@@ -29,6 +33,9 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 pub use config::Config;
 use device::{Described, Device, Inlet};
 pub use dns::{DnsClient, DnsError};
+pub use held::{Held, HeldConnection, HeldError};
+#[cfg(feature = "alloc")]
+pub use limits::Limits;
 pub use pools::Pools;
 use ports::Random;
 pub use stats::{DnsStats, PacketStats, Stats, TcpStats, UdpStats};
@@ -324,8 +331,8 @@ impl<'a, L: IpLink> Inner<'a, L> {
             context,
             inlet: Inlet {
                 own: &self.own,
-                slots: self.tcp.slots,
-                listeners: self.tcp.listeners,
+                slots: &self.tcp.slots,
+                listeners: &self.tcp.listeners,
                 udp: &mut self.udp,
                 packets: &mut self.packets,
                 tcp: &mut self.tcp.stats,
