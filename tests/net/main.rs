@@ -3,6 +3,7 @@
 
 mod dns;
 mod held;
+mod hostile;
 mod packets;
 mod pools;
 mod tcp;
