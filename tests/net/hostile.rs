@@ -92,7 +92,7 @@ impl Attack {
     }
 
     /// Nothing is left of it, and whoever is honest is served.
-    fn is_over(self) {
+    fn finish(self) {
         let tcp = self.pair.us.stats().tcp;
         assert_eq!((tcp.accepted, tcp.unheld), (0, 0));
         self.pair.sleep(secs(60));
@@ -285,7 +285,7 @@ fn whatever_the_lengths_say_no_byte_is_read_that_is_not_the_datagrams() {
     let more = until(world, now + secs(1), socket.receive_into(&mut buffer));
     assert!(world.block_on(more).is_none(), "a datagram too many");
     drop(socket);
-    attack.is_over();
+    attack.finish();
 }
 
 /// V30: the SYN from 0.0.0.0 that made a stack panic, and its relatives.
@@ -329,7 +329,7 @@ fn nobody_is_answered_who_cannot_be() {
             }
         }
     }
-    attack.is_over();
+    attack.finish();
 }
 
 /// RFC 1122 sections 3.2.2, 3.2.2.6 and 4.2.3.10.
@@ -373,5 +373,5 @@ fn what_is_said_to_everybody_is_answered_by_nobody() {
             assert_eq!(outcome, (vec![counter], 0), "{told}");
         }
     }
-    attack.is_over();
+    attack.finish();
 }

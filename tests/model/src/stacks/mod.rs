@@ -74,10 +74,15 @@ impl Plan {
 
 /// Runs the script, and panics where something is wrong.
 pub(crate) fn play(bytes: &[u8]) {
+    let _ = record(bytes, 0);
+}
+
+/// [`play`], on a LAN that logs so many frames.
+fn record(bytes: &[u8], frames: usize) -> SharedLan {
     let mut script = Script::new(bytes);
     let plan = Plan::read(&mut script);
     let script = Rc::new(RefCell::new(script));
-    let lan = SharedLan::new(Lan::with_log_bound(1, 0));
+    let lan = SharedLan::new(Lan::with_log_bound(1, frames));
     let [ours, theirs] = [(); 2].map(|()| Neighbours::new(Policy::STRICT, Fixed::new()));
     let [mut near, mut far] = [Sockets::new(), Sockets::new()];
     let link = |number, ip, neighbours| plug(&lan, number, ip, neighbours, script.clone());
@@ -106,6 +111,8 @@ pub(crate) fn play(bytes: &[u8]) {
     notes.check(&plan, harm);
     check(&lan, &us, &ours);
     check(&lan, &peer, &theirs);
+    drop((us, peer));
+    lan
 }
 
 fn config(seed: u64) -> Config {
@@ -173,4 +180,43 @@ fn check(lan: &SharedLan, stack: &Stack<'_, '_>, neighbours: &Neighbours) {
 
 const fn at(ip: Ipv4Addr, port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(ip, port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Length, datagrams, patience; then one deed for each frame.
+    const SCRIPTS: [&[u8]; 4] = [
+        b"\x20\x03\xff",
+        b"\xff\x07\xff\x08\x18\x28\xf9\x39\x4a\x06\x20\x8a\x06\xf9\xf9\x08",
+        b"\xff\x07\x20\x10\x0d\x00\x2f\x11\x20\x0d\x00\x1d\x80\x0e\x03abc\x0f\x04ABCD",
+        b"\x80\x02\xff\x20\x0b\x01\x02\x0c\x28\x30\x0b\x00\x10\x16\x06\x06\x06",
+    ];
+
+    #[test]
+    fn the_same_script_is_the_same_run() {
+        for script in SCRIPTS {
+            let [one, two] = [(); 2].map(|()| record(script, 10_000));
+            let (one, two) = (one.lan(), two.lan());
+            assert!(one.log().frames().len() > 10);
+            assert!(one.log().frames().eq(two.log().frames()), "{script:02x?}");
+        }
+    }
+
+    #[test]
+    fn the_whole_text_is_told_in_spite_of_all_that_is_excused() {
+        let text = SCRIPTS[1];
+        let lan = record(text, 10_000);
+        let lan = lan.lan();
+        let tcp = |bytes: &[u8]| bytes.get(12..14) == Some(&[8, 0]) && bytes.get(23) == Some(&6);
+        let carried: usize = lan
+            .log()
+            .frames()
+            .filter(|frame| tcp(&frame.bytes))
+            .map(|frame| frame.bytes.len().saturating_sub(54))
+            .sum();
+        // There and back.
+        assert!(carried >= 2 * 255 * 24, "{carried}");
+    }
 }
