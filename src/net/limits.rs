@@ -11,8 +11,10 @@ use crate::link::IpLink;
 /// ```
 /// use whohas::net::Limits;
 ///
-/// let mut limits = Limits::default();
-/// limits.connections = 100;
+/// let limits = Limits {
+///     connections: 100,
+///     ..Limits::default()
+/// };
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

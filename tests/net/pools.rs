@@ -27,9 +27,11 @@ fn growing(world: &World, n: u8, limits: Limits) -> &'static Stack {
 #[test]
 fn a_growing_stack_has_as_many_sockets_as_are_wanted_and_no_more_than_it_may() {
     let world = World::new(1);
-    let mut limits = Limits::default();
-    limits.connections = 64;
-    limits.datagram_sockets = 2;
+    let limits = Limits {
+        connections: 64,
+        datagram_sockets: 2,
+        ..Limits::default()
+    };
     let us = growing(&world, US, limits);
     let peer = growing(&world, PEER, limits);
     let mut listener = peer.listen(port(7), 16).unwrap();
