@@ -4,11 +4,14 @@
 
 use std::net::SocketAddr;
 
+use embedded_io_async::Write;
 use embedded_nal_async::{UdpStack, UnconnectedUdp};
 use whohas::MacAddr;
 use whohas::link::RxDrop;
 use whohas::sim::PortId;
-use whohas::wire::{EtherType, EthernetHeader};
+use whohas::wire::{
+    ARP_FRAME_LEN, ArpPacket, EtherType, EthernetFrame, EthernetHeader, HardwareTypes,
+};
 
 use super::*;
 use crate::world::until;
@@ -54,14 +57,20 @@ impl Attack {
         };
         let mut frame = vec![0; 14 + packet.len()];
         header.emit(&mut frame).unwrap().copy_from_slice(packet);
-        self.pair.world.lan.lan().send(self.from, &frame);
-        self.pair.world.settle();
-        self.pair.world.settle();
+        self.put(&frame);
         let rises = before
             .iter()
             .zip(self.counters())
             .flat_map(|(&(name, before), (_, after))| vec![name; (after - before) as usize]);
         (rises.collect(), self.sent() - sent_before)
+    }
+
+    /// Puts a frame on the wire, and lets us deal with it.
+    fn put(&self, frame: &[u8]) {
+        self.pair.world.lan.lan().send(self.from, frame);
+        // It arrives in the first round.
+        self.pair.world.settle();
+        self.pair.world.settle();
     }
 
     /// All counters of which a received packet adds to one, before TCP and ICMP see it.
@@ -91,10 +100,41 @@ impl Attack {
         link.accepted + link.arp_sent
     }
 
+    /// Sends a segment with these options from where somebody might be.
+    fn segment(&self, segment: &Segment<'_>) {
+        let bytes = segment.between(ip(SILENT), ip(US));
+        let packet = Packet::new(TCP, bytes.len()).around(&bytes);
+        self.send(mac(US).get(), &packet);
+    }
+
+    /// Answers ARP requests, and returns the sequence number of the last segment that came.
+    fn listen(&self) -> Option<u32> {
+        let mut last = None;
+        self.pair.sleep(millis(10));
+        loop {
+            let frame = self.pair.world.lan.lan().receive(self.from);
+            let Some(frame) = frame else {
+                return last;
+            };
+            let frame = EthernetFrame::parse(&frame).unwrap();
+            if let Ok(request) = ArpPacket::parse(frame.payload, HardwareTypes::Ethernet)
+                && frame.header.ethertype == EtherType::ARP
+                && request.target_ip == ip(SILENT)
+            {
+                let mut reply = [0; ARP_FRAME_LEN];
+                let answer = request.answered_by(mac(SILENT));
+                answer.emit_frame(mac(US).get(), None, &mut reply).unwrap();
+                self.put(&reply);
+                self.pair.sleep(millis(10));
+            } else if frame.header.ethertype == EtherType::IPV4 {
+                let sequence = frame.payload[24..28].try_into().unwrap();
+                last = Some(u32::from_be_bytes(sequence));
+            }
+        }
+    }
+
     /// Nothing is left of it, and whoever is honest is served.
     fn finish(self) {
-        let tcp = self.pair.us.stats().tcp;
-        assert_eq!((tcp.accepted, tcp.unheld), (0, 0));
         self.pair.sleep(secs(60));
         for host in 0..=255 {
             assert_eq!(self.pair.holds_on(host), 0, "{host}");
@@ -174,16 +214,44 @@ fn datagram(to: u16, len: u16) -> Vec<u8> {
     bytes
 }
 
-/// A SYN with the right checksum.
+const SYN: u8 = 0x02;
+const ACK: u8 = 0x10;
+
+/// A segment with the right checksum. Options are filled up with their end.
+struct Segment<'o> {
+    to: u16,
+    sequence: u32,
+    acknowledged: u32,
+    flags: u8,
+    options: &'o [u8],
+}
+
+impl Segment<'_> {
+    fn between(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
+        let len = 20 + self.options.len().next_multiple_of(4);
+        let mut bytes = vec![0; len];
+        bytes[..2].copy_from_slice(&4_000_u16.to_be_bytes());
+        bytes[2..4].copy_from_slice(&self.to.to_be_bytes());
+        bytes[4..8].copy_from_slice(&self.sequence.to_be_bytes());
+        bytes[8..12].copy_from_slice(&self.acknowledged.to_be_bytes());
+        bytes[12..16].copy_from_slice(&[(len as u8 / 4) << 4, self.flags, 0x10, 0x00]);
+        bytes[20..20 + self.options.len()].copy_from_slice(self.options);
+        let ends = sum(&source.octets()) + sum(&destination.octets());
+        let checksum = fold(sum(&bytes) + ends + u32::from(TCP) + len as u32);
+        bytes[16..18].copy_from_slice(&checksum);
+        bytes
+    }
+}
+
 fn syn(to: u16, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
-    let mut bytes = vec![0; 20];
-    bytes[..2].copy_from_slice(&4_000_u16.to_be_bytes());
-    bytes[2..4].copy_from_slice(&to.to_be_bytes());
-    bytes[12..16].copy_from_slice(&[0x50, 0x02, 0x10, 0x00]);
-    let ends = sum(&source.octets()) + sum(&destination.octets());
-    let checksum = fold(sum(&bytes) + ends + u32::from(TCP) + 20);
-    bytes[16..18].copy_from_slice(&checksum);
-    bytes
+    let segment = Segment {
+        to,
+        sequence: 0,
+        acknowledged: 0,
+        flags: SYN,
+        options: &[],
+    };
+    segment.between(source, destination)
 }
 
 fn ping() -> Vec<u8> {
@@ -329,6 +397,7 @@ fn nobody_is_answered_who_cannot_be() {
             }
         }
     }
+    assert_eq!(attack.pair.us.stats().tcp.accepted, 0);
     attack.finish();
 }
 
@@ -373,5 +442,72 @@ fn what_is_said_to_everybody_is_answered_by_nobody() {
             assert_eq!(outcome, (vec![counter], 0), "{told}");
         }
     }
+    attack.finish();
+}
+
+/// V30: blocks that were received as they say, before, behind and around what was sent.
+#[test]
+fn selective_acknowledgements_of_anything_break_nothing_and_the_right_one_still_counts() {
+    let attack = Attack::new();
+    let mut listener = attack.pair.us.listen(port(OPEN), 1).unwrap();
+    let segment = |sequence, acknowledged, flags, options: &[u8]| {
+        attack.segment(&Segment {
+            to: OPEN,
+            sequence,
+            acknowledged,
+            flags,
+            options,
+        });
+    };
+    // Selective acknowledgements are permitted.
+    segment(0, 0, SYN, &[4, 2]);
+    let first = attack.listen().expect("an answer") + 1;
+    segment(1, first, ACK, &[]);
+    let world = &attack.pair.world;
+    let (mut connection, _) = world.block_on(listener.accept());
+    let written = world.block_on(connection.write(&[7; 1000])).unwrap();
+    world.settle();
+    let last = first.wrapping_add(written as u32);
+
+    let edges = [
+        0,
+        1,
+        first - 1,
+        first,
+        first + 500,
+        last,
+        last + 1,
+        1 << 31,
+        u32::MAX,
+    ];
+    for left in edges {
+        for right in edges {
+            for len in [0, 1, 2, 3, 9, 10, 11, 18, 34, 38, 255] {
+                let mut options = vec![5, len];
+                for _ in 0..4 {
+                    options.extend(left.to_be_bytes());
+                    options.extend(right.to_be_bytes());
+                }
+                for cut in [2, 10, 34] {
+                    segment(1, first, ACK, &options[..cut]);
+                }
+            }
+        }
+    }
+    // Every other option, too.
+    for kind in 0..=u8::MAX {
+        for len in [0, 1, 2, 3, 4, 10, 40, 255] {
+            segment(
+                1,
+                first,
+                ACK,
+                &[kind, len, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+            );
+        }
+    }
+    segment(1, last, ACK, &[]);
+    world.block_on(connection.flush()).unwrap();
+    connection.abort();
+    drop(listener);
     attack.finish();
 }
