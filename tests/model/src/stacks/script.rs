@@ -44,6 +44,8 @@ pub(super) struct Script<'b> {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Harm {
     pub(super) dropped: u32,
+    /// Frames that others were let overtake.
+    pub(super) overtaken: u32,
     /// Frames that are not what was sent. No checksum is right for them by chance.
     pub(super) damaged: u32,
     /// Frames that are not what was sent although all their checksums may be right.
@@ -69,6 +71,7 @@ impl<'b> Script<'b> {
             passing: 0,
             harm: Harm {
                 dropped: 0,
+                overtaken: 0,
                 damaged: 0,
                 forged: 0,
             },
@@ -114,7 +117,10 @@ impl<'b> Script<'b> {
                 Deed::Drop
             }
             8 => Deed::Double,
-            9 => Deed::HoldBack(millis(4)),
+            9 => {
+                self.harm.overtaken += 1;
+                Deed::HoldBack(millis(4))
+            }
             10 => Deed::Delay(millis(40)),
             11 => {
                 self.harm.flip();
