@@ -2,8 +2,10 @@
 #![cfg(feature = "net")]
 
 mod dns;
+mod ends;
 mod held;
 mod hostile;
+mod mutations;
 mod packets;
 mod pools;
 mod tcp;
