@@ -6,6 +6,7 @@
 use core::fmt;
 use core::future::Future;
 use core::ops::{Add, AddAssign, Sub};
+use core::task::Waker;
 use core::time::Duration;
 
 /// A point in time: microseconds since any epoch, as long as it stays the same one.
@@ -124,6 +125,12 @@ impl fmt::Display for Instant {
 pub trait Clock {
     /// The time now, counted from the same epoch every time.
     fn now(&self) -> Instant;
+
+    /// Asks for a wake-up at `deadline`, beside those asked for earlier. A clock that cannot wake
+    /// anybody does nothing: whoever uses such a one looks for what is due by himself.
+    fn wake_at(&self, deadline: Instant, waker: &Waker) {
+        let _ = (deadline, waker);
+    }
 }
 
 impl<F: Fn() -> Instant> Clock for F {

@@ -124,7 +124,7 @@ impl Prefix {
     }
 
     /// Whether a host can have this address in this prefix.
-    fn check_host(self) -> Result<(), AddressError> {
+    pub(crate) fn check_host(self) -> Result<(), AddressError> {
         let ip = self.ip;
         if !can_be_host(ip) || self.network() == Some(ip) || self.broadcast() == Some(ip) {
             return Err(AddressError::NotAHost(ip));

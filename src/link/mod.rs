@@ -1,10 +1,33 @@
 //! IP packets on one side, Ethernet frames on the other: next hops, ARP in and out, and packets that
 //! wait for a neighbour.
+//!
+//! [`Link`] is all of it, over any driver of `embassy-net-driver`: the drivers of the embedded world
+//! are its backends, and there is no driver trait of our own.
+//!
+//! Reading order of the files: `device` is the link as its owner and the stack see it, `inner` what it
+//! does with a frame or a packet, `receive` whether a frame is for us, `route` where a packet goes,
+//! `parking` how it waits. `claims` keeps own addresses ours; `event` and `counters` are what others
+//! see.
+
+mod claims;
+mod counters;
+mod device;
+mod event;
+mod inner;
+mod parking;
+mod receive;
+mod route;
 
 use core::net::Ipv4Addr;
 use core::task::Context;
 
 use embassy_net_driver::Driver;
+
+pub use claims::MAX_CLAIMS;
+pub use counters::{LinkCounters, RxDrop, TxDrop};
+pub use device::{Arrived, ClaimError, Link, Room};
+pub use event::LinkEvent;
+pub use route::{MAX_ROUTES, Route, RouteError};
 
 use crate::cache::HoldError;
 use crate::resolver::Hold;

@@ -1,0 +1,227 @@
+//! What time does to sockets: what took too long is given up, what is done is freed, and listeners
+//! get sockets.
+
+use core::time::Duration;
+
+use smoltcp::socket::tcp::{Socket, State};
+
+use super::slot::{Role, TcpSlot, owes};
+use super::{ListenerSlot, TcpError, TcpTable};
+use crate::cache::Status;
+use crate::link::IpLink;
+use crate::net::config::Config;
+use crate::net::stats::count;
+use crate::resolver::Hold;
+use crate::time::Instant;
+
+impl<H: Hold> TcpTable<'_, H> {
+    /// Looks after every socket: gives up what took too long, frees what is done, lets listeners
+    /// listen. Says when to look again.
+    pub(in crate::net) fn sweep(&mut self, config: &Config, now: Instant) -> Option<Instant> {
+        for index in 0..self.slots.len() {
+            self.follow(index);
+            self.tend(index, config, now);
+        }
+        self.arm();
+        self.slots.iter().filter_map(|slot| slot.deadline).min()
+    }
+
+    /// What the engine did to a socket of its own accord, or its owner had it do.
+    fn follow(&mut self, index: usize) {
+        let state = self.socket(index).state();
+        let slot = &mut self.slots[index];
+        let before = core::mem::replace(&mut slot.state, state);
+        let lost = before != state
+            && state == State::Closed
+            && matches!(slot.role, Role::Connecting | Role::Open | Role::Closing);
+        if !lost {
+            return;
+        }
+        match before {
+            // Nobody is left to be heard of.
+            State::LastAck | State::TimeWait => slot.fail(TcpError::Closed),
+            // The engine drops those whose own address has gone, and no others: time is our business.
+            State::Closed
+            | State::CloseWait
+            | State::Closing
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::Listen
+            | State::SynReceived
+            | State::SynSent => slot.fail(TcpError::AddressGone),
+        }
+    }
+
+    fn tend(&mut self, index: usize, config: &Config, now: Instant) {
+        let slot = &mut self.slots[index];
+        match slot.role {
+            Role::Free => {}
+            Role::Resolving | Role::Connecting => {
+                self.give_up_after(index, config.connect_timeout, now);
+            }
+            Role::Open => self.tend_open(index, config, now),
+            Role::Listening(_) => self.tend_listening(index, config, now),
+            Role::Closing => self.tend_closing(index, config, now),
+        }
+    }
+
+    /// True when the time that began with the first call is over.
+    fn is_over(&mut self, index: usize, period: Duration, now: Instant) -> bool {
+        *self.slots[index].deadline.get_or_insert(now + period) <= now
+    }
+
+    fn give_up_after(&mut self, index: usize, period: Duration, now: Instant) {
+        if self.slots[index].failure.is_none() && self.is_over(index, period, now) {
+            count(&mut self.stats.timed_out);
+            self.give_up(index, TcpError::TimedOut);
+        }
+    }
+
+    fn tend_open(&mut self, index: usize, config: &Config, now: Instant) {
+        let socket = self.sockets.get::<Socket<'_>>(self.slots[index].handle);
+        let slot = &mut self.slots[index];
+        if slot.failure.is_some() {
+            return;
+        }
+        if !owes(socket) && socket.keep_alive().is_none() {
+            slot.waiting = None;
+            slot.deadline = None;
+            return;
+        }
+        let since = *slot.waiting.get_or_insert(now);
+        let asleep = socket.keep_alive().map_or(Duration::ZERO, Into::into);
+        let silent_until = since.max(slot.heard) + config.silence + asleep;
+        slot.deadline = Some(silent_until);
+        if silent_until <= now {
+            count(&mut self.stats.timed_out);
+            self.give_up(index, TcpError::TimedOut);
+        }
+    }
+
+    /// A handshake takes as long as a dial; a socket that has failed listens again.
+    fn tend_listening(&mut self, index: usize, config: &Config, now: Instant) {
+        match self.slots[index].state {
+            State::SynReceived => self.give_up_after(index, config.connect_timeout, now),
+            State::Closed if self.socket(index).remote_endpoint().is_none() => {
+                self.slots[index].assign(Role::Free);
+            }
+            State::Closed
+            | State::CloseWait
+            | State::Closing
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::LastAck
+            | State::Listen
+            | State::SynSent
+            | State::TimeWait => {}
+        }
+    }
+
+    fn tend_closing(&mut self, index: usize, config: &Config, now: Instant) {
+        let socket = self.socket_mut(index);
+        let (state, silent) = (socket.state(), socket.remote_endpoint().is_none());
+        // Nobody reads any more. Room for the peer's last words lets its end be heard.
+        let unread = socket.recv_queue();
+        if let Ok(discarded) = socket.recv(|unread| (unread.len(), unread.len())) {
+            debug_assert!(discarded <= unread);
+            self.stats.discarded = self.stats.discarded.wrapping_add(discarded as u32);
+        }
+        match state {
+            State::Closed if silent => self.slots[index].assign(Role::Free),
+            // The engine knows when that is over.
+            State::TimeWait => self.slots[index].deadline = None,
+            State::Closed
+            | State::CloseWait
+            | State::Closing
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::LastAck
+            | State::Listen
+            | State::SynReceived
+            | State::SynSent => {
+                if self.is_over(index, config.linger, now) {
+                    self.cut_off(index, state);
+                }
+            }
+        }
+    }
+
+    /// The time to linger is over: a last reset, and when even that finds no room, nothing.
+    fn cut_off(&mut self, index: usize, state: State) {
+        if state == State::Closed {
+            self.slots[index].assign(Role::Free);
+        } else {
+            count(&mut self.stats.lingered);
+            self.give_up(index, TcpError::TimedOut);
+        }
+    }
+
+    /// Gives listeners as many sockets as their backlogs want and the pool has.
+    pub(super) fn arm(&mut self) {
+        let mut armed = false;
+        for listener in 0..self.listeners.len() {
+            while let Some(port) = self.wants_socket(listener) {
+                let Some(index) = self.spare(listener) else {
+                    break;
+                };
+                self.slots[index].assign(Role::Listening(listener));
+                self.slots[index].local_port = port;
+                self.slots[index].state = State::Listen;
+                // Cannot fail: the socket is closed and the port is not zero.
+                let _ = self.socket_mut(index).listen(port);
+                armed = true;
+            }
+        }
+        if armed {
+            self.order();
+        }
+    }
+
+    /// A socket for a listener. Only if no other waits for a SYN is one taken from those that wait
+    /// for stragglers, and a reset that has yet to leave is never overtaken: the next sweep is soon.
+    fn spare(&mut self, listener: usize) -> Option<usize> {
+        let free = (0..self.slots.len()).find(|&index| {
+            self.slots[index].role == Role::Free && self.socket(index).remote_endpoint().is_none()
+        });
+        let role = Role::Listening(listener);
+        let deaf = |table: &Self| {
+            !table
+                .slots
+                .iter()
+                .any(|slot| slot.role == role && slot.is_armed())
+        };
+        free.or_else(|| deaf(self).then(|| self.recycle()).flatten())
+    }
+
+    fn wants_socket(&self, listener: usize) -> Option<u16> {
+        let ListenerSlot {
+            port,
+            backlog,
+            waker: _,
+        } = &self.listeners[listener];
+        let has = |slot: &&TcpSlot<H>| slot.role == Role::Listening(listener);
+        let number = self.slots.iter().filter(has).count();
+        port.filter(|_| number < *backlog)
+    }
+
+    pub(in crate::net) fn holds_any(&self) -> bool {
+        self.slots.iter().any(|slot| slot.hold.is_some())
+    }
+
+    /// Takes new holds where the old ones' entries were removed under them.
+    pub(in crate::net) fn renew_holds<L: IpLink<Hold = H>>(&mut self, link: &L) {
+        for slot in &mut *self.slots {
+            let (Some(hold), Some(remote)) = (&slot.hold, slot.remote) else {
+                continue;
+            };
+            if hold.status() == Status::Gone
+                && let Ok(again) = link.hold(*remote.ip())
+            {
+                slot.hold = again;
+            }
+        }
+    }
+}
