@@ -88,10 +88,6 @@ impl Laps {
         self.0.len()
     }
 
-    pub(crate) fn mean(&self) -> f64 {
-        without_clock(self.0.iter().sum::<f64>() / self.0.len() as f64)
-    }
-
     /// What this share of the laps did not take longer than.
     pub(crate) fn quantile(&mut self, share: f64) -> f64 {
         without_clock(quantile(&mut self.0, share))

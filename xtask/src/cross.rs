@@ -17,6 +17,8 @@ pub(crate) const THUMBV8M: &str = "thumbv8m.main-none-eabihf";
 /// The Cortex-M0+ of the RP2040, which has no compare-and-swap.
 pub(crate) const THUMBV6M: &str = "thumbv6m-none-eabi";
 
+/// What the crates need at least, as `1.95`.
+const RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
 /// The compiler of the toolchain that runs us, then the one of Debian's package.
 const COMPILERS: [&str; 2] = ["rustc", "/usr/bin/rustc"];
 
@@ -106,7 +108,8 @@ impl CrossToolchain {
 }
 
 fn compilers() -> impl Iterator<Item = Compiler> {
-    COMPILERS.into_iter().filter_map(Compiler::find)
+    let found = COMPILERS.into_iter().filter_map(Compiler::find);
+    found.filter(Compiler::is_new_enough)
 }
 
 impl Compiler {
@@ -117,6 +120,12 @@ impl Compiler {
         };
         compiler.sysroot = compiler.print(&["--print", "sysroot"])?.into();
         Some(compiler)
+    }
+
+    /// Packages may lag behind.
+    fn is_new_enough(&self) -> bool {
+        let version = self.print(&["--version"]);
+        version.is_some_and(|version| is_at_least(&version, RUST_VERSION))
     }
 
     fn has_target(&self, target: &str) -> bool {
@@ -140,5 +149,30 @@ impl Compiler {
 
     fn print(&self, arguments: &[&str]) -> Option<String> {
         answer(Command::new(self.program).args(arguments))
+    }
+}
+
+/// Whether `rustc --version` says so.
+fn is_at_least(said: &str, wanted: &str) -> bool {
+    let numbers = |version: &str| -> Option<(u32, u32)> {
+        let mut numbers = version.split('.').map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    };
+    let version = said.split(' ').nth(1).and_then(numbers);
+    version.is_some_and(|version| Some(version) >= numbers(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_compiler_is_not_enough() {
+        let is_enough = |said| is_at_least(said, "1.95");
+        assert!(!is_enough("rustc 1.85.0 (4d91de4e4 2025-02-17)"));
+        assert!(is_enough("rustc 1.95.0 (59807616e 2026-04-14)"));
+        assert!(is_enough("rustc 1.96.0"));
+        assert!(is_enough("rustc 2.0.0"));
+        assert!(!is_enough("error: no such command"));
     }
 }

@@ -4,6 +4,7 @@ mod bench;
 mod cross;
 mod elf;
 mod fuzz;
+mod linux;
 mod probe;
 mod project;
 mod row;

@@ -16,6 +16,7 @@ pub(crate) enum Need {
     CargoFuzz,
     Clippy,
     CrossToolchain,
+    NetworkTools,
     Nightly,
     OldestRust,
     Qemu,
@@ -81,6 +82,9 @@ impl Need {
             Self::CrossToolchain => [THUMBV8M, THUMBV6M]
                 .into_iter()
                 .all(|target| CrossToolchain::find(target).is_some()),
+            Self::NetworkTools => ["arping", "ip", "ping"]
+                .iter()
+                .all(|program| answer(Command::new(program).arg("-V")).is_some()),
             Self::Nightly => answer(&mut project.nightly_cargo("--version")).is_some(),
             Self::OldestRust => OldestRust::find(project).is_some(),
             Self::Qemu => answer(Command::new("qemu-system-arm").arg("--version")).is_some(),
@@ -93,6 +97,7 @@ impl Need {
             Self::CargoFuzz => "cargo-fuzz",
             Self::Clippy => "clippy",
             Self::CrossToolchain => "a compiler for Cortex-M",
+            Self::NetworkTools => "a tool that talks to the kernel's network",
             Self::Nightly => "a nightly toolchain",
             Self::OldestRust => "the toolchain of rust-version",
             Self::Qemu => "an emulator for Cortex-M",
@@ -105,6 +110,7 @@ impl Need {
             Self::CargoFuzz => Source::Cargo("cargo-fuzz"),
             Self::Clippy => Source::User("rustup component add clippy"),
             Self::CrossToolchain => Source::Debian(&["rustc-web", "rust-web-src"]),
+            Self::NetworkTools => Source::Debian(&["iproute2", "iputils-arping", "iputils-ping"]),
             Self::Nightly => Source::User("rustup toolchain install nightly"),
             Self::OldestRust => Source::User("rustup toolchain install"),
             Self::Qemu => Source::Debian(&["qemu-system-arm"]),
@@ -130,7 +136,8 @@ impl Need {
         match self.source() {
             Source::Debian(packages) => {
                 may_install_packages()?;
-                install_packages(shell, packages).map_err(Problem::Failed)
+                let is_enough = || self.is_met(project);
+                install_packages(shell, packages, is_enough).map_err(Problem::Failed)
             }
             Source::Cargo(package) => {
                 shell.say(&format!("setup: cargo install --locked {package}"));
@@ -201,9 +208,13 @@ fn may_install_packages() -> Result<(), Problem> {
     Ok(())
 }
 
-/// Installs, and where that fails refreshes the lists of packages and tries once more: a fresh
-/// machine has none.
-fn install_packages(shell: &Shell, packages: &[&str]) -> anyhow::Result<()> {
+/// Installs, and where that fails or gets too old a version refreshes the lists of packages and tries
+/// once more: a fresh machine has none, or those of the day when its image was made.
+fn install_packages(
+    shell: &Shell,
+    packages: &[&str],
+    is_enough: impl Fn() -> bool,
+) -> anyhow::Result<()> {
     shell.say(&format!("setup: apt-get install {}", packages.join(" ")));
     let install = || {
         let mut command = apt_get("install");
@@ -212,7 +223,7 @@ fn install_packages(shell: &Shell, packages: &[&str]) -> anyhow::Result<()> {
             .args(packages);
         shell.run("setup", &mut command)
     };
-    if install().is_err() {
+    if install().is_err() || !is_enough() {
         shell.say("setup: apt-get update");
         shell.run("setup", &mut apt_get("update"))?;
         install()?;

@@ -3,10 +3,9 @@
 use core::net::Ipv4Addr;
 use core::task::{Context, Poll};
 
-use loom::model::Builder;
 use loom::thread::spawn;
 
-use super::{Alarm, mac};
+use super::{Alarm, large_model, mac, model};
 use crate::cache::{HoldError, Key, Policy, Prefix, Status};
 use crate::resolver::shared::block::Standing;
 use crate::resolver::shared::reader::{Change, Reader};
@@ -20,24 +19,6 @@ const US: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 /// In another block.
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 4);
-
-/// Tries everything.
-fn model(act: impl Fn() + Send + Sync + 'static) {
-    check_up_to(None, act);
-}
-
-/// Tries everything with up to three switches of threads where none had to wait: for models that
-/// would take hours. Two are enough for each of the weaknesses that they were seen to find.
-fn large_model(act: impl Fn() + Send + Sync + 'static) {
-    check_up_to(Some(3), act);
-}
-
-fn check_up_to(switches: Option<usize>, act: impl Fn() + Send + Sync + 'static) {
-    let mut builder = Builder::new();
-    builder.preemption_bound = switches;
-    builder.max_branches = 10_000;
-    builder.check(act);
-}
 
 fn resolver(neighbours: usize) -> SharedResolver {
     let shape = Shape {
@@ -375,6 +356,8 @@ fn waiting_and_reply() {
 }
 
 /// A loop goes to sleep while a user of another queue, who sends nothing, wants a neighbour.
+///
+/// Fails, with a loop that sleeps for ever, if those who sleep are looked for by a load.
 #[test]
 fn sleeping_loop_and_hold() {
     model(|| {
