@@ -1,7 +1,9 @@
 //! The stack in virtual time: two hosts on a segment that loses, doubles, delays and reorders.
 #![cfg(feature = "net")]
 
+mod packets;
 mod tcp;
+mod udp;
 mod world;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
