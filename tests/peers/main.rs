@@ -1,0 +1,13 @@
+//! The stack over a real link: the Linux kernel and real programs at the other end of a cable, in
+//! network namespaces that the tests make themselves.
+#![cfg(target_os = "linux")]
+
+mod kernel;
+mod program;
+mod story;
+mod tcp;
+mod us;
+
+// The cable, and namespaces to lay it in.
+#[path = "../../backends/linux/tests/support/mod.rs"]
+mod support;
