@@ -89,7 +89,11 @@ wire_test! {
             for failed in [refused, timed_out, cancelled] {
                 assert_eq!(failed.get(), ROUNDS, "{tally:?}");
             }
-            println!("story: {published} messages beside {tally:?}; 1 ARP request; {stats:?}");
+            println!(
+                "story: {published} messages, {} exports, {} refused, {} timed out, {} given up; \
+                 1 ARP request; {stats:?}",
+                posted.get(), refused.get(), timed_out.get(), cancelled.get(),
+            );
 
             everything_was_seen(&mut subscriber, published);
             broker_saw_one_connection(&mut broker);
