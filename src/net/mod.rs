@@ -6,6 +6,7 @@
 
 mod config;
 mod device;
+mod dns;
 mod pools;
 mod ports;
 mod stats;
@@ -27,9 +28,10 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 pub use config::Config;
 use device::{Described, Device, Inlet};
+pub use dns::{DnsClient, DnsError};
 pub use pools::Pools;
 use ports::Random;
-pub use stats::{PacketStats, Stats, TcpStats, UdpStats};
+pub use stats::{DnsStats, PacketStats, Stats, TcpStats, UdpStats};
 use tcp::TcpTable;
 pub use tcp::{Connection, Listener, ReadHalf, TcpError, WriteHalf};
 use udp::UdpTable;
@@ -59,6 +61,7 @@ struct Inner<'a, L: IpLink> {
     tcp: TcpTable<'a, L::Hold>,
     udp: UdpTable<'a, L::Hold>,
     packets: PacketStats,
+    dns: DnsStats,
     config: Config,
     random: Random,
     clock: Monotonic,
@@ -114,6 +117,7 @@ impl<'a, L: IpLink> Net<'a, L> {
             tcp,
             udp,
             packets: PacketStats::default(),
+            dns: DnsStats::default(),
             config,
             random,
             clock: Monotonic::new(),
@@ -177,6 +181,7 @@ impl<'a, L: IpLink> Net<'a, L> {
             packets: inner.packets,
             tcp: inner.tcp.stats,
             udp: inner.udp.stats,
+            dns: inner.dns,
         }
     }
 

@@ -11,6 +11,8 @@ pub struct Stats {
     pub tcp: TcpStats,
     /// Datagrams.
     pub udp: UdpStats,
+    /// Questions to DNS servers.
+    pub dns: DnsStats,
 }
 
 /// Counters of packets. Those received are the sum of the dropped and of those that TCP, UDP or ICMP
@@ -83,6 +85,21 @@ pub struct UdpStats {
     pub sent: u32,
     /// Sockets asked for when none was free.
     pub out_of_sockets: u32,
+}
+
+/// Counters of questions to DNS servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct DnsStats {
+    /// Questions asked; each server asked is one.
+    pub asked: u32,
+    /// Questions answered, if only by an error.
+    pub answered: u32,
+    /// Datagrams of a server that answered no question of ours: forged, or late.
+    pub ignored: u32,
+    /// Questions that nobody answered in time.
+    pub timed_out: u32,
 }
 
 /// Counts one more.

@@ -23,9 +23,9 @@ const ROUNDS: usize = 2_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for arguments in [
-        "link add a type veth peer name b",
-        "link set a up",
-        "link set b up",
+        "link add near type veth peer name far",
+        "link set near up",
+        "link set far up",
     ] {
         let done = Command::new("ip").args(arguments.split(' ')).status()?;
         if !done.success() {
@@ -36,15 +36,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{:>6}  {:<44} {:>12}", "bytes", "how", "frames/s");
     for len in [60, 1514] {
         let frame = frame(len);
-        let plain = RawSocket::open("a", Protocols::All)?;
-        let other = RawSocket::open("b", Protocols::All)?;
+        let plain = RawSocket::open("near", Protocols::All)?;
+        let other = RawSocket::open("far", Protocols::All)?;
         report(len, "send -> recv", || {
             by_socket(&plain, &frame);
             drain_socket(&other)
         });
         drop(other);
-        let mut ring = RingOptions::new().open("a")?;
-        let other = RawSocket::open("b", Protocols::All)?;
+        let mut ring = RingOptions::new().open("near")?;
+        let other = RawSocket::open("far", Protocols::All)?;
         report(len, "sendmmsg (ring) -> recv", || {
             by_ring(&mut ring, &frame);
             drain_socket(&other)
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ("prompt", Reception::Prompt),
             ("batched", Reception::Batched),
         ] {
-            let mut other = RingOptions::new().reception(reception).open("b")?;
+            let mut other = RingOptions::new().reception(reception).open("far")?;
             report(len, &format!("sendmmsg (ring) -> ring, {name}"), || {
                 by_ring(&mut ring, &frame);
                 drain_ring(&mut other)
@@ -77,7 +77,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("batched", Reception::Batched),
     ] {
         let micros = round_trip(reception)?.as_micros();
-        println!("{:>6}  {micros:>6} us", name);
+        println!("{name:>7}  {micros:>6} us");
     }
     Ok(())
 }
@@ -142,9 +142,9 @@ fn drain_ring(ring: &mut PacketRing) -> usize {
 
 /// The median time from a frame to its echo, between two threads that sleep.
 fn round_trip(reception: Reception) -> Result<Duration, Box<dyn std::error::Error>> {
-    let mut ring = RingOptions::new().reception(reception).open("a")?;
+    let mut ring = RingOptions::new().reception(reception).open("near")?;
     let waiter = ring.waiter();
-    let echo = RawSocket::open("b", Protocols::All)?;
+    let echo = RawSocket::open("far", Protocols::All)?;
     let back = thread::spawn(move || {
         let mut buffer = [0; 2048];
         let mut count = 0;

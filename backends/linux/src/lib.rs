@@ -13,6 +13,7 @@ mod interface;
 mod monitor;
 mod offload;
 mod open;
+mod options;
 mod raw;
 mod readiness;
 mod receive;
@@ -20,12 +21,16 @@ mod ring;
 // The one place where memory and system calls are not the compiler's to check.
 #[allow(unsafe_code)]
 mod sys;
+mod tap;
 mod transmit;
 mod wait;
 
 pub use interface::{Interface, InterfaceAddress, interfaces};
 pub use open::OpenError;
+pub use options::{Checksums, Counters, Reception, RingOptions};
 pub use raw::{Protocols, RawSocket};
 pub use readiness::Waiter;
-pub use ring::{Checksums, Counters, PacketRing, Reception, RingControl, RingOptions};
+pub use ring::{PacketRing, RingControl, RingRxToken};
+pub use tap::{Tap, TapRxToken};
+pub use transmit::GatherToken;
 pub use wait::{wait_readable, wait_writable};

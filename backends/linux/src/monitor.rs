@@ -2,11 +2,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::Context;
 
+use embassy_net_driver::LinkState;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 use whohas::MacAddr;
 
+use crate::readiness::Readiness;
 use crate::sys::device;
 
 /// What of an interface changes under a link.
@@ -21,6 +24,8 @@ pub(crate) struct State {
 #[derive(Debug)]
 pub(crate) struct Monitor {
     notices: OwnedFd,
+    /// How often the state was asked for since it was looked at.
+    unlooked: u32,
     index: u32,
     state: State,
 }
@@ -38,6 +43,7 @@ impl Monitor {
         bind(&notices, &SocketAddrNetlink::new(0, LINKS))?;
         Ok(Self {
             notices,
+            unlooked: 0,
             index,
             // Asked after the first notice could come, so that no change falls in between.
             state: device::state(index)?,
@@ -48,17 +54,35 @@ impl Monitor {
         self.state
     }
 
-    /// Takes in the notices that came. True if there were some, of this interface or another.
-    pub(crate) fn refresh(&mut self) -> bool {
-        if !self.take_notices() {
+    /// Takes in what became of the interface, and has the task woken when that changes. True if there
+    /// was news, of this interface or another.
+    pub(crate) fn poll(&mut self, readiness: &Readiness, context: &mut Context<'_>) -> bool {
+        // A busy loop has nobody who tells it that there is something to see, and a system call each
+        // time would cost more than the rest of the loop.
+        const BUSY_ROUNDS: u32 = 64;
+        self.unlooked += 1;
+        let stirred = readiness.arm(context) | readiness.take_stirred();
+        if !stirred && self.unlooked < BUSY_ROUNDS {
             return false;
         }
-        // An interface that is gone has no carrier.
-        self.state = device::state(self.index).unwrap_or(State {
-            running: false,
-            ..self.state
-        });
-        true
+        self.unlooked = 0;
+        let news = self.take_notices();
+        if news {
+            // An interface that is gone has no carrier.
+            self.state = device::state(self.index).unwrap_or(State {
+                running: false,
+                ..self.state
+            });
+        }
+        news
+    }
+
+    /// The state of the link as a driver tells it.
+    pub(crate) fn link_state(&self) -> LinkState {
+        match self.state.running {
+            true => LinkState::Up,
+            false => LinkState::Down,
+        }
     }
 
     /// What they say does not matter, and neither do those that were lost: the state is asked for.

@@ -89,6 +89,12 @@ pub(crate) struct Readiness {
     reactor: Reactor,
 }
 
+impl AsFd for Readiness {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.epoll.as_fd()
+    }
+}
+
 /// Who wakes the task.
 #[derive(Debug)]
 enum Reactor {

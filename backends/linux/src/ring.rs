@@ -4,183 +4,21 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::Context;
 
-use embassy_net_driver::{
-    Capabilities, Checksum, Driver, HardwareAddress, LinkState, RxToken, TxToken,
-};
+use embassy_net_driver::{Capabilities, Checksum, Driver, HardwareAddress, LinkState, RxToken};
 
 use crate::filter;
 use crate::interface::Interface;
 use crate::monitor::Monitor;
 use crate::open::OpenError;
+use crate::options::{Checksums, Counters, RingOptions};
 use crate::raw::{packet_socket, usable};
 use crate::readiness::{Readiness, Waiter};
 use crate::receive::Receiver;
-use crate::sys::ring::{Layout, Ring, join_fanout, statistics};
+use crate::sys::ring::{Ring, join_fanout, statistics};
 use crate::sys::socket::{self, Receives};
-use crate::transmit::Transmitter;
-
-/// When received frames become visible.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Reception {
-    /// Many at a time (TPACKET_V3): when a block of memory is full of them, or a millisecond after
-    /// the first. Takes the highest rates and the least memory; every answer comes a millisecond
-    /// late.
-    Batched,
-    /// Each as soon as it is there (TPACKET_V2).
-    #[default]
-    Prompt,
-}
-
-/// Who computes and verifies the checksums of TCP and UDP.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Checksums {
-    /// The stack. Where the peer is on this machine and has left a checksum to a card that is not
-    /// there, it is completed before the stack sees it.
-    #[default]
-    Complete,
-    /// The card, or nobody where the peer is on this machine. The stack is told to neither compute
-    /// nor verify; what nobody else has verified is verified here.
-    Offloaded,
-}
-
-/// What was counted since a ring was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Frames handed up.
-    pub received: u64,
-    /// Frames given to the kernel.
-    pub sent: u64,
-    /// Received with a wrong checksum of TCP or UDP, where that is not the stack's to find.
-    pub corrupt: u64,
-    /// Received, but longer than [`RingOptions::longest_frame`].
-    pub truncated: u64,
-    /// Not sent because the kernel would not have them: its queue was full, or the interface down.
-    pub refused: u64,
-    /// Not sent because they were longer than the interface can send.
-    pub too_long: u64,
-    /// Lost because the ring was full. As of the last [`PacketRing::counters`].
-    pub overrun: u64,
-}
-
-/// How a [`PacketRing`] is opened.
-#[derive(Clone, Debug)]
-pub struct RingOptions {
-    reception: Reception,
-    checksums: Checksums,
-    segmentation: bool,
-    fanout: Option<u16>,
-    memory: usize,
-    longest_frame: usize,
-    addresses: Vec<Ipv4Addr>,
-}
-
-impl Default for RingOptions {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl RingOptions {
-    /// Prompt reception, checksums completed, segments of a stream sent as one, 16 MiB of memory.
-    pub fn new() -> Self {
-        Self {
-            reception: Reception::default(),
-            checksums: Checksums::default(),
-            segmentation: true,
-            fanout: None,
-            memory: 16 << 20,
-            longest_frame: Self::LONGEST,
-            addresses: Vec::new(),
-        }
-    }
-
-    /// The longest IPv4 packet with header and tag.
-    const LONGEST: usize = 65_535 + 18;
-
-    /// When received frames become visible.
-    pub fn reception(mut self, reception: Reception) -> Self {
-        self.reception = reception;
-        self
-    }
-
-    /// Who computes and verifies the checksums of TCP and UDP.
-    pub fn checksums(mut self, checksums: Checksums) -> Self {
-        self.checksums = checksums;
-        self
-    }
-
-    /// Whether consecutive segments of a TCP stream are given to the kernel as one, for the card or
-    /// the peer's kernel to cut up, if anybody has to. On by default.
-    pub fn segmentation(mut self, segmentation: bool) -> Self {
-        self.segmentation = segmentation;
-        self
-    }
-
-    /// Shares the interface's frames with all rings of the same group, flow by flow. ARP reaches one
-    /// of them, and not always the first: give all of them to the shared resolver.
-    pub fn fanout(mut self, group: u16) -> Self {
-        self.fanout = Some(group);
-        self
-    }
-
-    /// How much memory the receive ring may take, at least one block.
-    pub fn memory(mut self, bytes: usize) -> Self {
-        self.memory = bytes;
-        self
-    }
-
-    /// The longest frame that can be received. By default the longest there can be: the kernel joins
-    /// segments before anybody sees them. With [`Reception::Prompt`] each slot has this size.
-    pub fn longest_frame(mut self, bytes: usize) -> Self {
-        self.longest_frame = bytes.clamp(64, Self::LONGEST);
-        self
-    }
-
-    /// Our own addresses: IPv4 to others is filtered out by the kernel. With none, all IPv4 that
-    /// reaches this machine comes up. See [`RingControl::set_addresses`].
-    pub fn addresses(mut self, addresses: &[Ipv4Addr]) -> Self {
-        self.addresses = addresses.to_vec();
-        self
-    }
-
-    /// Opens the interface of that name, which must be Ethernet and up.
-    pub fn open(&self, name: &str) -> Result<PacketRing, OpenError> {
-        PacketRing::open(name, self)
-    }
-
-    fn layout(&self) -> Layout {
-        const PAGE: usize = 4096;
-        match self.reception {
-            Reception::Prompt => {
-                // Header, alignment and headroom.
-                let size = (self.longest_frame + 128).next_multiple_of(1024);
-                // As many as fill pages exactly, or nearly: blocks are made of pages.
-                let per_block = (256 * PAGE / size).max(1);
-                let block = (size * per_block).next_multiple_of(PAGE);
-                Layout::Slots {
-                    size,
-                    per_block,
-                    block,
-                    blocks: (self.memory / block).max(1),
-                }
-            }
-            Reception::Batched => {
-                const BLOCK: usize = 64 * PAGE;
-                Layout::Blocks {
-                    size: BLOCK,
-                    // With two the kernel has one to fill while the other is read.
-                    count: (self.memory / BLOCK).max(2),
-                    retire_after: 1,
-                }
-            }
-        }
-    }
-}
+use crate::transmit::{GatherToken, Outlet, Transmitter};
 
 /// An Ethernet interface as a driver.
 ///
@@ -197,11 +35,7 @@ pub struct PacketRing {
     interface: Interface,
     receiver: Receiver,
     transmitter: Transmitter,
-    /// Who is to come back and have the gathered frames sent.
-    waker: Waker,
     monitor: Monitor,
-    /// How often the state of the link was asked for since it was looked at.
-    unlooked: u32,
     readiness: Readiness,
     control: RingControl,
     checksums: Checksums,
@@ -209,7 +43,7 @@ pub struct PacketRing {
 }
 
 impl PacketRing {
-    fn open(name: &str, options: &RingOptions) -> Result<Self, OpenError> {
+    pub(crate) fn open(name: &str, options: &RingOptions) -> Result<Self, OpenError> {
         let interface = usable(name)?;
         let receiving = packet_socket()?;
         set_filter(receiving.as_fd(), &options.addresses)?;
@@ -224,10 +58,15 @@ impl PacketRing {
             join_fanout(ring.as_fd(), group)
                 .map_err(OpenError::io("cannot join the fanout group"))?;
         }
+        // Without its tag, which may be taken off already.
+        let longest = match options.joined {
+            true => options.longest_frame,
+            false => interface.mtu as usize + HEADER_LEN,
+        };
         let monitor =
             Monitor::new(interface.index).map_err(OpenError::io("cannot watch the interface"))?;
         let transmitter = Transmitter::new(
-            sending_socket(&interface)?,
+            Outlet::Socket(sending_socket(&interface)?),
             interface.mtu as usize + HEADER_LEN + TAG_LEN,
             options.checksums,
             options.segmentation,
@@ -235,11 +74,9 @@ impl PacketRing {
         let readiness = gather(&ring, &transmitter, &monitor)
             .map_err(OpenError::io("cannot wait for the packet socket"))?;
         Ok(Self {
-            receiver: Receiver::new(ring, options.checksums),
+            receiver: Receiver::new(ring, options.checksums, longest),
             transmitter,
-            waker: Waker::noop().clone(),
             monitor,
-            unlooked: 0,
             control: RingControl {
                 socket: Arc::new(control),
                 waiter: readiness.waiter(),
@@ -262,7 +99,10 @@ impl PacketRing {
         if let Ok([_, overrun]) = statistics(self.receiver.as_fd()) {
             self.counters.overrun += u64::from(overrun);
         }
-        self.counters
+        Counters {
+            received: self.receiver.received(),
+            ..self.counters
+        }
     }
 
     /// For a thread that sleeps until there is something to do.
@@ -306,39 +146,14 @@ impl PacketRing {
 
     /// Whether a frame can be gathered; if not, the task is woken when one can.
     fn poll_room(&mut self, context: &mut Context<'_>) -> bool {
-        self.waker.clone_from(context.waker());
-        if self.transmitter.has_room() {
-            return true;
-        }
-        self.flush();
-        if !self.transmitter.has_room() && self.readiness.arm(context) {
-            self.flush();
-        }
-        self.transmitter.has_room()
-    }
-
-    /// Takes in what became of the interface.
-    fn look_at_link(&mut self) {
-        // A busy loop has nobody who tells it that there is something to see, and a system call each
-        // time would cost more than the rest of the loop.
-        const BUSY_ROUNDS: u32 = 64;
-        self.unlooked += 1;
-        if !self.readiness.take_stirred() && self.unlooked < BUSY_ROUNDS {
-            return;
-        }
-        self.unlooked = 0;
-        if self.monitor.refresh() {
-            // What went wrong with the sockets is the state of the link, and known by now. Left
-            // there, it would wake us for ever.
-            let _ = self.transmitter.clear_error();
-            let _ = rustix::net::sockopt::socket_error(&self.receiver);
-        }
+        self.transmitter
+            .poll_room(context, &self.readiness, &mut self.counters)
     }
 }
 
 /// The length of an Ethernet header.
-const HEADER_LEN: usize = 14;
-const TAG_LEN: usize = 4;
+pub(crate) const HEADER_LEN: usize = 14;
+pub(crate) const TAG_LEN: usize = 4;
 
 /// A socket of its own for sending: it receives nothing, and begins every frame with what is said of
 /// it to the kernel.
@@ -396,9 +211,9 @@ impl RingControl {
 
 impl Driver for PacketRing {
     type RxToken<'a> = RingRxToken<'a>;
-    type TxToken<'a> = RingTxToken<'a>;
+    type TxToken<'a> = GatherToken<'a>;
 
-    fn receive(&mut self, context: &mut Context<'_>) -> Option<(RingRxToken<'_>, RingTxToken<'_>)> {
+    fn receive(&mut self, context: &mut Context<'_>) -> Option<(RingRxToken<'_>, GatherToken<'_>)> {
         // Whoever takes a frame may answer it.
         if !self.poll_frame(context) || !self.poll_room(context) {
             return None;
@@ -406,37 +221,36 @@ impl Driver for PacketRing {
         let receive = RingRxToken {
             receiver: &mut self.receiver,
         };
-        let transmit = RingTxToken {
+        let transmit = GatherToken {
             transmitter: &mut self.transmitter,
             readiness: &self.readiness,
-            waker: &self.waker,
             counters: &mut self.counters,
         };
         Some((receive, transmit))
     }
 
-    fn transmit(&mut self, context: &mut Context<'_>) -> Option<RingTxToken<'_>> {
+    fn transmit(&mut self, context: &mut Context<'_>) -> Option<GatherToken<'_>> {
         if !self.poll_room(context) {
             return None;
         }
-        Some(RingTxToken {
+        Some(GatherToken {
             transmitter: &mut self.transmitter,
             readiness: &self.readiness,
-            waker: &self.waker,
             counters: &mut self.counters,
         })
     }
 
     fn link_state(&mut self, context: &mut Context<'_>) -> LinkState {
         self.flush();
-        self.look_at_link();
-        if self.readiness.arm(context) {
-            self.look_at_link();
+        let news = self.monitor.poll(&self.readiness, context);
+        let state = self.monitor.link_state();
+        if news || state == LinkState::Down {
+            // The sockets report that they are down too, once each and a little later. Left there,
+            // it would wake us for ever.
+            let _ = rustix::net::sockopt::socket_error(&self.transmitter);
+            let _ = rustix::net::sockopt::socket_error(&self.receiver);
         }
-        match self.monitor.state().running {
-            true => LinkState::Up,
-            false => LinkState::Down,
-        }
+        state
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -464,27 +278,6 @@ impl RxToken for RingRxToken<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, read: F) -> R {
         let result = read(self.receiver.frame());
         self.receiver.release();
-        result
-    }
-}
-
-/// Room for a frame to send.
-#[derive(Debug)]
-pub struct RingTxToken<'a> {
-    transmitter: &'a mut Transmitter,
-    readiness: &'a Readiness,
-    waker: &'a Waker,
-    counters: &'a mut Counters,
-}
-
-impl TxToken for RingTxToken<'_> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
-        let first = self.transmitter.is_empty();
-        let result = self.transmitter.push(len, self.counters, write);
-        if first && !self.transmitter.is_empty() {
-            self.readiness.set_unsent(true);
-            self.waker.wake_by_ref();
-        }
         result
     }
 }

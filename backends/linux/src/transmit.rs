@@ -4,29 +4,37 @@
 //! one more. So all that a stack sends in one go costs one system call, and a bulk transfer one trip
 //! through the kernel for every 64 KiB.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
+use std::iter;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Waker};
 
+use embassy_net_driver::TxToken;
 use rustix::io::Errno;
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 
 use crate::offload::{Run, Segment, Transport, VirtioHeader};
+use crate::options::{Checksums, Counters};
 use crate::readiness::Readiness;
-use crate::ring::{Checksums, Counters};
 
 /// How many frames are gathered.
 const FRAMES: usize = 128;
 /// How many messages are sent with one call.
 const MESSAGES: usize = 64;
 
+/// Where in its slot a frame begins.
+const FRAME_AT: usize = VirtioHeader::LEN;
+
 /// Frames on their way out.
 #[derive(Debug)]
 pub(crate) struct Transmitter {
-    socket: OwnedFd,
+    outlet: Outlet,
     checksums: Checksums,
     segmentation: bool,
-    /// [`FRAMES`] slots of `slot_len` bytes.
+    /// Who is to come back and have the gathered frames sent.
+    waker: Waker,
+    /// [`FRAMES`] slots of `slot_len` bytes: what is said of a frame to the kernel, and the frame.
     memory: Box<[u8]>,
     slot_len: usize,
     /// The lengths of the gathered frames.
@@ -39,10 +47,25 @@ pub(crate) struct Transmitter {
     blocked: bool,
 }
 
+/// What takes frames, each behind what is said of it.
+#[derive(Debug)]
+pub(crate) enum Outlet {
+    /// A packet socket, which sends nothing else.
+    Socket(OwnedFd),
+    /// A TAP device, which is read elsewhere.
+    Tap(OwnedFd),
+}
+
+impl AsFd for Outlet {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        let (Self::Socket(fd) | Self::Tap(fd)) = self;
+        fd.as_fd()
+    }
+}
+
 /// One or more frames that leave as one.
 #[derive(Clone, Copy, Debug)]
 struct Message {
-    header: [u8; VirtioHeader::LEN],
     first: usize,
     count: usize,
     /// What of all frames but the first is left out.
@@ -57,17 +80,18 @@ impl Message {
 
 impl Transmitter {
     pub(crate) fn new(
-        socket: OwnedFd,
+        outlet: Outlet,
         longest: usize,
         checksums: Checksums,
         segmentation: bool,
     ) -> Self {
         // Frames begin on cache lines of their own.
-        let slot_len = longest.next_multiple_of(64);
+        let slot_len = (FRAME_AT + longest).next_multiple_of(64);
         Self {
-            socket,
+            outlet,
             checksums,
             segmentation,
+            waker: Waker::noop().clone(),
             memory: vec![0; FRAMES * slot_len].into_boxed_slice(),
             slot_len,
             lens: Vec::with_capacity(FRAMES),
@@ -77,17 +101,34 @@ impl Transmitter {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.lens.is_empty()
     }
 
-    pub(crate) fn has_room(&self) -> bool {
+    fn has_room(&self) -> bool {
         self.lens.len() < FRAMES
+    }
+
+    /// Room for a frame; if there is none, the task is woken when there is.
+    pub(crate) fn poll_room(
+        &mut self,
+        context: &mut Context<'_>,
+        readiness: &Readiness,
+        counters: &mut Counters,
+    ) -> bool {
+        self.waker.clone_from(context.waker());
+        if !self.has_room() {
+            self.flush(readiness, counters);
+        }
+        if !self.has_room() && readiness.arm(context) {
+            self.flush(readiness, counters);
+        }
+        self.has_room()
     }
 
     /// Gathers a frame that `write` writes, if there is [room](Self::has_room). One that is too
     /// long is written to nowhere and counted.
-    pub(crate) fn push<R>(
+    fn push<R>(
         &mut self,
         len: usize,
         counters: &mut Counters,
@@ -95,8 +136,8 @@ impl Transmitter {
     ) -> R {
         let start = self.lens.len() * self.slot_len;
         match self.memory.get_mut(start..start + self.slot_len) {
-            Some(slot) if len <= slot.len() => {
-                let frame = &mut slot[..len];
+            Some(slot) if FRAME_AT + len <= slot.len() => {
+                let frame = &mut slot[FRAME_AT..FRAME_AT + len];
                 // What was there before is nobody's business.
                 frame.fill(0);
                 let result = write(frame);
@@ -120,7 +161,8 @@ impl Transmitter {
         if blocked != self.blocked {
             self.blocked = blocked;
             // Failing here means that somebody waits longer, until the next frame comes in.
-            let _ = readiness.want_room(&self.socket, false, blocked);
+            let receives = matches!(self.outlet, Outlet::Tap(_));
+            let _ = readiness.want_room(&self.outlet, receives, blocked);
         }
         if !blocked {
             self.lens.clear();
@@ -142,30 +184,22 @@ impl Transmitter {
 
     /// The message that begins with this frame.
     fn message(&mut self, first: usize) -> Message {
-        if self.segmentation
-            && let Some(run) = self.run(first)
-        {
-            return Message {
-                header: run.merge(self.frame_mut(first)).to_bytes(),
-                first,
-                count: run.count,
-                headers: run.headers(),
-            };
-        }
-        let header = match self.checksums {
-            Checksums::Complete => VirtioHeader::default(),
-            Checksums::Offloaded => {
-                let frame = self.frame_mut(first);
-                Transport::find(frame).map_or(VirtioHeader::default(), |transport| {
+        let run = self.segmentation.then(|| self.run(first)).flatten();
+        let checksums = self.checksums;
+        let (header, frame) = self.slot_mut(first);
+        let said = match (&run, checksums) {
+            (Some(run), _) => run.merge(frame),
+            (None, Checksums::Complete) => VirtioHeader::default(),
+            (None, Checksums::Offloaded) => Transport::find(frame)
+                .map_or(VirtioHeader::default(), |transport| {
                     transport.leave_checksum(frame)
-                })
-            }
+                }),
         };
+        *header = said.to_bytes();
         Message {
-            header: header.to_bytes(),
             first,
-            count: 1,
-            headers: 0,
+            count: run.map_or(1, |run| run.count),
+            headers: run.map_or(0, |run| run.headers()),
         }
     }
 
@@ -184,14 +218,21 @@ impl Transmitter {
         (run.count > 1).then_some(run)
     }
 
-    fn frame(&self, index: usize) -> &[u8] {
+    /// What is said of a frame to the kernel, and the frame.
+    fn slot(&self, index: usize) -> &[u8] {
         let start = index * self.slot_len;
-        &self.memory[start..start + self.lens[index]]
+        &self.memory[start..start + FRAME_AT + self.lens[index]]
     }
 
-    fn frame_mut(&mut self, index: usize) -> &mut [u8] {
+    fn frame(&self, index: usize) -> &[u8] {
+        &self.slot(index)[FRAME_AT..]
+    }
+
+    fn slot_mut(&mut self, index: usize) -> (&mut [u8; FRAME_AT], &mut [u8]) {
         let start = index * self.slot_len;
-        &mut self.memory[start..start + self.lens[index]]
+        let slot = &mut self.memory[start..start + FRAME_AT + self.lens[index]];
+        slot.split_first_chunk_mut()
+            .expect("a slot is longer than what is said of its frame")
     }
 
     /// Sends the messages that have not left; true if the kernel has no room for all.
@@ -219,18 +260,32 @@ impl Transmitter {
     /// Sends as many messages as one call takes; how many have left.
     fn send_some(&self) -> rustix::io::Result<usize> {
         let messages = &self.messages[self.sent..];
+        match &self.outlet {
+            Outlet::Socket(socket) => self.send_many(socket, messages),
+            Outlet::Tap(device) => self.write_one(device, &messages[0]),
+        }
+    }
+
+    /// A message in parts: the first frame whole, of the others the data.
+    fn parts(&self, message: &Message) -> impl Iterator<Item = IoSlice<'_>> {
+        let headers = message.headers;
+        let first = IoSlice::new(self.slot(message.first));
+        let others = message.frames().skip(1);
+        let others = others.map(move |index| IoSlice::new(&self.frame(index)[headers..]));
+        iter::once(first).chain(others)
+    }
+
+    fn write_one(&self, device: &OwnedFd, message: &Message) -> rustix::io::Result<usize> {
+        let parts = self.parts(message).collect::<Vec<_>>();
+        rustix::io::writev(device, &parts)?;
+        Ok(1)
+    }
+
+    fn send_many(&self, socket: &OwnedFd, messages: &[Message]) -> rustix::io::Result<usize> {
         let messages = &messages[..messages.len().min(MESSAGES)];
-        let mut parts = Vec::with_capacity(messages.len() + FRAMES);
+        let mut parts = Vec::with_capacity(FRAMES);
         for message in messages {
-            parts.push(IoSlice::new(&message.header));
-            for index in message.frames() {
-                let skipped = if index == message.first {
-                    0
-                } else {
-                    message.headers
-                };
-                parts.push(IoSlice::new(&self.frame(index)[skipped..]));
-            }
+            parts.extend(self.parts(message));
         }
         let mut controls = [const { None }; MESSAGES];
         let mut rest = &parts[..];
@@ -238,24 +293,38 @@ impl Transmitter {
             .iter()
             .zip(&mut controls)
             .map(|(message, control)| {
-                let (parts, others) = rest.split_at(message.count + 1);
+                let (parts, others) = rest.split_at(message.count);
                 rest = others;
                 MMsgHdr::new(parts, control.insert(SendAncillaryBuffer::default()))
             });
         let mut headers = headers.collect::<Vec<_>>();
-        sendmmsg(&self.socket, &mut headers, SendFlags::DONTWAIT)
-    }
-
-    /// Forgets an error that was reported some other way.
-    pub(crate) fn clear_error(&self) -> io::Result<()> {
-        // The answer is the error that is forgotten by asking.
-        let _forgotten = rustix::net::sockopt::socket_error(&self.socket)?;
-        Ok(())
+        sendmmsg(socket, &mut headers, SendFlags::DONTWAIT)
     }
 }
 
 impl AsFd for Transmitter {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.outlet.as_fd()
+    }
+}
+
+/// Room for a frame, which leaves with others when the driver is polled for the next time.
+#[derive(Debug)]
+pub struct GatherToken<'a> {
+    pub(crate) transmitter: &'a mut Transmitter,
+    pub(crate) readiness: &'a Readiness,
+    pub(crate) counters: &'a mut Counters,
+}
+
+impl TxToken for GatherToken<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
+        let first = self.transmitter.is_empty();
+        let result = self.transmitter.push(len, self.counters, write);
+        if first && !self.transmitter.is_empty() {
+            // Nothing that the kernel does would bring anybody back to send it.
+            self.readiness.set_unsent(true);
+            self.transmitter.waker.wake_by_ref();
+        }
+        result
     }
 }

@@ -159,7 +159,7 @@ fn address_of(entry: &libc::ifaddrs) -> Option<InterfaceAddress> {
 }
 
 /// A question about the interface of this name.
-fn question(name: &str) -> io::Result<libc::ifreq> {
+pub(super) fn question(name: &str) -> io::Result<libc::ifreq> {
     // SAFETY: all zeros is a valid value of this structure: an array of characters and a union of
     // integers and null pointers.
     let mut question: libc::ifreq = unsafe { MaybeUninit::zeroed().assume_init() };

@@ -4,6 +4,7 @@
 pub(crate) mod device;
 pub(crate) mod ring;
 pub(crate) mod socket;
+pub(crate) mod tap;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
 

@@ -6,3 +6,8 @@ mod support;
 mod neighbours;
 mod raw;
 mod ring;
+mod segments;
+#[cfg(feature = "tokio")]
+mod stack;
+mod tap;
+mod wake;

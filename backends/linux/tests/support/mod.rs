@@ -32,7 +32,6 @@ macro_rules! wire_test {
 /// Runs `body` in the second start of this binary, which is told to run this test only.
 pub fn in_namespace(module: &str, name: &str, body: fn()) {
     if env::var_os(INSIDE).is_some() {
-        run("ip", &["link", "set", "lo", "up"]);
         return body();
     }
     let Some(flags) = usable_flags() else {
@@ -50,7 +49,8 @@ pub fn in_namespace(module: &str, name: &str, body: fn()) {
     };
     let output = Command::new("unshare")
         .args(flags)
-        .arg("--kill-child")
+        // What waits in vain, waits for two minutes.
+        .args(["--kill-child", "timeout", "120"])
         .arg(env::current_exe().expect("a test knows its own binary"))
         .args(["--exact", &test, "--nocapture", "--include-ignored"])
         .env(INSIDE, "1")

@@ -91,7 +91,7 @@ impl<D: Driver> Station<D> {
                 break;
             }
             token.consume(ETHERNET_MIN_LEN, |room| {
-                room.copy_from_slice(&frame[..ETHERNET_MIN_LEN])
+                room.copy_from_slice(&frame[..ETHERNET_MIN_LEN]);
             });
         }
     }
