@@ -7,6 +7,7 @@
 mod config;
 mod device;
 mod dns;
+mod held;
 mod pools;
 mod ports;
 mod stats;
@@ -29,6 +30,7 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 pub use config::Config;
 use device::{Described, Device, Inlet};
 pub use dns::{DnsClient, DnsError};
+pub use held::{Held, HeldConnection, HeldError};
 pub use pools::Pools;
 use ports::Random;
 pub use stats::{DnsStats, PacketStats, Stats, TcpStats, UdpStats};

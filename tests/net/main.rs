@@ -2,6 +2,7 @@
 #![cfg(feature = "net")]
 
 mod dns;
+mod held;
 mod packets;
 mod tcp;
 mod udp;
