@@ -92,7 +92,8 @@ pub enum TxDrop {
     NotReady,
     /// It waited for its neighbour, and newer packets for the same one needed the room.
     Replaced,
-    /// It should wait for its neighbour, but is larger than all the room for waiting.
+    /// Longer than the driver takes, or it should wait for its neighbour and is larger than all the
+    /// room for waiting.
     TooLong,
     /// The neighbour does not answer.
     Unreachable,

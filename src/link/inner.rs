@@ -1,18 +1,22 @@
 //! All of a link but its driver and its clock: packets and frames go in and out by the driver's
 //! tokens.
 
+use core::net::Ipv4Addr;
+use core::ops::Range;
 use core::task::{Context, Poll};
 
-use embassy_net_driver::{Driver, TxToken};
+use embassy_net_driver::{Capabilities, Driver, TxToken};
 use heapless::{Deque, Vec};
 
+use super::buffers::Incoming;
 use super::claims::{Claims, same_address};
 use super::counters::{LinkCounters, RxDrop, TxDrop};
+use super::device::{HEADER_LEN, TAG_LEN};
 use super::event::LinkEvent;
 use super::parking::{Cost, Parking};
 use super::receive::{Sorted, sort};
 use super::route::{NextHop, Routes};
-use crate::cache::{AddressError, Key, MAX_ADDRESSES, Prefix, Status};
+use crate::cache::{AddressError, HoldError, Key, MAX_ADDRESSES, Prefix, Status};
 use crate::resolver::{Driven, Hold};
 use crate::time::Instant;
 use crate::wire::{
@@ -26,7 +30,7 @@ const EVENTS: usize = 8;
 /// How many packets may wait for one neighbour, if nobody says otherwise.
 const PER_NEIGHBOUR: usize = 3;
 
-pub(super) struct Core<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize> {
+pub(super) struct Core<R: Driven, const PACKETS: usize, const BYTES: usize> {
     pub(super) resolver: R,
     pub(super) routes: Routes,
     pub(super) claims: Claims,
@@ -37,18 +41,16 @@ pub(super) struct Core<R: Driven, const MTU: usize, const PACKETS: usize, const 
     pub(super) up: Option<bool>,
     /// The addresses that are used without conflict detection.
     settled: Vec<Prefix, MAX_ADDRESSES>,
-    /// Where the stack writes, as the next hop is known only afterwards.
-    outgoing: [u8; MTU],
     /// An ARP frame that the resolver had no room for.
     again: Option<[u8; ARP_FRAME_LEN]>,
     events: Deque<LinkEvent, EVENTS>,
+    /// The longest frame that the driver takes.
+    pub(super) longest: usize,
     /// The driver had no room the last time that we had something.
     pub(super) is_blocked: bool,
 }
 
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
     pub(super) const fn new(resolver: R) -> Self {
         Self {
             resolver,
@@ -59,15 +61,28 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
             mac: None,
             up: None,
             settled: Vec::new(),
-            outgoing: [0; MTU],
             again: None,
             events: Deque::new(),
+            longest: usize::MAX,
             is_blocked: false,
         }
     }
 
     pub(super) fn is_up(&self) -> bool {
         self.up == Some(true)
+    }
+
+    /// What a stack on top of this driver can do.
+    pub(super) fn capabilities(&self, driver: Capabilities) -> Capabilities {
+        let header = if self.routes.is_tagged() {
+            HEADER_LEN + TAG_LEN
+        } else {
+            HEADER_LEN
+        };
+        let mut capabilities = driver;
+        capabilities.max_transmission_unit =
+            capabilities.max_transmission_unit.saturating_sub(header);
+        capabilities
     }
 
     pub(super) fn poll_event(&mut self) -> Option<LinkEvent> {
@@ -86,9 +101,7 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
 }
 
 /// # Our own side
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
     pub(super) fn set_settled(&mut self, now: Instant, own: &[Prefix]) -> Result<(), AddressError> {
         let own: Vec<Prefix, MAX_ADDRESSES> =
             Vec::from_slice(own).map_err(|_| AddressError::TooMany)?;
@@ -173,11 +186,9 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
 }
 
 /// # Frames in
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
     /// Takes a frame; a packet for the stack goes to `incoming`.
-    pub(super) fn receive(
+    pub(super) fn receive<const MTU: usize>(
         &mut self,
         now: Instant,
         frame: &[u8],
@@ -185,15 +196,14 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
     ) -> Took {
         self.counters.received += 1;
         let refused = match sort(frame, self.mac, &self.routes) {
-            Ok(Sorted::Ip(packet)) if incoming.put(packet) => {
+            Ok(Sorted::Ip(packet)) if incoming.put(&frame[packet.clone()]) => {
                 self.counters.handed_up += 1;
                 return Took::Packet;
             }
             Ok(Sorted::Ip(_)) => RxDrop::TooLong,
             Ok(Sorted::Arp(parsed)) => {
                 self.claims.receive(now, &parsed);
-                if self.resolver.receive(now, frame).is_ok() || self.keep(frame) {
-                    self.counters.arp += 1;
+                if self.take_arp(now, frame) {
                     return Took::Arp;
                 }
                 RxDrop::ArpBusy
@@ -202,6 +212,21 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
         };
         self.counters.drop_rx(refused);
         Took::Nothing
+    }
+
+    /// Where in a frame the packet for the stack is, if there is one.
+    pub(super) fn find_packet(&self, frame: &[u8]) -> Option<Range<usize>> {
+        match sort(frame, self.mac, &self.routes) {
+            Ok(Sorted::Ip(packet)) => Some(packet),
+            Ok(Sorted::Arp(_)) | Err(_) => None,
+        }
+    }
+
+    /// Gives the resolver an ARP frame, now or later; false if there is no room for it.
+    pub(super) fn take_arp(&mut self, now: Instant, frame: &[u8]) -> bool {
+        let taken = self.resolver.receive(now, frame).is_ok() || self.keep(frame);
+        self.counters.arp += u64::from(taken);
+        taken
     }
 
     /// Keeps an ARP frame that the resolver had no room for, if none is kept.
@@ -228,72 +253,108 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
 }
 
 /// # Packets out
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
-    /// Where the stack writes a packet of this length.
-    pub(super) fn outgoing(&mut self, len: usize) -> &mut [u8] {
-        assert!(
-            len <= MTU,
-            "a packet of {len} bytes: the link's capabilities say {MTU} at most"
-        );
-        &mut self.outgoing[..len]
-    }
-
-    /// Sends the packet that the stack has written, or keeps it until its neighbour is known.
-    pub(super) fn dispatch(&mut self, now: Instant, token: impl TxToken, len: usize) {
-        self.counters.accepted += 1;
-        let sent = match self.way(now, len) {
-            Ok(Way::Station { from, to, vlan }) => {
-                let header = header(from, to, vlan);
-                write(token, &header, &self.outgoing[..len]);
-                self.counters.sent += 1;
-                Ok(())
-            }
-            Ok(Way::Wait(key)) => self.park(key, len),
-            Err(reason) => Err(reason),
-        };
-        if let Err(reason) = sent {
-            self.counters.drop_tx(reason, 1);
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
+    /// Sends a packet of the stack's, or keeps it until its neighbour is known. `otherwise` is the next
+    /// hop of what no route of ours leads to.
+    pub(super) fn dispatch(
+        &mut self,
+        now: Instant,
+        token: impl TxToken,
+        packet: &[u8],
+        otherwise: Option<Key>,
+    ) {
+        if let Some(header) = self.admit(now, packet, otherwise) {
+            write(token, &header, packet);
         }
     }
 
-    fn way(&self, now: Instant, len: usize) -> Result<Way, TxDrop> {
+    /// The header of a packet that leaves now. One that cannot is kept until its neighbour is known, or
+    /// dropped; all are counted.
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        otherwise: Option<Key>,
+    ) -> Option<EthernetHeader> {
+        self.counters.accepted += 1;
+        match self.header_or_park(now, packet, otherwise) {
+            Ok(header) => {
+                self.counters.sent += u64::from(header.is_some());
+                header
+            }
+            Err(reason) => {
+                self.counters.drop_tx(reason, 1);
+                None
+            }
+        }
+    }
+
+    fn header_or_park(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        otherwise: Option<Key>,
+    ) -> Result<Option<EthernetHeader>, TxDrop> {
+        match self.way(now, packet, otherwise)? {
+            Way::Station { from, to, vlan } => {
+                let header = header(from, to, vlan);
+                if header.len() + packet.len() > self.longest {
+                    return Err(TxDrop::TooLong);
+                }
+                Ok(Some(header))
+            }
+            Way::Wait(key) => {
+                self.park(key, packet)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn way(&self, now: Instant, packet: &[u8], otherwise: Option<Key>) -> Result<Way, TxDrop> {
         if !self.is_up() {
             return Err(TxDrop::LinkDown);
         }
         let from = self.mac.ok_or(TxDrop::NotReady)?;
-        let (source, destination) = ends(&self.outgoing[..len]).ok_or(TxDrop::NotIpv4)?;
+        let (source, destination) = ends(packet).ok_or(TxDrop::NotIpv4)?;
         let is_known = |key: Key| self.resolver.lookup(key).is_some();
-        match self.routes.next_hop(Some(source), destination, is_known) {
-            NextHop::Known { mac, vlan } => Ok(Way::Station {
-                from,
-                to: mac,
-                vlan,
-            }),
-            // Behind those that wait already, or the order would be lost.
-            NextHop::Neighbour(key) if self.parking.has(key) => Ok(Way::Wait(key)),
-            NextHop::Neighbour(key) => Ok(match self.resolver.touch(now, key) {
-                Some(mac) => Way::Station {
+        let key = match self.routes.next_hop(Some(source), destination, is_known) {
+            NextHop::Known { mac, vlan } => {
+                return Ok(Way::Station {
                     from,
-                    to: mac.get(),
-                    vlan: key.vlan,
-                },
-                None => Way::Wait(key),
-            }),
-            NextHop::Local => Err(TxDrop::Local),
-            NextHop::Invalid => Err(TxDrop::Invalid),
-            NextHop::Nowhere => Err(TxDrop::NoRoute),
+                    to: mac,
+                    vlan,
+                });
+            }
+            NextHop::Neighbour(key) => key,
+            NextHop::Local => return Err(TxDrop::Local),
+            NextHop::Invalid => return Err(TxDrop::Invalid),
+            NextHop::Nowhere => otherwise.ok_or(TxDrop::NoRoute)?,
+        };
+        if self.parking.has(key) {
+            // Behind those that wait already, or the order would be lost.
+            return Ok(Way::Wait(key));
         }
+        Ok(match self.resolver.touch(now, key) {
+            Some(mac) => Way::Station {
+                from,
+                to: mac.get(),
+                vlan: key.vlan,
+            },
+            None => Way::Wait(key),
+        })
     }
 
-    fn park(&mut self, key: Key, len: usize) -> Result<(), TxDrop> {
-        let hold = self.resolver.hold(key).map_err(|_| TxDrop::HoldRefused)?;
-        match hold.status() {
-            Status::Unreachable | Status::Gone => return Err(TxDrop::Unreachable),
-            Status::Pending | Status::Resolved(_) => {}
+    fn park(&mut self, key: Key, packet: &[u8]) -> Result<(), TxDrop> {
+        let (_, destination) = ends(packet).ok_or(TxDrop::NotIpv4)?;
+        let hold = self
+            .hold(key, destination)
+            .map_err(|_| TxDrop::HoldRefused)?;
+        if is_dead(&hold) {
+            return Err(TxDrop::Unreachable);
         }
-        let packet = &self.outgoing[..len];
+        if frame_len(hold.key().vlan, packet.len()) > self.longest {
+            return Err(TxDrop::TooLong);
+        }
         let Cost {
             replaced,
             displaced,
@@ -302,6 +363,22 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
         self.counters.drop_tx(TxDrop::Replaced, replaced);
         self.counters.drop_tx(TxDrop::Displaced, displaced);
         Ok(())
+    }
+
+    /// Holds the next hop on the way to a destination; where it is one of several gateways that does
+    /// not answer, the next of them that is not known to be dead.
+    pub(super) fn hold(&self, key: Key, destination: Ipv4Addr) -> Result<R::Hold, HoldError> {
+        let hold = self.resolver.hold(key)?;
+        if key.ip == destination || !is_dead(&hold) {
+            return Ok(hold);
+        }
+        let others = self.routes.gateways_to(destination);
+        let mut others = others.filter(|(other, _)| *other != key);
+        let alive = others.find_map(|(other, _)| {
+            let hold = self.resolver.hold(other).ok()?;
+            (!is_dead(&hold)).then_some(hold)
+        });
+        Ok(alive.unwrap_or(hold))
     }
 
     /// Sends what waits for neighbours that are known now, as far as the driver has room, and lets go
@@ -371,9 +448,7 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
 }
 
 /// # Time
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.give_again(now);
         if !self.claims.is_empty() {
@@ -398,46 +473,20 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
     }
 }
 
+/// Nobody answers, or the entry is gone under the hold.
+fn is_dead(hold: &impl Hold) -> bool {
+    match hold.status() {
+        Status::Unreachable | Status::Gone => true,
+        Status::Pending | Status::Resolved(_) => false,
+    }
+}
+
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Took {
     Arp,
     Nothing,
     Packet,
-}
-
-/// The one packet that is on its way up.
-pub(super) struct Incoming<const MTU: usize> {
-    bytes: [u8; MTU],
-    /// Zero: none.
-    len: usize,
-}
-
-impl<const MTU: usize> Incoming<MTU> {
-    pub(super) const fn new() -> Self {
-        Self {
-            bytes: [0; MTU],
-            len: 0,
-        }
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    fn put(&mut self, packet: &[u8]) -> bool {
-        let Some(room) = self.bytes.get_mut(..packet.len()) else {
-            return false;
-        };
-        room.copy_from_slice(packet);
-        self.len = packet.len();
-        true
-    }
-
-    pub(super) fn take(&mut self) -> &mut [u8] {
-        let len = core::mem::take(&mut self.len);
-        &mut self.bytes[..len]
-    }
 }
 
 /// Who gets the packet that the stack has written.
@@ -452,7 +501,7 @@ enum Way {
 
 /// Source and destination of what should be an IPv4 packet. The stack has made it, so no more is
 /// looked at than is needed.
-fn ends(packet: &[u8]) -> Option<(core::net::Ipv4Addr, core::net::Ipv4Addr)> {
+fn ends(packet: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
     let header = packet.first_chunk::<{ crate::wire::IPV4_HEADER_LEN }>()?;
     if header[0] >> 4 != 4 {
         return None;
@@ -470,6 +519,12 @@ fn header(from: UnicastMac, to: MacAddr, vlan: Option<VlanId>) -> EthernetHeader
     }
 }
 
+/// How long the frame of a packet is.
+const fn frame_len(vlan: Option<VlanId>, packet: usize) -> usize {
+    let tag = if vlan.is_some() { TAG_LEN } else { 0 };
+    HEADER_LEN + tag + packet
+}
+
 /// Gives a packet to the driver. The driver's buffer may hold anything, so what lies between a short
 /// packet and the shortest frame is cleared.
 fn write(token: impl TxToken, header: &EthernetHeader, packet: &[u8]) {
@@ -484,6 +539,6 @@ fn write(token: impl TxToken, header: &EthernetHeader, packet: &[u8]) {
     });
 }
 
-fn copy(token: impl TxToken, frame: &[u8]) {
+pub(super) fn copy(token: impl TxToken, frame: &[u8]) {
     token.consume(frame.len(), |room| room.copy_from_slice(frame));
 }

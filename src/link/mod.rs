@@ -2,21 +2,27 @@
 //! wait for a neighbour.
 //!
 //! [`Link`] is all of it, over any driver of `embassy-net-driver`: the drivers of the embedded world
-//! are its backends, and there is no driver trait of our own.
+//! are its backends, and there is no driver trait of our own. [`Transparent`] is for stacks that insist
+//! on Ethernet and a neighbour cache of their own.
 //!
 //! Reading order of the files: `device` is the link as its owner and the stack see it, `inner` what it
 //! does with a frame or a packet, `receive` whether a frame is for us, `route` where a packet goes,
 //! `parking` how it waits. `claims` keeps own addresses ours; `event` and `counters` are what others
 //! see.
 
+mod buffers;
 mod claims;
 mod counters;
 mod device;
 mod event;
+mod in_place;
 mod inner;
 mod parking;
+#[cfg(feature = "smoltcp-v0.14")]
+pub mod phy;
 mod receive;
 mod route;
+pub mod transparent;
 
 use core::net::Ipv4Addr;
 use core::task::Context;
@@ -27,7 +33,9 @@ pub use claims::MAX_CLAIMS;
 pub use counters::{LinkCounters, RxDrop, TxDrop};
 pub use device::{Arrived, ClaimError, Link, Room};
 pub use event::LinkEvent;
+pub use in_place::{Draft, DriverInPlace, HEADROOM, InPlace, Part, RoomInPlace};
 pub use route::{MAX_ROUTES, Route, RouteError};
+pub use transparent::Transparent;
 
 use crate::cache::HoldError;
 use crate::resolver::Hold;

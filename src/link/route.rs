@@ -183,7 +183,18 @@ impl Routes {
 
     /// The longest of our prefixes that covers `ip`; of equals the first.
     fn on_link(&self, ip: Ipv4Addr) -> Option<Prefix> {
-        longest(self.own.iter().copied(), |prefix| *prefix, ip)
+        let covering = self
+            .own
+            .iter()
+            .copied()
+            .filter(|prefix| prefix.contains(ip));
+        covering.reduce(|longest, next| {
+            if next.len() > longest.len() {
+                next
+            } else {
+                longest
+            }
+        })
     }
 
     /// The gateway on the longest route, and our own address in its prefix.
@@ -192,47 +203,42 @@ impl Routes {
         destination: Ipv4Addr,
         is_known: impl Fn(Key) -> bool,
     ) -> Option<(Key, Ipv4Addr)> {
-        let usable = |route: &Route| {
+        let mut equals = self.gateways_to(destination);
+        let first = equals.next()?;
+        let Some(second) = equals.next() else {
+            return Some(first);
+        };
+        [first, second]
+            .into_iter()
+            .chain(equals)
+            .find(|(key, _)| is_known(*key))
+            .or(Some(first))
+    }
+
+    /// All gateways on the longest routes to there, each with our own address in its prefix.
+    pub(super) fn gateways_to(
+        &self,
+        destination: Ipv4Addr,
+    ) -> impl Iterator<Item = (Key, Ipv4Addr)> + '_ {
+        let usable = self.routes.iter().filter_map(move |route| {
             let prefix = self.on_link(route.gateway)?;
             let key = Key {
                 vlan: prefix.vlan(),
                 ip: route.gateway,
             };
-            Some((key, prefix.ip()))
-        };
-        let covering = self
-            .routes
-            .iter()
-            .filter(|route| !self.is_own(route.gateway))
-            .filter_map(|route| Some((route.to, usable(route)?)));
-        let (best, first) = longest(covering.clone(), |(to, _)| *to, destination)?;
-        covering
-            .filter(|(to, _)| to.len() == best.len() && to.contains(destination))
+            let is_way = route.to.contains(destination) && !self.is_own(route.gateway);
+            is_way.then_some((route.to.len(), (key, prefix.ip())))
+        });
+        let longest = usable.clone().map(|(len, _)| len).max();
+        usable
+            .filter(move |(len, _)| Some(*len) == longest)
             .map(|(_, way)| way)
-            .find(|(key, _)| is_known(*key))
-            .or(Some(first))
     }
 
     fn vlan_of(&self, source: Option<Ipv4Addr>) -> Option<VlanId> {
         let from = source.and_then(|ip| self.own.iter().find(|prefix| prefix.ip() == ip));
         from.or(self.own.first()).and_then(|prefix| prefix.vlan())
     }
-}
-
-/// The one with the longest prefix around `ip`; of equals the first.
-fn longest<T>(
-    candidates: impl Iterator<Item = T>,
-    prefix: impl Fn(&T) -> Prefix,
-    ip: Ipv4Addr,
-) -> Option<T> {
-    let covering = candidates.filter(|candidate| prefix(candidate).contains(ip));
-    covering.reduce(|longest, next| {
-        if prefix(&next).len() > prefix(&longest).len() {
-            next
-        } else {
-            longest
-        }
-    })
 }
 
 /// The lowest address of a prefix names the prefix, but not in /31 (RFC 3021) and /32.
@@ -242,7 +248,7 @@ fn is_network(prefix: Prefix, ip: Ipv4Addr) -> bool {
         .is_some_and(|all| all.to_bits() & !host_bits(prefix) == ip.to_bits())
 }
 
-fn host_bits(prefix: Prefix) -> u32 {
+pub(super) fn host_bits(prefix: Prefix) -> u32 {
     u32::MAX.checked_shr(u32::from(prefix.len())).unwrap_or(0)
 }
 

@@ -280,3 +280,58 @@ fn a_held_next_hop_is_known_before_the_first_packet() {
     assert_eq!(world.numbers_seen(), [1]);
     assert_eq!(world.link.counters().waited, 0);
 }
+
+#[test]
+fn the_second_gateway_is_taken_while_the_first_does_not_answer() {
+    let mut world = World::new();
+    world.add_host(253);
+    let far = Ipv4Addr::new(192, 0, 2, 9);
+    let ways = [254, 253].map(|n| Route::default_via(ip(n)));
+    world.link.set_routes(&ways).expect("two routes");
+    assert!(world.send_to(far, 1));
+    world.run_until(secs(4));
+    assert!(world.packets_seen().is_empty(), "it waited for the first");
+    assert!(world.requests_for(ip(253)).is_empty());
+    assert!(world.send_to(far, 2));
+    world.run_until(secs(5));
+    let through = |world: &World| {
+        world
+            .packets_seen()
+            .iter()
+            .map(|(to, ..)| *to)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(through(&world), [mac(253).get()]);
+    let hold = world
+        .link
+        .hold(far)
+        .expect("there is a way")
+        .expect("a gateway");
+    assert_eq!(hold.key().ip, ip(253));
+    // The first is back, and asked for by who holds it; the one that is known stays.
+    world.add_host(254);
+    assert!(world.send_to(far, 3));
+    world.run_until(secs(6));
+    assert_eq!(world.numbers_seen(), [2, 3]);
+    world.check_counts();
+}
+
+#[test]
+fn a_packet_longer_than_the_drivers_frame_is_named_and_not_given_to_it() {
+    let mut world = World::new();
+    world.settle();
+    // The stack was told 1,500 bytes before the address became one with a tag.
+    let vlan = VlanId::new(10).expect("a legal number");
+    world
+        .link
+        .set_addresses(&[own().on_vlan(vlan)])
+        .expect("one address");
+    let longest = packet(ip(US), Ipv4Addr::BROADCAST, &[1; 1476]);
+    let longer = packet(ip(US), Ipv4Addr::BROADCAST, &[2; 1477]);
+    assert!(world.send(&longest));
+    assert!(world.send(&longer));
+    world.settle();
+    assert_eq!(world.numbers_seen(), [1]);
+    assert_eq!(world.link.counters().tx(TxDrop::TooLong), 1);
+    world.check_counts();
+}

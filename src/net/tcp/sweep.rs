@@ -183,9 +183,6 @@ impl<H: Hold> TcpTable<'_, H> {
     /// A socket for a listener. Only if no other waits for a SYN is one taken from those that wait
     /// for stragglers, and a reset that has yet to leave is never overtaken: the next sweep is soon.
     fn spare(&mut self, listener: usize) -> Option<usize> {
-        let free = (0..self.slots.len()).find(|&index| {
-            self.slots[index].role == Role::Free && self.socket(index).remote_endpoint().is_none()
-        });
         let role = Role::Listening(listener);
         let deaf = |table: &Self| {
             !table
@@ -193,7 +190,8 @@ impl<H: Hold> TcpTable<'_, H> {
                 .iter()
                 .any(|slot| slot.role == role && slot.is_armed())
         };
-        free.or_else(|| deaf(self).then(|| self.recycle()).flatten())
+        self.idle()
+            .or_else(|| deaf(self).then(|| self.recycle()).flatten())
     }
 
     fn wants_socket(&self, listener: usize) -> Option<u16> {
