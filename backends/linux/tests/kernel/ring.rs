@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use embassy_net_driver::{Driver, RxToken, TxToken};
 use whohas::VlanId;
+use whohas::link::{Draft, DriverInPlace};
 use whohas::wire::{
     ArpPacket, EtherType, EthernetFrame, InternetSum, Ipv4Packet, MacAddr, UdpChecksum,
     UdpDatagram, VlanTag,
@@ -328,18 +329,40 @@ wire_test! {
 }
 
 wire_test! {
-    fn a_full_ring_and_a_frame_too_long_are_counted_and_the_next_ones_come_through() {
+    fn a_frame_that_was_looked_at_stays_and_room_that_was_given_back_sends_nothing() {
         lay();
-        let mut ring = open(&RingOptions::new().longest_frame(200).memory(1));
-        let them = listen(THEM, Protocols::Arp);
-        let mut long = turned(udp_frame(9, &[1; 158]));
-        them.send(&long).expect("sent");
-        assert_eq!(take(&mut ring), [long.clone()]);
-        long = turned(udp_frame(9, &[1; 1000]));
-        them.send(&long).expect("sent");
-        assert_eq!(take(&mut ring).len(), 0);
-        assert_eq!(ring.counters().truncated, 1);
+        let mut ring = open(&RingOptions::new());
+        let them = listen(THEM, Protocols::All);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(ring.peek(&mut context, |_| ()).is_none());
+        for number in [1, 2] {
+            them.send(&turned(udp_frame(9, &[number; 100]))).expect("sent");
+        }
+        for _ in 0..2 {
+            let first = ring.peek(&mut context, |frame| frame[42]);
+            assert_eq!(first, Some(1));
+        }
+        let (token, _given_back) = ring.receive_in_place(&mut context).expect("a frame");
+        assert_eq!(token.consume(|frame| frame[42]), 1);
+        assert_eq!(ring.peek(&mut context, |frame| frame[42]), Some(2));
 
+        // Written with room in front, as a link does for its header.
+        let wanted = numbered(7);
+        let mut draft = ring.draft(&mut context).expect("room");
+        draft.bytes(1514 + 18)[18..18 + 60].copy_from_slice(&wanted);
+        draft.send(18..18 + 60);
+        ring.draft(&mut context).expect("room").bytes(60).fill(0xee);
+        send(&mut ring, &numbered(8));
+        ring.flush();
+        assert_eq!(drain(&them), [wanted, numbered(8)]);
+    }
+}
+
+wire_test! {
+    fn a_full_ring_is_counted_and_the_next_frames_come_through() {
+        lay();
+        let mut ring = open(&RingOptions::new().memory(1));
+        let them = listen(THEM, Protocols::Arp);
         let mut sent = 0;
         while ring.counters().overrun == 0 {
             them.send(&request(None)).expect("sent");
@@ -348,6 +371,44 @@ wire_test! {
         assert_eq!(take(&mut ring).len(), sent - 1);
         them.send(&request(None)).expect("sent");
         assert_eq!(take(&mut ring).len(), 1);
+    }
+}
+
+wire_test! {
+    fn frames_that_do_not_fit_into_their_slots_come_up_whole_and_in_order() {
+        lay();
+        let mut ring = open(&RingOptions::new().longest_in_ring(64));
+        let them = listen(THEM, Protocols::Arp);
+        let lens = [10, 1472, 20, 1000, 1472, 30];
+        let frames = lens.map(|len| turned(udp_frame(9, &vec![len as u8; len])));
+        for frame in &frames {
+            them.send(frame).expect("sent");
+        }
+        assert_eq!(take_exactly(&mut ring, lens.len()), frames);
+        let mut tagged = request(Some(VlanId::new(42).expect("a VLAN")));
+        tagged.resize(1400, 0x77);
+        them.send(&tagged).expect("sent");
+        assert_eq!(take_exactly(&mut ring, 1), [tagged]);
+    }
+}
+
+wire_test! {
+    fn what_is_longer_than_the_mtu_and_cannot_be_cut_apart_is_counted() {
+        lay();
+        // The MTU counts as it was when the ring was opened.
+        run("ip", &["link", "set", US, "mtu", "500"]);
+        for joined in [false, true] {
+            let mut ring = open(&RingOptions::new().joined_segments(joined));
+            run("ip", &["link", "set", US, "mtu", "1500"]);
+            let long = turned(udp_frame(9, &[1; 1000]));
+            listen(THEM, Protocols::Arp).send(&long).expect("sent");
+            match joined {
+                true => assert_eq!(take(&mut ring), [long]),
+                false => assert_eq!(take(&mut ring), Vec::<Vec<u8>>::new()),
+            }
+            assert_eq!(ring.counters().truncated, u64::from(!joined));
+            run("ip", &["link", "set", US, "mtu", "500"]);
+        }
     }
 }
 

@@ -195,3 +195,29 @@ wire_test! {
         assert_eq!(send(&mut ring, &them, &segments), segments.map(Segment::frame));
     }
 }
+
+wire_test! {
+    fn segments_with_a_tag_arrive_with_their_tag_joined_or_cut_apart() {
+        let (mut ring, them) = connected(&RingOptions::new());
+        for offloads in ["on", "off"] {
+            for feature in ["tso", "gso", "tx", "txvlan"] {
+                run("ethtool", &["-K", US, feature, offloads]);
+            }
+            let mut context = Context::from_waker(Waker::noop());
+            for sequence in [0, 1000, 2000] {
+                let mut frame = Segment::plain(sequence, 1000).frame();
+                frame.splice(12..12, [0x81, 0x00, 0x00, 0x2a]);
+                let token = ring.transmit(&mut context).expect("room");
+                token.consume(frame.len(), |room| room.copy_from_slice(&frame));
+            }
+            ring.flush();
+            assert_eq!(ring.counters().refused, 0);
+            let mut data = Vec::new();
+            for mut frame in drain(&them) {
+                assert_eq!(frame.drain(12..16).collect::<Vec<_>>(), [0x81, 0x00, 0x00, 0x2a]);
+                data.extend_from_slice(&frame[54..]);
+            }
+            assert_eq!(data, (0..3000).map(data_at).collect::<Vec<_>>());
+        }
+    }
+}
