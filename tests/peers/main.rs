@@ -2,6 +2,8 @@
 //! network namespaces that the tests make themselves.
 #![cfg(target_os = "linux")]
 
+mod cold;
+mod datagrams;
 mod kernel;
 mod program;
 mod story;

@@ -29,8 +29,8 @@ use whohas::net::TcpError;
 
 use crate::kernel::{self, Deaf};
 use crate::program::{Program, Scratch};
-use crate::support::cable::{THEIR_IP, lay};
-use crate::us::{Conn, Sniffer, Us, run};
+use crate::support::cable::THEIR_IP;
+use crate::us::{Conn, Sniffer, Us, join_in, prepare};
 use crate::wire_test;
 
 const MQTT: u16 = 1883;
@@ -55,13 +55,13 @@ fn count(counter: &Cell<usize>) {
 
 wire_test! {
     fn two_hundred_exports_never_disturb_mqtt_at_the_same_address() {
-        lay();
+        prepare();
         let Some(mut collector) = start_collector() else {
             return;
         };
         let (mut broker, _config) = start_broker();
         let mut subscriber = start_subscriber(&mut broker);
-        run(|us| async move {
+        join_in(|us| async move {
             let mut sniffer = Sniffer::start();
 
             // From cold, both at once: two want the neighbour, one question is asked.

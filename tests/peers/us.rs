@@ -21,9 +21,11 @@ use whohas_linux::{PacketRing, Protocols, RawSocket, RingOptions};
 use embedded_nal_async::TcpConnect;
 
 use crate::support::cable::{OUR_IP, THEIR_IP, THEM, US, drain, lay, listen};
+use crate::support::run;
 
-/// Whatever a test waits for happens long before.
-const PATIENCE: Duration = Duration::from_secs(150);
+/// Whatever a test waits for happens long before. Shorter than what its namespace is given, so that
+/// it ends with what was counted.
+const PATIENCE: Duration = Duration::from_secs(100);
 /// How many connections there can be at a time.
 pub const SOCKETS: usize = 128;
 /// The size of each buffer of a connection, and of a UDP socket.
@@ -82,12 +84,18 @@ impl Us {
 
 /// Lays a cable and lets a stack run at our end of it while `test` does.
 pub fn play<F: Future<Output = ()>>(test: impl FnOnce(Us) -> F + Send) {
-    lay();
-    run(test);
+    prepare();
+    join_in(test);
 }
 
-/// The same where there is a cable.
-pub fn run<F: Future<Output = ()>>(test: impl FnOnce(Us) -> F + Send) {
+/// The cable, and a kernel that can talk to itself.
+pub fn prepare() {
+    run("ip", &["link", "set", "lo", "up"]);
+    lay();
+}
+
+/// Lets a stack run where there is a cable.
+pub fn join_in<F: Future<Output = ()>>(test: impl FnOnce(Us) -> F + Send) {
     // Buffers are put together on the stack before they are boxed.
     const STACK: usize = 256 << 20;
     thread::scope(|scope| {
