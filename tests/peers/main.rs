@@ -5,6 +5,7 @@
 mod cold;
 mod datagrams;
 mod kernel;
+mod names;
 mod program;
 mod story;
 mod tcp;

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::cable::THEIR_IP;
+use crate::support::run;
 
 /// After which a program that is waited for will never get there.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -80,6 +81,11 @@ impl Program {
     pub fn said(&mut self) -> &[String] {
         self.said.extend(self.lines.try_iter());
         &self.said
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: &str) {
+        run("kill", &["-s", signal, &self.child.id().to_string()]);
     }
 
     /// Waits until it takes connections at this port.

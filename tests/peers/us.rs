@@ -12,7 +12,7 @@ use tokio::time::{sleep_until, timeout};
 
 use whohas::cache::Growable;
 use whohas::link::Link;
-use whohas::net::{Config, Connection, Net, Pools, TcpError};
+use whohas::net::{Config, Connection, Limits, Net, TcpError};
 use whohas::time::{Clock, Timer};
 use whohas::wire::{ArpPacket, EtherType, EthernetFrame, HardwareTypes, Operation};
 use whohas::{Instant, LocalResolver, Policy, Prefix};
@@ -26,17 +26,13 @@ use crate::support::run;
 /// Whatever a test waits for happens long before. Shorter than what its namespace is given, so that
 /// it ends with what was counted.
 const PATIENCE: Duration = Duration::from_secs(100);
-/// How many connections there can be at a time.
-pub const SOCKETS: usize = 128;
-/// The size of each buffer of a connection, and of a UDP socket.
-pub const BUFFER: usize = 64 << 10;
 /// How long a dial may take. A kernel at the other end of a cable answers within this, however busy
 /// the machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub type Neighbours = LocalResolver<Growable>;
 /// The kernel joins segments before they come to us, so packets are longer than any we send.
-pub type Wire = Link<PacketRing, &'static Neighbours, Tokio, 65_535, 256, 262_144>;
+pub type Wire = Link<PacketRing, &'static Neighbours, Tokio, 65_535, 16, 16_384>;
 pub type Stack = Net<'static, Wire>;
 pub type Conn = Connection<'static, 'static, Wire>;
 
@@ -61,6 +57,7 @@ impl Timer for Tokio {
 pub struct Us {
     pub net: &'static Stack,
     pub neighbours: &'static Neighbours,
+    pub clock: Tokio,
 }
 
 impl Us {
@@ -96,8 +93,8 @@ pub fn prepare() {
 
 /// Lets a stack run where there is a cable.
 pub fn join_in<F: Future<Output = ()>>(test: impl FnOnce(Us) -> F + Send) {
-    // Buffers are put together on the stack before they are boxed.
-    const STACK: usize = 256 << 20;
+    // A link has its packets in place, and is moved a few times before it is boxed.
+    const STACK: usize = 32 << 20;
     thread::scope(|scope| {
         let ours = thread::Builder::new().stack_size(STACK);
         let ours = ours.spawn_scoped(scope, || run_here(test));
@@ -135,15 +132,17 @@ fn stack(clock: Tokio) -> Us {
     let neighbours = Neighbours::new(Policy::STRICT, Growable::new(1024));
     let neighbours: &'static Neighbours = Box::leak(Box::new(neighbours));
     let mut link = Wire::new(ring, neighbours, clock);
+    // Whoever answers many at once has to resolve them first.
+    link.set_parked_per_neighbour(16);
     let own = [Prefix::new(OUR_IP, 24).expect("a prefix")];
     link.set_addresses(&own).expect("an address");
-    let pools = Pools::<Wire, SOCKETS, BUFFER, BUFFER, 8, BUFFER>::new();
     let mut config = Config::new(u64::from(std::process::id()));
     config.connect_timeout = CONNECT_TIMEOUT;
-    let net = Net::new(link, Box::leak(Box::new(pools)), config);
+    let net = Net::growing(link, Limits::default(), config);
     Us {
         net: Box::leak(Box::new(net)),
         neighbours,
+        clock,
     }
 }
 
