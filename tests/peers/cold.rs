@@ -90,7 +90,8 @@ wire_test! {
     }
 }
 
-async fn echoed(conn: &mut Conn, word: &[u8]) {
+/// Something is sent and comes back.
+pub async fn echoed(conn: &mut Conn, word: &[u8]) {
     conn.write_all(word).await.expect("written");
     let mut echo = vec![0; word.len()];
     conn.read_exact(&mut echo).await.expect("the echo");

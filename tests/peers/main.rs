@@ -4,6 +4,7 @@
 
 mod cold;
 mod datagrams;
+mod hostile;
 mod kernel;
 mod names;
 mod program;
@@ -14,3 +15,8 @@ mod us;
 // The cable, and namespaces to lay it in.
 #[path = "../../backends/linux/tests/support/mod.rs"]
 mod support;
+
+// Frames that broke others.
+#[allow(dead_code)]
+#[path = "../cases/corpus.rs"]
+mod corpus;
