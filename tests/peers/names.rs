@@ -37,7 +37,7 @@ fn start_server() -> Program {
     server
 }
 
-fn client(us: Us) -> DnsClient<'static, 'static, Wire, Tokio> {
+fn client(us: Us) -> DnsClient<'static, 'static, Wire, Tokio, &'static [Ipv4Addr]> {
     DnsClient::new(us.net, us.clock, SERVERS)
 }
 

@@ -86,10 +86,7 @@ impl Machine {
 impl Need {
     fn is_met(self, project: &Project) -> bool {
         match self {
-            Self::Broker => ["mosquitto", "mosquitto_sub"]
-                .iter()
-                // Told to help, they say that they were not told enough.
-                .all(|program| Command::new(program).arg("--help").output().is_ok()),
+            Self::Broker => are_there(&["mosquitto", "mosquitto_sub"]),
             Self::CargoFuzz => answer(project.cargo("fuzz").arg("--version")).is_some(),
             Self::Clippy => answer(project.cargo("clippy").arg("--version")).is_some(),
             Self::Collector => collector(project).is_some(),
@@ -97,9 +94,9 @@ impl Need {
                 .into_iter()
                 .all(|target| CrossToolchain::find(target).is_some()),
             Self::NameServer => answer(Command::new("dnsmasq").arg("--version")).is_some(),
-            Self::NetworkTools => ["arping", "ip", "ping"]
-                .iter()
-                .all(|program| answer(Command::new(program).arg("-V")).is_some()),
+            Self::NetworkTools => {
+                are_there(&["arping", "ethtool", "ip", "ping", "script", "sysctl"])
+            }
             Self::Nightly => answer(&mut project.nightly_cargo("--version")).is_some(),
             Self::OldestRust => OldestRust::find(project).is_some(),
             Self::Qemu => answer(Command::new("qemu-system-arm").arg("--version")).is_some(),
@@ -135,7 +132,14 @@ impl Need {
             },
             Self::CrossToolchain => Source::Debian(&["rustc-web", "rust-web-src"]),
             Self::NameServer => Source::Debian(&["dnsmasq-base"]),
-            Self::NetworkTools => Source::Debian(&["iproute2", "iputils-arping", "iputils-ping"]),
+            Self::NetworkTools => Source::Debian(&[
+                "bsdutils",
+                "ethtool",
+                "iproute2",
+                "iputils-arping",
+                "iputils-ping",
+                "procps",
+            ]),
             Self::Nightly => Source::User("rustup toolchain install nightly"),
             Self::OldestRust => Source::User("rustup toolchain install"),
             Self::Qemu => Source::Debian(&["qemu-system-arm"]),
@@ -207,6 +211,12 @@ impl Need {
             beyond_us,
         }
     }
+}
+
+/// Whether these programs can be started; what they say to it does not matter.
+fn are_there(programs: &[&str]) -> bool {
+    let starts = |program: &&str| Command::new(program).arg("--version").output().is_ok();
+    programs.iter().all(starts)
 }
 
 /// The collector that was installed for us, if it runs.
