@@ -41,11 +41,16 @@ struct Built {
 
 impl Built {
     fn build(project: &Project, shell: &Shell, package: &str) -> Result<Self> {
-        let mut build = project.cargo("test");
-        build
-            .args(["--package", package, "--all-features", "--no-run"])
-            .args(["--message-format", "json-render-diagnostics"]);
-        let output = shell.run("building", &mut build)?;
+        let build = || {
+            let mut build = project.cargo("test");
+            build.args(["--package", package, "--all-features", "--no-run"]);
+            build
+        };
+        // First for people, who see what it is at; then for us, who learn what there is now.
+        shell.run("building", &mut build())?;
+        let mut list = build();
+        list.args(["--message-format", "json-render-diagnostics"]);
+        let output = shell.run("building", &mut list)?;
         let (mut tests, mut programs, mut home) = (Vec::new(), Vec::new(), None);
         for line in output.stdout.lines() {
             let message: serde_json::Value = serde_json::from_str(line)?;
