@@ -245,7 +245,7 @@ wire_test! {
             let (after, _) = counters(us);
             let mismatches = |counters: &Counters| counters.dropped.get(DropReason::EthernetMismatch);
             assert_eq!(mismatches(&after) - mismatches(&before), 20);
-            while let Some(event) = us.net.with_link(|link| link.poll_event()) {
+            while let Some(event) = us.net.with_link(whohas::link::Link::poll_event) {
                 let LinkEvent::Address { event, .. } = event else { continue };
                 let lost = matches!(event, whohas::conflict::Event::Lost { .. });
                 assert!(!lost, "{event:?}");

@@ -9,7 +9,9 @@ use whohas::net::{DnsClient, DnsError};
 
 use crate::program::Program;
 use crate::support::cable::THEIR_IP;
-use crate::us::{Tokio, Us, Wire, join_in, prepare};
+use whohas_linux::TokioClock;
+
+use crate::us::{Us, Wire, join_in, prepare};
 use crate::wire_test;
 
 const SERVERS: &[Ipv4Addr] = &[THEIR_IP];
@@ -37,7 +39,7 @@ fn start_server() -> Program {
     server
 }
 
-fn client(us: Us) -> DnsClient<'static, 'static, Wire, Tokio, &'static [Ipv4Addr]> {
+fn client(us: Us) -> DnsClient<'static, 'static, Wire, TokioClock, &'static [Ipv4Addr]> {
     DnsClient::new(us.net, us.clock, SERVERS)
 }
 

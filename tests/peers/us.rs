@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use tokio::runtime;
 use tokio::task::LocalSet;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 
 use whohas::cache::Growable;
 use whohas::link::Link;
 use whohas::net::{Config, Connection, Limits, Net, TcpError};
-use whohas::time::{Clock, Timer};
+
 use whohas::wire::{ArpPacket, EtherType, EthernetFrame, HardwareTypes, Operation};
-use whohas::{Instant, LocalResolver, Policy, Prefix};
-use whohas_linux::{PacketRing, Protocols, RawSocket, RingOptions};
+use whohas::{LocalResolver, Policy, Prefix};
+use whohas_linux::{PacketRing, Protocols, RawSocket, RingOptions, TokioClock};
 
 use embedded_nal_async::TcpConnect;
 
@@ -32,32 +32,16 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub type Neighbours = LocalResolver<Growable>;
 /// The kernel joins segments before they come to us, so packets are longer than any we send.
-pub type Wire = Link<PacketRing, &'static Neighbours, Tokio, 65_535, 16, 16_384>;
+pub type Wire = Link<PacketRing, &'static Neighbours, TokioClock, 65_535, 16, 16_384>;
 pub type Stack = Net<'static, Wire>;
 pub type Conn = Connection<'static, 'static, Wire>;
-
-/// tokio's clock, counted from when it was made.
-#[derive(Clone, Copy, Debug)]
-pub struct Tokio(tokio::time::Instant);
-
-impl Clock for Tokio {
-    fn now(&self) -> Instant {
-        Instant::from_micros(self.0.elapsed().as_micros() as u64)
-    }
-}
-
-impl Timer for Tokio {
-    async fn wait_until(&self, deadline: Instant) {
-        sleep_until(self.0 + deadline.since(Instant::ZERO)).await;
-    }
-}
 
 /// A running stack.
 #[derive(Clone, Copy)]
 pub struct Us {
     pub net: &'static Stack,
     pub neighbours: &'static Neighbours,
-    pub clock: Tokio,
+    pub clock: TokioClock,
 }
 
 impl Us {
@@ -110,7 +94,7 @@ fn run_here<F: Future<Output = ()>>(test: impl FnOnce(Us) -> F) {
         .build()
         .expect("a runtime");
     LocalSet::new().block_on(&runtime, async {
-        let clock = Tokio(tokio::time::Instant::now());
+        let clock = TokioClock::new();
         let us = stack(clock);
         let (mut running, mut test) = (pin!(us.net.run(&clock)), pin!(test(us)));
         tokio::select! {
@@ -122,7 +106,7 @@ fn run_here<F: Future<Output = ()>>(test: impl FnOnce(Us) -> F) {
     });
 }
 
-fn stack(clock: Tokio) -> Us {
+fn stack(clock: TokioClock) -> Us {
     let ring = RingOptions::new()
         .addresses(&[OUR_IP])
         .open(US)
