@@ -59,8 +59,8 @@ impl Attacker {
         self.wire.send(frame).expect("sent");
     }
 
-    /// Sends a probe and waits for the answer. All that was sent before it has been looked at then.
-    /// The answers to it, and how many probes that took: one, but that a ring can be full.
+    /// Sends a probe and waits for the answer: all that was sent before it has been looked at then.
+    /// What we have sent meanwhile.
     async fn look_closely(&self) -> Vec<Vec<u8>> {
         let prober = mac("02:00:00:00:00:33");
         self.send(&whole(&ArpPacket::probe(prober, OUR_IP)));
@@ -213,7 +213,10 @@ wire_test! {
             assert_eq!(us.neighbours.with_cache(|cache| cache.len()), 1);
             assert_eq!((us.holds(), sniffer.requests(THEIR_IP)), (1, 1));
             let overrun = us.net.with_link(|link| link.driver_mut().counters().overrun);
-            println!("flood: of {FLOOD}, {} seen, {overrun} lost; {} replies", link.arp, cache.replies);
+            println!(
+                "flood: of {FLOOD}, {} seen, {overrun} lost; {} replies",
+                link.arp, cache.replies,
+            );
             drop(conn);
             kernel::ended(kernel).await;
         });
@@ -242,7 +245,10 @@ wire_test! {
             let (after, _) = counters(us);
             let mismatches = |counters: &Counters| counters.dropped.get(DropReason::EthernetMismatch);
             assert_eq!(mismatches(&after) - mismatches(&before), 20);
-            while let Some(event) = us.net.with_link(|link| link.poll_event()) {
+            let events = us.net.with_link(|link| {
+                std::iter::from_fn(|| link.poll_event()).collect::<Vec<_>>()
+            });
+            for event in events {
                 let LinkEvent::Address { event, .. } = event else { continue };
                 let lost = matches!(event, whohas::conflict::Event::Lost { .. });
                 assert!(!lost, "{event:?}");
@@ -402,8 +408,11 @@ wire_test! {
             }
             let (_, link) = counters(us);
             let stats = us.net.stats();
-            println!("lies: {} sent, {through} were true; {} dropped by the link; {stats:?}",
-                lies.len(), link.rx_dropped());
+            println!(
+                "lies: {} sent, {through} were true; {} dropped by the link; {stats:?}",
+                lies.len(),
+                link.rx_dropped(),
+            );
             assert_eq!(stats.udp.received, through);
             assert!(link.rx_dropped() > 1_000 && stats.packets.fragments > 100);
         });

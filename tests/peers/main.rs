@@ -8,6 +8,7 @@ mod hostile;
 mod kernel;
 mod names;
 mod program;
+mod same;
 mod story;
 mod tcp;
 mod us;

@@ -217,7 +217,7 @@ async fn export(us: Us) -> Rc<Tally> {
 /// Begins an export and gives it up: in every second round while dialling, else in the middle of
 /// what is sent, which the collector must not take for all.
 async fn give_up(us: Us, round: usize, deaf: u16) {
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         // Further each time, but never as far as an answer: nobody gives one.
         let dial = us.dial(deaf);
         tokio::select! {
