@@ -17,11 +17,6 @@ use crate::resolver::Driven;
 use crate::time::{Clock, Instant};
 use crate::wire::UnicastMac;
 
-/// The bytes that the Ethernet header takes of a driver's frame.
-pub(super) const HEADER_LEN: usize = 14;
-/// The bytes that a VLAN tag takes.
-pub(super) const TAG_LEN: usize = 4;
-
 /// How many frames that are not for the stack are looked at before it gets a chance to do something
 /// else.
 pub(super) const FRAMES_AT_ONCE: usize = 64;

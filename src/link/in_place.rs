@@ -7,7 +7,8 @@ use core::task::Context;
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
 
-use super::device::{FRAMES_AT_ONCE, HEADER_LEN, Link, TAG_LEN};
+use super::device::{FRAMES_AT_ONCE, Link};
+use super::frame::{HEADER_LEN, TAG_LEN};
 use super::inner::{Core, Took};
 use super::{IpLink, NoWay};
 use crate::cache::Prefix;

@@ -11,18 +11,15 @@ use heapless::{Deque, Vec};
 use super::buffers::Incoming;
 use super::claims::{Claims, same_address};
 use super::counters::{LinkCounters, RxDrop, TxDrop};
-use super::device::{HEADER_LEN, TAG_LEN};
 use super::event::LinkEvent;
+use super::frame::{HEADER_LEN, TAG_LEN, copy, ends, frame_len, header, write};
 use super::parking::{Cost, Parking};
 use super::receive::{Sorted, sort};
 use super::route::{NextHop, Routes};
 use crate::cache::{AddressError, HoldError, Key, MAX_ADDRESSES, Prefix, Status};
 use crate::resolver::{Driven, Hold};
 use crate::time::Instant;
-use crate::wire::{
-    ARP_FRAME_LEN, ETHERNET_MIN_LEN, EtherType, EthernetHeader, MacAddr, UnicastMac, VlanId,
-    VlanTag,
-};
+use crate::wire::{ARP_FRAME_LEN, EthernetHeader, MacAddr, UnicastMac, VlanId};
 
 /// How many events wait to be fetched.
 const EVENTS: usize = 8;
@@ -463,7 +460,8 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
     /// When there is something to do, as far as time is what it waits for: for room in the driver the
     /// driver wakes.
     pub(super) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        let again = self.again.is_some().then_some(now);
+        // Before the driver was asked anything may be due.
+        let again = (self.again.is_some() || self.up.is_none()).then_some(now);
         let due = self.resolver.poll_timeout();
         let deadlines = [again, due, self.claims.poll_timeout()];
         let deadlines = deadlines.into_iter().flatten();
@@ -497,48 +495,4 @@ enum Way {
         vlan: Option<VlanId>,
     },
     Wait(Key),
-}
-
-/// Source and destination of what should be an IPv4 packet. The stack has made it, so no more is
-/// looked at than is needed.
-fn ends(packet: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
-    let header = packet.first_chunk::<{ crate::wire::IPV4_HEADER_LEN }>()?;
-    if header[0] >> 4 != 4 {
-        return None;
-    }
-    let [.., a, b, c, d, e, f, g, h] = *header;
-    Some(([a, b, c, d].into(), [e, f, g, h].into()))
-}
-
-fn header(from: UnicastMac, to: MacAddr, vlan: Option<VlanId>) -> EthernetHeader {
-    EthernetHeader {
-        destination: to,
-        source: from.get(),
-        tag: vlan.map(VlanTag::new),
-        ethertype: EtherType::IPV4,
-    }
-}
-
-/// How long the frame of a packet is.
-const fn frame_len(vlan: Option<VlanId>, packet: usize) -> usize {
-    let tag = if vlan.is_some() { TAG_LEN } else { 0 };
-    HEADER_LEN + tag + packet
-}
-
-/// Gives a packet to the driver. The driver's buffer may hold anything, so what lies between a short
-/// packet and the shortest frame is cleared.
-fn write(token: impl TxToken, header: &EthernetHeader, packet: &[u8]) {
-    let len = header.len() + packet.len();
-    token.consume(len.max(ETHERNET_MIN_LEN), |frame| {
-        // Cannot fail: the buffer has the length that was asked for.
-        if let Ok(rest) = header.emit(frame) {
-            let (content, padding) = rest.split_at_mut(packet.len());
-            content.copy_from_slice(packet);
-            padding.fill(0);
-        }
-    });
-}
-
-pub(super) fn copy(token: impl TxToken, frame: &[u8]) {
-    token.consume(frame.len(), |room| room.copy_from_slice(frame));
 }

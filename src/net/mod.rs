@@ -31,7 +31,7 @@
 //!     let net = Net::new(link, &mut pools, Config::new(seed));
 //!
 //!     let story = async {
-//!         let dns = DnsClient::new(&net, timer.clone(), &[Ipv4Addr::new(10, 0, 0, 53)]);
+//!         let dns = DnsClient::new(&net, timer.clone(), [Ipv4Addr::new(10, 0, 0, 53)]);
 //!         let broker = dns.get_host_by_name("broker.example", AddrType::IPv4).await?;
 //!         let mut connection = net.connect((broker, 1883).into()).await?;
 //!         connection.write_all(b"any number of bytes").await?;

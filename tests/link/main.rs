@@ -8,6 +8,7 @@ mod own_side;
 mod queues;
 mod storms;
 mod support;
+mod transparent;
 
 mod kind {
     use whohas::link::Link;

@@ -363,3 +363,30 @@ fn a_probe_whose_ethernet_source_is_another_does_not_take_the_address_away() {
     assert_eq!(world.link.addresses().1, [own()]);
     assert_eq!(address_events(&world).len(), 1, "usable, and nothing since");
 }
+
+#[test]
+fn another_address_is_announced_when_it_is_set_and_only_that_one() {
+    let mut world = World::with(Policy::STRICT);
+    world.run_until(secs(10));
+    world.seen.clear();
+    let other = whohas::Prefix::new(ip(50), 24).expect("24 bits");
+    world
+        .link
+        .set_addresses(&[own(), other])
+        .expect("two addresses");
+    world.run_until(secs(20));
+    let announced: Vec<_> = world
+        .arp_seen()
+        .iter()
+        .map(|(at, p)| (*at, p.sender_ip))
+        .collect();
+    assert_eq!(announced, [(secs(10), ip(50)), (secs(12), ip(50))]);
+}
+
+#[test]
+fn a_link_that_was_never_polled_wants_to_be() {
+    let mut world = World::without_address(QUIET);
+    assert_eq!(world.link.poll_timeout(), Some(secs(0)));
+    world.settle();
+    assert_eq!(world.link.poll_timeout(), None);
+}

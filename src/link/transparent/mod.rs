@@ -86,13 +86,32 @@ const FRAMES_AT_ONCE: usize = 64;
 ///
 /// # Who the stack is
 ///
-/// Its address is learnt from its own ARP and IPv4 and from the DHCP grants that pass by, or
-/// [set](Self::set_prefix). Without a grant the prefix is learnt as well: wide enough for whom the
+/// Its addresses are learnt from its own ARP and IPv4 and from the DHCP grants that pass by, or
+/// [set](Self::set_prefix). They are forgotten when the link goes down and when its DHCP client begins
+/// anew; one that the stack gives up in silence is answered for until then. Without a grant the prefix is learnt as well: wide enough for whom the
 /// stack asks and answers. Until it is, questions from outside of it go to the stack too.
 ///
 /// # Who drives it
 ///
-/// As with [`Link`](super::Link): [`poll`](Self::poll), or a clock that can [wake](Clock::wake_at).
+/// As with [`Link`](super::Link): [`poll`](Self::poll), or a clock that can [wake](Clock::wake_at). With
+/// embassy that clock is, beside `now` from `embassy_time_driver::now`, one line:
+/// `embassy_time_driver::schedule_wake(deadline.as_micros(), waker)` at a tick rate of 1 MHz.
+///
+/// ```
+/// use whohas::cache::Fixed;
+/// use whohas::link::Transparent;
+/// use whohas::sim::{Lan, SharedLan};
+/// use whohas::{LocalResolver, Policy, UnicastMac};
+///
+/// static NEIGHBOURS: LocalResolver<Fixed<16>> = LocalResolver::new(Policy::STRICT, Fixed::new());
+///
+/// let lan = SharedLan::new(Lan::new(42)); // or any driver of embassy-net-driver
+/// let driver = lan.add_driver(UnicastMac::new([2, 0, 0, 0, 0, 1])?);
+/// let adapter: Transparent<_, _, _> = Transparent::new(driver, &NEIGHBOURS, lan.clock());
+/// // embassy_net::new(adapter, embassy_net::Config::dhcpv4(Default::default()), resources, seed)
+/// # drop(adapter);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Transparent<
     D,
     R: Driven,

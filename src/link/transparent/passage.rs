@@ -6,8 +6,9 @@ use core::task::Waker;
 use embassy_net_driver::TxToken;
 
 use super::super::buffers::{Incoming, Outgoing};
-use super::super::counters::RxDrop;
-use super::super::inner::{Core, Took, copy};
+use super::super::counters::{RxDrop, TxDrop};
+use super::super::frame::{HEADER_LEN, copy};
+use super::super::inner::{Core, Took};
 use super::super::route::NextHop;
 use super::TransparentCounters;
 use super::held::Held;
@@ -18,10 +19,9 @@ use super::told::ToldAbout;
 use crate::cache::Key;
 use crate::resolver::Driven;
 use crate::time::Instant;
-use crate::wire::{ARP_FRAME_LEN, ArpPacket, EtherType, EthernetFrame, HardwareTypes, Operation};
-
-/// The bytes that the Ethernet header takes of a frame of the stack's, which has no tag.
-const HEADER_LEN: usize = 14;
+use crate::wire::{
+    ARP_FRAME_LEN, ArpPacket, EtherType, EthernetFrame, HardwareTypes, MacAddr, Operation,
+};
 
 /// All of the adapter but its driver and its clock: what is between them and the stack.
 pub(super) struct Between<
@@ -179,11 +179,7 @@ impl<
         match between.hear(now, frame) {
             Speech::Asks(neighbour) => between.swallow(now, neighbour),
             Speech::Sends(neighbour) => between.deliver(now, token, frame, neighbour),
-            Speech::Other => {
-                between.core.counters.accepted += 1;
-                between.core.counters.sent += 1;
-                copy(token, frame);
-            }
+            Speech::Other => between.pass(token, frame),
         }
         result
     }
@@ -198,8 +194,10 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usiz
         let Ok(EthernetFrame { header, payload }) = EthernetFrame::parse(frame) else {
             return Speech::Other;
         };
-        match header.ethertype {
-            EtherType::ARP => {
+        // What is on a VLAN of the stack's own is not ours.
+        let ethertype = header.tag.is_none().then_some(header.ethertype);
+        match ethertype {
+            Some(EtherType::ARP) => {
                 let Ok(packet) = ArpPacket::parse(payload, HardwareTypes::Ethernet) else {
                     return Speech::Other;
                 };
@@ -209,15 +207,15 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usiz
                 }
                 let asks = packet.operation == Operation::Request && !packet.is_gratuitous();
                 // Whom it asks or answers is its neighbour, and it must know.
-                let neighbour = (!packet.is_gratuitous()).then_some(packet.target_ip);
-                own.hear_stack(now, packet.sender_ip, neighbour, core);
+                let known = (!packet.is_gratuitous()).then_some(packet.target_ip);
+                own.hear_stack(now, packet.sender_ip, known, core);
                 if asks {
                     Speech::Asks(packet.target_ip)
                 } else {
                     Speech::Other
                 }
             }
-            EtherType::IPV4 => {
+            Some(EtherType::IPV4) => {
                 let client = lease::asked(payload);
                 let source = address_at(payload, 12);
                 let next_hop = neighbour(header.destination);
@@ -233,6 +231,18 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usiz
         }
     }
 
+    /// Sends what is no business of ours as it is, unless it is for a surrogate, who is nobody.
+    fn pass(&mut self, token: impl TxToken, frame: &[u8]) {
+        self.core.counters.accepted += 1;
+        let to = frame.first_chunk().map(|bytes| MacAddr::new(*bytes));
+        if to.is_some_and(|to| neighbour(to).is_some()) {
+            self.core.counters.drop_tx(TxDrop::NotIpv4, 1);
+            return;
+        }
+        self.core.counters.sent += 1;
+        copy(token, frame);
+    }
+
     /// Answers the stack's question ourselves.
     fn swallow(&mut self, now: Instant, neighbour: Ipv4Addr) {
         self.counters.swallowed += 1;
@@ -245,6 +255,7 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usiz
         if self.told.used(now, neighbour) {
             self.wake();
         }
+        // The stack's frames have no tag.
         let packet = &frame[HEADER_LEN..];
         let otherwise = Key::from(neighbour);
         if let Some(key) = next_hop(&self.core, packet, otherwise) {

@@ -1,7 +1,8 @@
 //! One TCP socket of the pool: who uses it, the hold on its next hop, and what became of it.
 
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use core::task::Waker;
+use core::time::Duration;
 
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{Socket, State};
@@ -9,6 +10,9 @@ use smoltcp::socket::tcp::{Socket, State};
 use super::TcpError;
 use crate::resolver::Hold;
 use crate::time::Instant;
+
+/// How often the neighbour cache is told that a connection gets on.
+const CONFIRMATION: Duration = Duration::from_secs(1);
 
 /// Who uses a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +47,8 @@ pub(in crate::net) struct TcpSlot<H> {
     pub(super) role: Role,
     /// The claim on the next hop.
     pub(super) hold: Option<H>,
-    pub(super) local_port: u16,
+    /// Our end; of a socket that waits for a SYN only the port.
+    pub(super) local: SocketAddrV4,
     pub(super) remote: Option<SocketAddrV4>,
     /// The state that was seen last.
     pub(super) state: State,
@@ -54,6 +59,8 @@ pub(in crate::net) struct TcpSlot<H> {
     pub(super) written: u64,
     pub(super) read: u64,
     pub(super) progress: Progress,
+    /// When the neighbour cache was last told of it.
+    pub(super) confirmed: Instant,
     /// When something was last heard from the peer.
     pub(super) heard: Instant,
     /// Since when something waits for the peer, as far as was seen.
@@ -70,7 +77,7 @@ impl<H> TcpSlot<H> {
             handle: SocketHandle::default(),
             role: Role::Free,
             hold: None,
-            local_port: 0,
+            local: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
             remote: None,
             state: State::Closed,
             failure: None,
@@ -78,6 +85,7 @@ impl<H> TcpSlot<H> {
             written: 0,
             read: 0,
             progress: Progress::default(),
+            confirmed: Instant::ZERO,
             heard: Instant::ZERO,
             waiting: None,
             deadline: None,
@@ -120,7 +128,7 @@ impl<H> TcpSlot<H> {
 
     /// Waits for a SYN to this port.
     pub(in crate::net) fn is_armed_on(&self, port: u16) -> bool {
-        self.is_armed() && self.local_port == port
+        self.is_armed() && self.local.port() == port
     }
 
     /// Is connected and waits to be accepted.
@@ -129,24 +137,27 @@ impl<H> TcpSlot<H> {
     }
 
     /// Whether packets between these ends are this socket's.
-    pub(in crate::net) fn is_between(&self, local_port: u16, remote: SocketAddrV4) -> bool {
-        self.local_port == local_port && self.remote == Some(remote)
+    pub(in crate::net) fn is_between(&self, local: SocketAddrV4, remote: SocketAddrV4) -> bool {
+        self.local == local && self.remote == Some(remote)
     }
 }
 
 impl<H: Hold> TcpSlot<H> {
     /// Tells the neighbour cache, when the peer has acknowledged or sent something new, that the way
-    /// works in both directions (RFC 4861 section 7.3.1). The cache limits how often that counts.
+    /// works in both directions (RFC 4861 section 7.3.1). Once in a while is enough: it believes a
+    /// neighbour for many times longer.
     pub(super) fn confirm_progress(&mut self, socket: &Socket<'_>, now: Instant) {
         let progress = Progress {
             acknowledged: self.written.saturating_sub(socket.send_queue() as u64),
             received: self.read + socket.recv_queue() as u64,
         };
-        if progress != self.progress {
-            self.progress = progress;
-            if let Some(hold) = &self.hold {
-                hold.confirm(now);
-            }
+        if core::mem::replace(&mut self.progress, progress) == progress {
+            return;
+        }
+        let is_news = now - self.confirmed >= CONFIRMATION;
+        if let Some(hold) = self.hold.as_ref().filter(|_| is_news) {
+            hold.confirm(now);
+            self.confirmed = now;
         }
     }
 }
