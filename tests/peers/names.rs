@@ -12,7 +12,7 @@ use crate::support::cable::THEIR_IP;
 use crate::us::{Tokio, Us, Wire, join_in, prepare};
 use crate::wire_test;
 
-const SERVERS: &[Ipv4Addr] = &[THEIR_IP];
+const SERVERS: [Ipv4Addr; 1] = [THEIR_IP];
 const BROKER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
 /// A server that knows three names and asks nobody else.
@@ -37,7 +37,7 @@ fn start_server() -> Program {
     server
 }
 
-fn client(us: Us) -> DnsClient<'static, 'static, Wire, Tokio> {
+fn client(us: Us) -> DnsClient<'static, 'static, Wire, Tokio, [Ipv4Addr; 1]> {
     DnsClient::new(us.net, us.clock, SERVERS)
 }
 
