@@ -1,7 +1,8 @@
 //! What broke others, put on the wire from the other end (V1 to V6 and V11 of the list of hostile
 //! input): nothing panics, no reply gives anything away, and everything is counted.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use embedded_nal_async::{ConnectedUdp, UdpStack, UnconnectedUdp};
@@ -259,6 +260,97 @@ wire_test! {
     }
 }
 
+wire_test! {
+    /// V30: connections from where nobody can be, and headers that are shorter than they can be.
+    fn whoever_connects_from_nowhere_is_not_answered() {
+        play(|us| async move {
+            let attacker = Attacker::at_the_other_end();
+            let port = NonZeroU16::new(7_007).expect("a port");
+            let listener = us.net.listen(port, 4).expect("room");
+            let nowhere = [
+                [0, 0, 0, 0], [0, 1, 2, 3], [127, 0, 0, 1], [224, 0, 0, 1], [240, 0, 0, 1],
+                [255, 255, 255, 255], [10, 0, 0, 255], OUR_IP.octets(),
+            ];
+            let all = listen(THEM, Protocols::All);
+            for source in nowhere {
+                for header in 0..16 {
+                    attacker.send(&connecting(source.into(), header, port));
+                }
+            }
+            for header in 0..5 {
+                attacker.send(&connecting(THEIR_IP, header, port));
+            }
+            attacker.look_closely().await;
+            let (_, link) = counters(us);
+            let stats = us.net.stats();
+            let sent = nowhere.len() as u64 * 16 + 5;
+            assert_eq!(link.rx_dropped() + u64::from(stats.packets.martians), sent, "{link:?} {stats:?}");
+            assert_eq!(stats.packets.sent, 0, "nobody is answered, and nobody refused");
+
+            // The same from somewhere is.
+            attacker.send(&connecting(THEIR_IP, 5, port));
+            while us.net.stats().packets.sent == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let answered = drain(&all).into_iter().filter(|frame| frame[12..14] == [8, 0]);
+            assert!(answered.count() >= 1);
+            drop(listener);
+        });
+    }
+}
+
+/// A SYN.
+fn connecting(source: Ipv4Addr, header: u8, port: NonZeroU16) -> Vec<u8> {
+    let start = Lie::start(header);
+    let mut segment = [0; 20];
+    segment[0..2].copy_from_slice(&4_444_u16.to_be_bytes());
+    segment[2..4].copy_from_slice(&port.get().to_be_bytes());
+    segment[12..16].copy_from_slice(&[0x50, 0x02, 0x10, 0]);
+    let pseudo = [
+        &source.octets()[..],
+        &OUR_IP.octets(),
+        &[0, 6, 0, 20],
+        &segment,
+    ]
+    .concat();
+    segment[16..18].copy_from_slice(&checksum(&pseudo).to_be_bytes());
+    let ends = (source, OUR_IP);
+    let head = ipv4_header(header, (start + 20) as u16, 0, 6, ends);
+    [&ethernet()[..], &head, &segment].concat()
+}
+
+/// Of as many bytes as its length says, but at least twenty; with a true checksum.
+fn ipv4_header(
+    header: u8,
+    total: u16,
+    fragment: u16,
+    protocol: u8,
+    (source, destination): (Ipv4Addr, Ipv4Addr),
+) -> Vec<u8> {
+    // Options that mean nothing.
+    let mut bytes = vec![1; Lie::start(header)];
+    bytes[..2].copy_from_slice(&[0x40 | header, 0]);
+    bytes[2..4].copy_from_slice(&total.to_be_bytes());
+    bytes[4..6].fill(0);
+    bytes[6..8].copy_from_slice(&fragment.to_be_bytes());
+    bytes[8..12].copy_from_slice(&[64, protocol, 0, 0]);
+    bytes[12..16].copy_from_slice(&source.octets());
+    bytes[16..20].copy_from_slice(&destination.octets());
+    let sum = checksum(&bytes);
+    bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+    bytes
+}
+
+/// From them to us.
+fn ethernet() -> Vec<u8> {
+    [
+        &mac(OUR_MAC).octets()[..],
+        &mac(THEIR_MAC).octets(),
+        &[8, 0],
+    ]
+    .concat()
+}
+
 /// A datagram whose headers lie.
 #[derive(Clone, Copy, Debug)]
 struct Lie {
@@ -319,20 +411,8 @@ impl Lie {
     }
 
     fn frame(self, number: u32) -> Vec<u8> {
-        let start = Self::start(self.header);
-        // Options that mean nothing.
-        let mut packet = vec![1; start];
-        packet[0] = 0x40 | self.header;
-        packet[1] = 0;
-        packet[2..4].copy_from_slice(&self.total.to_be_bytes());
-        packet[4..6].copy_from_slice(&(number as u16).to_be_bytes());
-        packet[6..8].copy_from_slice(&self.fragment.to_be_bytes());
-        packet[8..10].copy_from_slice(&[64, 17]);
-        packet[10..12].fill(0);
-        packet[12..16].copy_from_slice(&THEIR_IP.octets());
-        packet[16..20].copy_from_slice(&OUR_IP.octets());
-        let sum = checksum(&packet[..start]);
-        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        let ends = (THEIR_IP, OUR_IP);
+        let mut packet = ipv4_header(self.header, self.total, self.fragment, 17, ends);
         packet.extend(4_444_u16.to_be_bytes());
         packet.extend(UDP_PORT.to_be_bytes());
         packet.extend(self.udp.to_be_bytes());
@@ -341,13 +421,7 @@ impl Lie {
         packet.extend(text(number));
         packet.resize(packet.len().max(self.present), CANARY);
         packet.truncate(self.present);
-        let ethernet = [
-            &mac(OUR_MAC).octets()[..],
-            &mac(THEIR_MAC).octets(),
-            &[8, 0],
-        ]
-        .concat();
-        [ethernet, packet].concat()
+        [ethernet(), packet].concat()
     }
 
     /// What must come out, if anything may.
