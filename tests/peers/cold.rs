@@ -71,6 +71,7 @@ wire_test! {
     fn a_dead_host_dialled_first_does_not_delay_a_live_one() {
         play(|us| async move {
             let (port, kernel) = kernel::serve(1, kernel::echo);
+            let mut sniffer = Sniffer::start();
             let order = RefCell::new(Vec::new());
             let dead = async {
                 assert_eq!(us.dial_at(DEAD, port).await.err(), Some(TcpError::Unreachable));
@@ -85,6 +86,7 @@ wire_test! {
             tokio::join!(dead, live);
             // The dead one is given up after three questions, a second apart.
             assert_eq!(order.into_inner(), ["live", "used", "dead"]);
+            assert_eq!((sniffer.requests(DEAD), sniffer.requests(THEIR_IP)), (3, 1));
             kernel::ended(kernel).await;
         });
     }

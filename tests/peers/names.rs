@@ -6,15 +6,14 @@ use std::time::Duration;
 use embedded_nal_async::{AddrType, Dns};
 
 use whohas::net::{DnsClient, DnsError};
+use whohas_linux::TokioClock;
 
 use crate::program::Program;
 use crate::support::cable::THEIR_IP;
-use whohas_linux::TokioClock;
-
 use crate::us::{Us, Wire, join_in, prepare};
 use crate::wire_test;
 
-const SERVERS: &[Ipv4Addr] = &[THEIR_IP];
+const SERVERS: [Ipv4Addr; 1] = [THEIR_IP];
 const BROKER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
 /// A server that knows three names and asks nobody else.
@@ -39,7 +38,7 @@ fn start_server() -> Program {
     server
 }
 
-fn client(us: Us) -> DnsClient<'static, 'static, Wire, TokioClock, &'static [Ipv4Addr]> {
+fn client(us: Us) -> DnsClient<'static, 'static, Wire, TokioClock, [Ipv4Addr; 1]> {
     DnsClient::new(us.net, us.clock, SERVERS)
 }
 

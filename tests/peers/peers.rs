@@ -6,6 +6,7 @@ mod cold;
 mod datagrams;
 mod hostile;
 mod kernel;
+mod lies;
 mod names;
 mod program;
 mod same;
