@@ -1,4 +1,5 @@
-//! Runs the benches and lays whohas beside its peers: a table for people, a JSON file for machines.
+//! Runs the benches and lays whohas beside its peers: a table for people, one more as Markdown for
+//! documentation, and a JSON file for machines.
 //!
 //! A bench hands over its rows in one of two ways. With criterion, the group is the case and the
 //! function is who (`lookup/1024` and `smoltcp`); the figure is the median. Any other bench prints
@@ -151,13 +152,15 @@ fn publish(project: &Project, shell: &Shell, name: &str, rows: &[Row]) -> Result
     fs::create_dir_all(&directory)?;
     let path = directory.join(format!("{name}.json"));
     fs::write(&path, serde_json::to_vec_pretty(rows)?)?;
-    shell.say(&table_of(name, rows));
+    let lines = lines_of(name, rows);
+    fs::write(path.with_extension("md"), table::markdown(&lines))?;
+    shell.say(&table::render(&lines));
     shell.say(&format!("written to {}\n", path.display()));
     Ok(())
 }
 
 /// One line per case, one column per who; behind a peer's figure how many times ours it is.
-fn table_of(name: &str, rows: &[Row]) -> String {
+fn lines_of(name: &str, rows: &[Row]) -> Vec<Vec<String>> {
     let mut peers: Vec<&str> = Vec::new();
     let mut cases: Vec<&str> = Vec::new();
     let mut figures = BTreeMap::new();
@@ -188,7 +191,7 @@ fn table_of(name: &str, rows: &[Row]) -> String {
         }
         lines.push(line);
     }
-    table::render(&lines)
+    lines
 }
 
 /// A key that sorts `lookup/8` before `lookup/64`.
@@ -248,7 +251,7 @@ cache      whohas           smoltcp
 lookup/8    20 ns  2.50 us (125.0x)
 lookup/64   10 ns                 -
 ";
-        assert_eq!(table_of("cache", &rows), expected);
+        assert_eq!(table::render(&lines_of("cache", &rows)), expected);
     }
 
     #[test]
