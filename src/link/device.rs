@@ -5,9 +5,10 @@ use core::task::Context;
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
 
+use super::buffers::{Incoming, Outgoing};
 use super::counters::LinkCounters;
 use super::event::LinkEvent;
-use super::inner::{Core, Incoming, Took};
+use super::inner::{Core, Took};
 use super::route::{NextHop, Route, RouteError};
 use super::{IpLink, NoWay};
 use crate::cache::{AddressError, Key, Prefix};
@@ -16,14 +17,9 @@ use crate::resolver::Driven;
 use crate::time::{Clock, Instant};
 use crate::wire::UnicastMac;
 
-/// The bytes that the Ethernet header takes of a driver's frame.
-const HEADER_LEN: usize = 14;
-/// The bytes that a VLAN tag takes.
-const TAG_LEN: usize = 4;
-
 /// How many frames that are not for the stack are looked at before it gets a chance to do something
 /// else.
-const FRAMES_AT_ONCE: usize = 64;
+pub(super) const FRAMES_AT_ONCE: usize = 64;
 
 /// IP for the stack above, over an Ethernet driver below.
 ///
@@ -51,7 +47,8 @@ const FRAMES_AT_ONCE: usize = 64;
 ///
 /// A received packet is copied once, as a driver's token must be consumed before one knows whether
 /// the frame is ARP. A sent one is copied once, as the next hop is known only when the stack has
-/// written the packet, and a driver's token cannot be taken back then.
+/// written the packet, and a driver's token cannot be taken back then. For drivers that can do better
+/// there is [`InPlace`](super::InPlace).
 ///
 /// ```
 /// use core::net::Ipv4Addr;
@@ -77,12 +74,13 @@ pub struct Link<
     const PACKETS: usize = 8,
     const BYTES: usize = 4096,
 > {
-    driver: D,
-    clock: C,
-    core: Core<R, MTU, PACKETS, BYTES>,
+    pub(super) driver: D,
+    pub(super) clock: C,
+    pub(super) core: Core<R, PACKETS, BYTES>,
     incoming: Incoming<MTU>,
+    outgoing: Outgoing<MTU>,
     /// Somebody calls `poll`.
-    is_polled: bool,
+    pub(super) is_polled: bool,
 }
 
 impl<D, R: Driven, C, const MTU: usize, const PACKETS: usize, const BYTES: usize>
@@ -95,6 +93,7 @@ impl<D, R: Driven, C, const MTU: usize, const PACKETS: usize, const BYTES: usize
             clock,
             core: Core::new(resolver),
             incoming: Incoming::new(),
+            outgoing: Outgoing::new(),
             is_polled: false,
         }
     }
@@ -211,7 +210,7 @@ impl<D: Driver, R: Driven, C: Clock, const MTU: usize, const PACKETS: usize, con
     Link<D, R, C, MTU, PACKETS, BYTES>
 {
     /// All that is due.
-    fn drive(&mut self, now: Instant, context: &mut Context<'_>) {
+    pub(super) fn drive(&mut self, now: Instant, context: &mut Context<'_>) {
         let up = self.driver.link_state(context) == LinkState::Up;
         let mac = mac_of(self.driver.hardware_address());
         self.core.driver_says(now, mac, up);
@@ -235,7 +234,7 @@ impl<D: Driver, R: Driven, C: Clock, const MTU: usize, const PACKETS: usize, con
     }
 
     /// ARP frames and packets that need nothing but room in the driver.
-    fn send_waiting(&mut self, now: Instant, context: &mut Context<'_>) {
+    pub(super) fn send_waiting(&mut self, now: Instant, context: &mut Context<'_>) {
         self.core.is_blocked = false;
         self.core.send_arp(now, &mut self.driver, context);
         self.core.send_parked(&mut self.driver, context);
@@ -303,6 +302,7 @@ impl<D: Driver, R: Driven, C: Clock, const MTU: usize, const PACKETS: usize, con
         let room = Room {
             token,
             core: &mut self.core,
+            outgoing: &mut self.outgoing,
             now,
         };
         Some((Arrived(&mut self.incoming), room))
@@ -321,6 +321,7 @@ impl<D: Driver, R: Driven, C: Clock, const MTU: usize, const PACKETS: usize, con
         Some(Room {
             token,
             core: &mut self.core,
+            outgoing: &mut self.outgoing,
             now,
         })
     }
@@ -330,16 +331,8 @@ impl<D: Driver, R: Driven, C: Clock, const MTU: usize, const PACKETS: usize, con
     }
 
     fn capabilities(&self) -> Capabilities {
-        let mut capabilities = self.driver.capabilities();
-        let tag = if self.core.routes.is_tagged() {
-            TAG_LEN
-        } else {
-            0
-        };
-        let packet = capabilities
-            .max_transmission_unit
-            .saturating_sub(HEADER_LEN + tag);
-        capabilities.max_transmission_unit = packet.min(MTU);
+        let mut capabilities = self.core.capabilities(self.driver.capabilities());
+        capabilities.max_transmission_unit = capabilities.max_transmission_unit.min(MTU);
         capabilities
     }
 
@@ -397,7 +390,8 @@ impl<const MTU: usize> RxToken for Arrived<'_, MTU> {
 /// Room for one packet of the stack's.
 pub struct Room<'a, T, R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize> {
     token: T,
-    core: &'a mut Core<R, MTU, PACKETS, BYTES>,
+    core: &'a mut Core<R, PACKETS, BYTES>,
+    outgoing: &'a mut Outgoing<MTU>,
     now: Instant,
 }
 
@@ -408,9 +402,15 @@ impl<T: TxToken, R: Driven, const MTU: usize, const PACKETS: usize, const BYTES:
     ///
     /// If the packet is longer than [`Driver::capabilities`] said.
     fn consume<U, F: FnOnce(&mut [u8]) -> U>(self, len: usize, f: F) -> U {
-        let Self { token, core, now } = self;
-        let result = f(core.outgoing(len));
-        core.dispatch(now, token, 0..len, None);
+        let Self {
+            token,
+            core,
+            outgoing,
+            now,
+        } = self;
+        let packet = outgoing.bytes(len);
+        let result = f(packet);
+        core.dispatch(now, token, packet, None);
         result
     }
 }

@@ -5,22 +5,21 @@ use core::net::Ipv4Addr;
 use core::ops::Range;
 use core::task::{Context, Poll};
 
-use embassy_net_driver::{Driver, TxToken};
+use embassy_net_driver::{Capabilities, Driver, TxToken};
 use heapless::{Deque, Vec};
 
+use super::buffers::Incoming;
 use super::claims::{Claims, same_address};
 use super::counters::{LinkCounters, RxDrop, TxDrop};
 use super::event::LinkEvent;
+use super::frame::{HEADER_LEN, TAG_LEN, copy, ends, frame_len, header, write};
 use super::parking::{Cost, Parking};
 use super::receive::{Sorted, sort};
 use super::route::{NextHop, Routes};
 use crate::cache::{AddressError, HoldError, Key, MAX_ADDRESSES, Prefix, Status};
 use crate::resolver::{Driven, Hold};
 use crate::time::Instant;
-use crate::wire::{
-    ARP_FRAME_LEN, ETHERNET_MIN_LEN, EtherType, EthernetHeader, MacAddr, UnicastMac, VlanId,
-    VlanTag,
-};
+use crate::wire::{ARP_FRAME_LEN, EthernetHeader, MacAddr, UnicastMac, VlanId};
 
 /// How many events wait to be fetched.
 const EVENTS: usize = 8;
@@ -28,7 +27,7 @@ const EVENTS: usize = 8;
 /// How many packets may wait for one neighbour, if nobody says otherwise.
 const PER_NEIGHBOUR: usize = 3;
 
-pub(super) struct Core<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize> {
+pub(super) struct Core<R: Driven, const PACKETS: usize, const BYTES: usize> {
     pub(super) resolver: R,
     pub(super) routes: Routes,
     pub(super) claims: Claims,
@@ -39,8 +38,6 @@ pub(super) struct Core<R: Driven, const MTU: usize, const PACKETS: usize, const 
     pub(super) up: Option<bool>,
     /// The addresses that are used without conflict detection.
     settled: Vec<Prefix, MAX_ADDRESSES>,
-    /// Where the stack writes, as the next hop is known only afterwards.
-    outgoing: [u8; MTU],
     /// An ARP frame that the resolver had no room for.
     again: Option<[u8; ARP_FRAME_LEN]>,
     events: Deque<LinkEvent, EVENTS>,
@@ -50,9 +47,7 @@ pub(super) struct Core<R: Driven, const MTU: usize, const PACKETS: usize, const 
     pub(super) is_blocked: bool,
 }
 
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
     pub(super) const fn new(resolver: R) -> Self {
         Self {
             resolver,
@@ -63,7 +58,6 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
             mac: None,
             up: None,
             settled: Vec::new(),
-            outgoing: [0; MTU],
             again: None,
             events: Deque::new(),
             longest: usize::MAX,
@@ -73,6 +67,19 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
 
     pub(super) fn is_up(&self) -> bool {
         self.up == Some(true)
+    }
+
+    /// What a stack on top of this driver can do.
+    pub(super) fn capabilities(&self, driver: Capabilities) -> Capabilities {
+        let header = if self.routes.is_tagged() {
+            HEADER_LEN + TAG_LEN
+        } else {
+            HEADER_LEN
+        };
+        let mut capabilities = driver;
+        capabilities.max_transmission_unit =
+            capabilities.max_transmission_unit.saturating_sub(header);
+        capabilities
     }
 
     pub(super) fn poll_event(&mut self) -> Option<LinkEvent> {
@@ -91,9 +98,7 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
 }
 
 /// # Our own side
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
     pub(super) fn set_settled(&mut self, now: Instant, own: &[Prefix]) -> Result<(), AddressError> {
         let own: Vec<Prefix, MAX_ADDRESSES> =
             Vec::from_slice(own).map_err(|_| AddressError::TooMany)?;
@@ -178,11 +183,9 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
 }
 
 /// # Frames in
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
     /// Takes a frame; a packet for the stack goes to `incoming`.
-    pub(super) fn receive(
+    pub(super) fn receive<const MTU: usize>(
         &mut self,
         now: Instant,
         frame: &[u8],
@@ -190,7 +193,7 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
     ) -> Took {
         self.counters.received += 1;
         let refused = match sort(frame, self.mac, &self.routes) {
-            Ok(Sorted::Ip(packet)) if incoming.put(packet) => {
+            Ok(Sorted::Ip(packet)) if incoming.put(&frame[packet.clone()]) => {
                 self.counters.handed_up += 1;
                 return Took::Packet;
             }
@@ -206,6 +209,14 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
         };
         self.counters.drop_rx(refused);
         Took::Nothing
+    }
+
+    /// Where in a frame the packet for the stack is, if there is one.
+    pub(super) fn find_packet(&self, frame: &[u8]) -> Option<Range<usize>> {
+        match sort(frame, self.mac, &self.routes) {
+            Ok(Sorted::Ip(packet)) => Some(packet),
+            Ok(Sorted::Arp(_)) | Err(_) => None,
+        }
     }
 
     /// Gives the resolver an ARP frame, now or later; false if there is no room for it.
@@ -239,49 +250,60 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
 }
 
 /// # Packets out
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
-    /// Where the stack writes a packet of this length.
-    pub(super) fn outgoing(&mut self, len: usize) -> &mut [u8] {
-        assert!(
-            len <= MTU,
-            "a packet of {len} bytes: the link's capabilities say {MTU} at most"
-        );
-        &mut self.outgoing[..len]
-    }
-
-    /// The bytes that the stack has written.
-    pub(super) fn written(&self, packet: Range<usize>) -> &[u8] {
-        &self.outgoing[packet]
-    }
-
-    /// Sends the packet that the stack has written there, or keeps it until its neighbour is known.
-    /// `otherwise` is the next hop of what no route of ours leads to.
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
+    /// Sends a packet of the stack's, or keeps it until its neighbour is known. `otherwise` is the next
+    /// hop of what no route of ours leads to.
     pub(super) fn dispatch(
         &mut self,
         now: Instant,
         token: impl TxToken,
-        packet: Range<usize>,
+        packet: &[u8],
         otherwise: Option<Key>,
     ) {
+        if let Some(header) = self.admit(now, packet, otherwise) {
+            write(token, &header, packet);
+        }
+    }
+
+    /// The header of a packet that leaves now. One that cannot is kept until its neighbour is known, or
+    /// dropped; all are counted.
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        otherwise: Option<Key>,
+    ) -> Option<EthernetHeader> {
         self.counters.accepted += 1;
-        let sent = match self.way(now, &self.outgoing[packet.clone()], otherwise) {
-            Ok(Way::Station { from, to, vlan }) => {
-                let header = header(from, to, vlan);
-                if frame_len(vlan, packet.len()) > self.longest {
-                    Err(TxDrop::TooLong)
-                } else {
-                    write(token, &header, &self.outgoing[packet]);
-                    self.counters.sent += 1;
-                    Ok(())
-                }
+        match self.header_or_park(now, packet, otherwise) {
+            Ok(header) => {
+                self.counters.sent += u64::from(header.is_some());
+                header
             }
-            Ok(Way::Wait(key)) => self.park(key, packet),
-            Err(reason) => Err(reason),
-        };
-        if let Err(reason) = sent {
-            self.counters.drop_tx(reason, 1);
+            Err(reason) => {
+                self.counters.drop_tx(reason, 1);
+                None
+            }
+        }
+    }
+
+    fn header_or_park(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        otherwise: Option<Key>,
+    ) -> Result<Option<EthernetHeader>, TxDrop> {
+        match self.way(now, packet, otherwise)? {
+            Way::Station { from, to, vlan } => {
+                let header = header(from, to, vlan);
+                if header.len() + packet.len() > self.longest {
+                    return Err(TxDrop::TooLong);
+                }
+                Ok(Some(header))
+            }
+            Way::Wait(key) => {
+                self.park(key, packet)?;
+                Ok(None)
+            }
         }
     }
 
@@ -319,8 +341,8 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
         })
     }
 
-    fn park(&mut self, key: Key, packet: Range<usize>) -> Result<(), TxDrop> {
-        let (_, destination) = ends(&self.outgoing[packet.clone()]).ok_or(TxDrop::NotIpv4)?;
+    fn park(&mut self, key: Key, packet: &[u8]) -> Result<(), TxDrop> {
+        let (_, destination) = ends(packet).ok_or(TxDrop::NotIpv4)?;
         let hold = self
             .hold(key, destination)
             .map_err(|_| TxDrop::HoldRefused)?;
@@ -330,7 +352,6 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
         if frame_len(hold.key().vlan, packet.len()) > self.longest {
             return Err(TxDrop::TooLong);
         }
-        let packet = &self.outgoing[packet];
         let Cost {
             replaced,
             displaced,
@@ -424,9 +445,7 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
 }
 
 /// # Time
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>
-    Core<R, MTU, PACKETS, BYTES>
-{
+impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.give_again(now);
         if !self.claims.is_empty() {
@@ -467,41 +486,6 @@ pub(super) enum Took {
     Packet,
 }
 
-/// The one packet that is on its way up.
-pub(super) struct Incoming<const MTU: usize> {
-    bytes: [u8; MTU],
-    /// Zero: none.
-    len: usize,
-}
-
-impl<const MTU: usize> Incoming<MTU> {
-    pub(super) const fn new() -> Self {
-        Self {
-            bytes: [0; MTU],
-            len: 0,
-        }
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// False if it is too long.
-    pub(super) fn put(&mut self, packet: &[u8]) -> bool {
-        let Some(room) = self.bytes.get_mut(..packet.len()) else {
-            return false;
-        };
-        room.copy_from_slice(packet);
-        self.len = packet.len();
-        true
-    }
-
-    pub(super) fn take(&mut self) -> &mut [u8] {
-        let len = core::mem::take(&mut self.len);
-        &mut self.bytes[..len]
-    }
-}
-
 /// Who gets the packet that the stack has written.
 enum Way {
     Station {
@@ -510,47 +494,4 @@ enum Way {
         vlan: Option<VlanId>,
     },
     Wait(Key),
-}
-
-/// Source and destination of what should be an IPv4 packet. The stack has made it, so no more is
-/// looked at than is needed.
-fn ends(packet: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
-    let header = packet.first_chunk::<{ crate::wire::IPV4_HEADER_LEN }>()?;
-    if header[0] >> 4 != 4 {
-        return None;
-    }
-    let [.., a, b, c, d, e, f, g, h] = *header;
-    Some(([a, b, c, d].into(), [e, f, g, h].into()))
-}
-
-fn header(from: UnicastMac, to: MacAddr, vlan: Option<VlanId>) -> EthernetHeader {
-    EthernetHeader {
-        destination: to,
-        source: from.get(),
-        tag: vlan.map(VlanTag::new),
-        ethertype: EtherType::IPV4,
-    }
-}
-
-/// How long the frame of a packet is.
-const fn frame_len(vlan: Option<VlanId>, packet: usize) -> usize {
-    packet + if vlan.is_some() { 18 } else { 14 }
-}
-
-/// Gives a packet to the driver. The driver's buffer may hold anything, so what lies between a short
-/// packet and the shortest frame is cleared.
-fn write(token: impl TxToken, header: &EthernetHeader, packet: &[u8]) {
-    let len = header.len() + packet.len();
-    token.consume(len.max(ETHERNET_MIN_LEN), |frame| {
-        // Cannot fail: the buffer has the length that was asked for.
-        if let Ok(rest) = header.emit(frame) {
-            let (content, padding) = rest.split_at_mut(packet.len());
-            content.copy_from_slice(packet);
-            padding.fill(0);
-        }
-    });
-}
-
-pub(super) fn copy(token: impl TxToken, frame: &[u8]) {
-    token.consume(frame.len(), |room| room.copy_from_slice(frame));
 }

@@ -2,18 +2,25 @@
 //! wait for a neighbour.
 //!
 //! [`Link`] is all of it, over any driver of `embassy-net-driver`: the drivers of the embedded world
-//! are its backends, and there is no driver trait of our own. [`Transparent`] is for stacks that insist
-//! on Ethernet and a neighbour cache of their own.
+//! are its backends, and there is no driver trait of our own. [`InPlace`] is the same without copies, for
+//! drivers that can do a little more. [`Transparent`] is for stacks that insist on Ethernet and a
+//! neighbour cache of their own. A stack on a link asks for what it needs by [`IpLink`].
+//!
+//! Not in here: DHCP, fragments, IPv6, and packets from a stack to itself, which are the stack's own
+//! business.
 //!
 //! Reading order of the files: `device` is the link as its owner and the stack see it, `inner` what it
 //! does with a frame or a packet, `receive` whether a frame is for us, `route` where a packet goes,
-//! `parking` how it waits. `claims` keeps own addresses ours; `event` and `counters` are what others
-//! see.
+//! `parking` how it waits, `frame` what it is put in, `buffers` where it is meanwhile. `claims` keeps own
+//! addresses ours; `event` and `counters` are what others see.
 
+mod buffers;
 mod claims;
 mod counters;
 mod device;
 mod event;
+mod frame;
+mod in_place;
 mod inner;
 mod parking;
 #[cfg(feature = "smoltcp-v0.14")]
@@ -31,6 +38,7 @@ pub use claims::MAX_CLAIMS;
 pub use counters::{LinkCounters, RxDrop, TxDrop};
 pub use device::{Arrived, ClaimError, Link, Room};
 pub use event::LinkEvent;
+pub use in_place::{Draft, DriverInPlace, HEADROOM, InPlace, Part, RoomInPlace};
 pub use route::{MAX_ROUTES, Route, RouteError};
 pub use transparent::Transparent;
 

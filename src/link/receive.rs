@@ -1,19 +1,22 @@
 //! A received frame: whom it is for, and whether it can be true.
 
+use core::net::Ipv4Addr;
+use core::ops::Range;
+
 use super::counters::RxDrop;
 use super::route::Routes;
 use crate::wire::{
-    EtherType, EthernetError, EthernetFrame, EthernetHeader, IpProtocol, Ipv4Packet, MacAddr,
-    UnicastMac, VlanId, can_be_host,
+    EtherType, EthernetError, EthernetFrame, EthernetHeader, IPV4_HEADER_LEN, IpProtocol,
+    Ipv4Packet, MacAddr, UnicastMac, VlanId, can_be_host,
 };
 
 /// What a frame is to us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Sorted<'f> {
     /// For the resolver, which looks at it in its own way.
     Arp(EthernetFrame<'f>),
-    /// For the stack: an IPv4 packet without the frame's padding.
-    Ip(&'f [u8]),
+    /// For the stack: where the IPv4 packet is, without the frame's padding.
+    Ip(Range<usize>),
 }
 
 /// Looks at a frame; `mac` is our own address, once there is one.
@@ -30,8 +33,8 @@ pub(super) fn sort<'f>(
         EtherType::ARP => Ok(Sorted::Arp(frame)),
         EtherType::IPV4 => {
             admit_header(&header, mac, routes)?;
-            let packet = admit_packet(&header, payload, routes)?;
-            Ok(Sorted::Ip(packet))
+            let len = admit_packet(&header, payload, routes)?;
+            Ok(Sorted::Ip(header.len()..header.len() + len))
         }
         _other => Err(RxDrop::EtherType),
     }
@@ -78,12 +81,8 @@ pub(super) fn vlan(header: &EthernetHeader) -> Option<VlanId> {
     header.tag.and_then(|tag| tag.id)
 }
 
-/// The packet without what the frame has behind it, if it can be one for us.
-fn admit_packet<'f>(
-    header: &EthernetHeader,
-    payload: &'f [u8],
-    routes: &Routes,
-) -> Result<&'f [u8], RxDrop> {
+/// How long the packet is, without what the frame has behind it, if it can be one for us.
+fn admit_packet(header: &EthernetHeader, payload: &[u8], routes: &Routes) -> Result<usize, RxDrop> {
     let packet = Ipv4Packet::parse(payload).map_err(|_| RxDrop::Ipv4)?;
     let Ipv4Packet {
         header: ip,
@@ -102,13 +101,12 @@ fn admit_packet<'f>(
     if to_group && !may_be_to_group(header.destination, ip.destination, routes) {
         return Err(RxDrop::GroupFrame);
     }
-    let len = crate::wire::IPV4_HEADER_LEN + options.len() + content.len();
-    Ok(&payload[..len])
+    Ok(IPV4_HEADER_LEN + options.len() + content.len())
 }
 
 /// Whether a packet to `ip` may come in a frame to everybody, or to a group. Who has no address yet
 /// takes what DHCP servers say to the one that he will have.
-fn may_be_to_group(mac: MacAddr, ip: core::net::Ipv4Addr, routes: &Routes) -> bool {
+fn may_be_to_group(mac: MacAddr, ip: Ipv4Addr, routes: &Routes) -> bool {
     if routes.own().is_empty() && mac.is_broadcast() {
         return true;
     }

@@ -3,13 +3,87 @@
 //! [`Net`] is the stack of one host. Every connection has a hold on its next hop from before its SYN
 //! until both sides are done, so that nobody else's traffic can make it forget where its peer is. The
 //! TCP engine inside is smoltcp; none of its types is in this interface.
+//!
+//! ```
+//! use core::net::Ipv4Addr;
+//!
+//! use embedded_io_async::{Read, Write};
+//! use embedded_nal_async::{AddrType, Dns, TcpConnect};
+//! use whohas::cache::Fixed;
+//! use whohas::link::{Link, Route};
+//! use whohas::net::{Config, DnsClient, Net, Pools};
+//! use whohas::time::Timer;
+//! use whohas::{LocalResolver, Policy, Prefix};
+//!
+//! static NEIGHBOURS: LocalResolver<Fixed<16>> = LocalResolver::new(Policy::STRICT, Fixed::new());
+//!
+//! async fn host<D: embassy_net_driver::Driver, T: Timer + Clone>(
+//!     driver: D,
+//!     timer: T, // embassy-time's, tokio's or a simulation's
+//!     seed: u64, // truly random
+//! ) -> Result<(), Box<dyn core::error::Error>> {
+//!     let mut link: Link<_, _, _> = Link::new(driver, &NEIGHBOURS, timer.clone());
+//!     link.set_addresses(&[Prefix::new(Ipv4Addr::new(10, 0, 0, 1), 24)?])?;
+//!     link.set_routes(&[Route::default_via(Ipv4Addr::new(10, 0, 0, 254))])?;
+//!
+//!     // Four connections with 4 KiB to receive and 2 KiB to send, two UDP sockets with 1 KiB each way.
+//!     let mut pools = Pools::<_, 4, 4096, 2048, 2, 1024>::new();
+//!     let net = Net::new(link, &mut pools, Config::new(seed));
+//!
+//!     let story = async {
+//!         let dns = DnsClient::new(&net, timer.clone(), [Ipv4Addr::new(10, 0, 0, 53)]);
+//!         let broker = dns.get_host_by_name("broker.example", AddrType::IPv4).await?;
+//!         let mut connection = net.connect((broker, 1883).into()).await?;
+//!         connection.write_all(b"any number of bytes").await?;
+//!         connection.flush().await?; // acknowledged
+//!         let mut answer = [0; 64];
+//!         let len = connection.read(&mut answer).await?;
+//!         connection.close().await?;
+//!         Ok(())
+//!     };
+//!     // As tasks of their own, or joined by what the executor has for it.
+//!     race(net.run(&timer), story).await
+//! }
+//! # async fn race<T>(run: impl Future<Output = core::convert::Infallible>, story: impl Future<Output = T>) -> T {
+//! #     drop(run);
+//! #     story.await
+//! # }
+//! ```
+//!
+//! # Who runs it
+//!
+//! One task runs the stack, [`Net::run`], and sleeps until a packet, a neighbour, a user or the time
+//! wants something. Whoever polls in a loop calls [`Net::poll`] instead, and need not be woken. Users
+//! share the stack by reference, on the same thread. Wakers may not come back into the stack while
+//! they wake.
+//!
+//! # What is bounded, and what happens at the bound
+//!
+//! | what | bound | at the bound |
+//! |---|---|---|
+//! | connections, those that are closing and listeners' backlogs included | the [`Pools`], or the limits of `Net::growing` | the one that has waited longest for stragglers (TIME-WAIT) gives way, [`TcpStats::recycled`]; else [`TcpError::OutOfSockets`] |
+//! | connections not accepted yet | the listener's backlog | SYNs are dropped, the peer tries again, [`TcpStats::backlog_full`] |
+//! | a dial, and a handshake | [`Config::connect_timeout`] | [`TcpError::TimedOut`] |
+//! | data that waits for a peer of which nothing is heard | [`Config::silence`] | [`TcpError::TimedOut`] |
+//! | closing in the background | [`Config::linger`] | the connection is reset, [`TcpStats::lingered`] |
+//! | datagrams not read | the socket's buffer | the newest is dropped, [`UdpStats::overflowed`] |
+//! | datagrams not sent | the socket's buffer | sending waits |
+//! | a datagram | a packet of the link | [`UdpError::TooLong`]; nothing is fragmented or reassembled |
+//! | packets received in one pass | 64 | the others wait for the next pass, at once |
+//! | aliases of a name | 8 | [`DnsError::TooManyAliases`] |
+//!
+//! Every pass looks at each socket a few times. This is meant for hundreds of connections, not for
+//! hundreds of thousands.
 
 mod config;
 mod device;
 mod dns;
 mod held;
+#[cfg(feature = "alloc")]
+mod limits;
 mod pools;
 mod ports;
+mod slots;
 mod stats;
 mod tcp;
 mod udp;
@@ -31,6 +105,8 @@ pub use config::Config;
 use device::{Described, Device, Inlet};
 pub use dns::{DnsClient, DnsError};
 pub use held::{Held, HeldConnection, HeldError};
+#[cfg(feature = "alloc")]
+pub use limits::Limits;
 pub use pools::Pools;
 use ports::Random;
 pub use stats::{DnsStats, PacketStats, Stats, TcpStats, UdpStats};
@@ -326,8 +402,8 @@ impl<'a, L: IpLink> Inner<'a, L> {
             context,
             inlet: Inlet {
                 own: &self.own,
-                slots: self.tcp.slots,
-                listeners: self.tcp.listeners,
+                slots: &self.tcp.slots,
+                listeners: &self.tcp.listeners,
                 udp: &mut self.udp,
                 packets: &mut self.packets,
                 tcp: &mut self.tcp.stats,

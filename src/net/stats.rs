@@ -62,6 +62,9 @@ pub struct TcpStats {
     pub timed_out: u32,
     /// Connections reset because they had not closed when their time to linger was over.
     pub lingered: u32,
+    /// Connections let go of, when their time to linger was over, whose peer had acknowledged
+    /// everything and did not say its own end.
+    pub forgotten: u32,
     /// Sockets taken back early from connections that only waited for stragglers (TIME-WAIT).
     pub recycled: u32,
     /// Bytes that came after their connection was dropped.

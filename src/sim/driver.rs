@@ -7,6 +7,7 @@ use alloc::task::Wake;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell, RefMut};
 use core::future::{Future, poll_fn};
+use core::ops::Range;
 use core::pin::pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
@@ -15,6 +16,7 @@ use core::time::Duration;
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
 
 use super::{Lan, PortId};
+use crate::link::{Draft, DriverInPlace};
 use crate::time::{Clock, Instant, Timer};
 use crate::wire::UnicastMac;
 
@@ -345,6 +347,55 @@ impl Driver for LanDriver {
 
     fn hardware_address(&self) -> HardwareAddress {
         HardwareAddress::Ethernet(self.state.mac.get())
+    }
+}
+
+impl DriverInPlace for LanDriver {
+    type Draft<'a> = LanDraft<'a>;
+
+    fn peek<T>(&mut self, context: &mut Context<'_>, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let seen = self.lan.lan().peek(self.port).map(look);
+        if seen.is_none() {
+            self.lan.watch(context.waker());
+        }
+        seen
+    }
+
+    fn receive_in_place(&mut self, context: &mut Context<'_>) -> Option<(Frame, LanDraft<'_>)> {
+        let (frame, outlet) = self.receive(context)?;
+        Some((frame, LanDraft::new(outlet)))
+    }
+
+    fn draft(&mut self, context: &mut Context<'_>) -> Option<LanDraft<'_>> {
+        self.transmit(context).map(LanDraft::new)
+    }
+}
+
+/// Room for one frame that may be given back.
+#[derive(Debug)]
+pub struct LanDraft<'a> {
+    outlet: Outlet<'a>,
+    bytes: Vec<u8>,
+}
+
+impl<'a> LanDraft<'a> {
+    const fn new(outlet: Outlet<'a>) -> Self {
+        let bytes = Vec::new();
+        Self { outlet, bytes }
+    }
+}
+
+impl Draft for LanDraft<'_> {
+    fn bytes(&mut self, len: usize) -> &mut [u8] {
+        // Not zeros: a driver's buffer holds what was in it before.
+        self.bytes.resize(len, 0xa5);
+        &mut self.bytes
+    }
+
+    fn send(self, frame: Range<usize>) {
+        let Self { outlet, bytes } = self;
+        let frame = &bytes[frame];
+        outlet.consume(frame.len(), |room| room.copy_from_slice(frame));
     }
 }
 

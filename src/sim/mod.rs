@@ -67,7 +67,7 @@ mod station;
 mod switch;
 
 #[cfg(all(feature = "link", target_has_atomic = "ptr"))]
-pub use driver::{Frame, LanClock, LanDriver, Outlet, SharedLan};
+pub use driver::{Frame, LanClock, LanDraft, LanDriver, Outlet, SharedLan};
 pub use events::MAX_EVENTS;
 pub use host::{Flood, Host};
 pub use lan::{INBOX_FRAMES, Lan, PortId};

@@ -175,15 +175,6 @@ fn header_lengths_total_lengths_and_checksums_that_lie_are_refused() {
 }
 
 #[test]
-fn a_packet_longer_than_the_buffer_is_named() {
-    let mut world = world();
-    let longest = packet(ip(THEM), ip(US), &[1; 1480]);
-    handed_up(&mut world, &to_us(&longest), &longest);
-    let longer = packet(ip(THEM), ip(US), &[1; 1481]);
-    refused(&mut world, &to_us(&longer), RxDrop::TooLong);
-}
-
-#[test]
 fn only_vlans_with_an_address_of_ours_are_listened_to() {
     let mut world = world();
     let [ours, other] = [10, 11].map(|id| VlanId::new(id).ok());
@@ -259,4 +250,41 @@ fn routes_do_not_change_what_is_heard() {
         .expect("one route");
     let far = packet(Ipv4Addr::new(192, 0, 2, 1), ip(US), &[1; 8]);
     handed_up(&mut world, &to_us(&far), &far);
+}
+
+#[test]
+fn fragments_are_the_stacks_business_and_pass() {
+    let mut world = world();
+    for fragment in [0x2000_u16, 0x2001, 0x0001, 0x1fff, 0x8000] {
+        let mut packet = hello();
+        packet[6..8].copy_from_slice(&fragment.to_be_bytes());
+        packet[10..12].fill(0);
+        let sum: u32 = packet[..20]
+            .chunks(2)
+            .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])))
+            .sum();
+        let sum = (sum & 0xffff) + (sum >> 16);
+        packet[10..12].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+        handed_up(&mut world, &to_us(&packet), &packet);
+    }
+}
+
+#[test]
+fn an_answer_holds_nothing_that_was_in_a_buffer_before() {
+    let mut world = world();
+    let mut frame = [0xee; 60];
+    let request = ArpPacket::request(mac(THEM), ip(THEM), ip(US));
+    request
+        .emit_frame(MacAddr::BROADCAST, None, &mut frame)
+        .expect("there is room");
+    frame[42..].fill(0xee);
+    world.inject(&frame);
+    let mut expected = [0; 60];
+    let reply = request.answered_by(mac(US));
+    reply
+        .emit_frame(mac(THEM).get(), None, &mut expected)
+        .expect("there is room");
+    let (_, seen) = world.seen.last().expect("the answer");
+    assert_eq!(seen[..], expected);
+    assert!(seen[42..].iter().all(|byte| *byte == 0));
 }

@@ -341,3 +341,44 @@ fn a_probe_that_the_driver_refuses_is_offered_again() {
     );
     assert_eq!(world.link.addresses().1, [own()]);
 }
+
+#[test]
+fn a_probe_whose_ethernet_source_is_another_does_not_take_the_address_away() {
+    // dhcpcd gave its address up again and again to probes that a switch sent in others' names.
+    let mut world = World::without_address(QUIET);
+    settled(&mut world, Defence::OncePerInterval);
+    let mut frame = [0; 60];
+    for packet in [
+        ArpPacket::probe(mac(9), ip(US)),
+        ArpPacket::announcement(mac(9), ip(US)),
+    ] {
+        packet
+            .emit_frame(MacAddr::BROADCAST, None, &mut frame)
+            .expect("there is room");
+        frame[6..12].copy_from_slice(&mac(10).octets());
+        for _ in 0..5 {
+            world.inject(&frame);
+        }
+    }
+    assert_eq!(world.link.addresses().1, [own()]);
+    assert_eq!(address_events(&world).len(), 1, "usable, and nothing since");
+}
+
+#[test]
+fn another_address_is_announced_when_it_is_set_and_only_that_one() {
+    let mut world = World::with(Policy::STRICT);
+    world.run_until(secs(10));
+    world.seen.clear();
+    let other = whohas::Prefix::new(ip(50), 24).expect("24 bits");
+    world
+        .link
+        .set_addresses(&[own(), other])
+        .expect("two addresses");
+    world.run_until(secs(20));
+    let announced: Vec<_> = world
+        .arp_seen()
+        .iter()
+        .map(|(at, p)| (*at, p.sender_ip))
+        .collect();
+    assert_eq!(announced, [(secs(10), ip(50)), (secs(12), ip(50))]);
+}

@@ -7,9 +7,11 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Waker};
-use whohas::link::{IpLink, Link};
+use whohas::MacAddr;
+use whohas::link::{IpLink, Link, RxDrop};
 use whohas::resolver::shared::{Reader, Shape, SharedResolver};
 use whohas::sim::{Host, Lan, LanClock, LanDriver, SharedLan};
+use whohas::wire::ArpPacket;
 
 /// A card: what arrives is spread over the queues, and all ARP goes to the first.
 struct Card {
@@ -96,7 +98,7 @@ fn settle(lan: &SharedLan, links: &mut [QueueLink<'_>]) {
 fn run_until(lan: &SharedLan, links: &mut [QueueLink<'_>], deadline: whohas::Instant) {
     while lan.now() < deadline {
         settle(lan, links);
-        let timeouts = links.iter().filter_map(|link| link.poll_timeout());
+        let timeouts = links.iter().filter_map(IpLink::poll_timeout);
         let next = timeouts.chain(lan.next_event()).min().unwrap_or(deadline);
         lan.advance_to(next.max(lan.now() + TICK).min(deadline));
     }
@@ -162,4 +164,47 @@ fn a_packet_of_the_queue_that_hears_no_arp_leaves_with_the_answer_on_the_other()
     );
     assert!(links.iter().all(|link| link.parked() == 0));
     assert_eq!(resolver.holds(ip(2)), 0);
+}
+
+#[test]
+fn arp_for_which_the_resolver_has_no_room_is_given_again_or_counted() {
+    let lan = SharedLan::new(Lan::new(42));
+    let port = lan.add_driver(mac(US));
+    let sniffer = lan.lan().add_tap();
+    let resolver = SharedResolver::new(QUIET, Shape::default());
+    let reader = resolver.reader().expect("room for one");
+    let queues = Default::default();
+    let card = Rc::new(RefCell::new(Card { port, queues }));
+    let queue = Queue { card, number: 0 };
+    let mut links: Vec<QueueLink<'_>> = vec![Link::new(queue, &reader, lan.clock())];
+    links[0].set_addresses(&[own()]).expect("a host's address");
+    settle(&lan, &mut links);
+    let questions = 1_000;
+    for n in 0..questions {
+        let n = (n % 200 + 10) as u8;
+        let request = ArpPacket::request(mac(n), ip(n), ip(US));
+        let mut frame = [0; 60];
+        request
+            .emit_frame(MacAddr::BROADCAST, None, &mut frame)
+            .expect("there is room");
+        lan.lan().send(sniffer, &frame);
+    }
+    // As long as somebody looks into the cache, nobody else can work on it.
+    resolver.inspect(|_| settle(&lan, &mut links));
+    let counters = *links[0].counters();
+    assert_eq!(counters.received, questions);
+    assert_eq!(counters.arp + counters.rx(RxDrop::ArpBusy), questions);
+    assert!(counters.rx(RxDrop::ArpBusy) > 0, "{counters:?}");
+    let before = resolver.counters();
+    settle(&lan, &mut links);
+    let after = resolver.counters();
+    assert_eq!(
+        before.cache.received,
+        counters.arp - 1,
+        "what it had room for"
+    );
+    assert_eq!(
+        after.cache.received, counters.arp,
+        "and the one that the link kept"
+    );
 }

@@ -94,7 +94,7 @@ impl Storm {
             .world
             .link
             .mac()
-            .map_or(MacAddr::BROADCAST, |mac| mac.get());
+            .map_or(MacAddr::BROADCAST, whohas::UnicastMac::get);
         let to = if self.pick(1) == 0 {
             us
         } else {

@@ -4,10 +4,11 @@ use std::net::Ipv4Addr;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use super::kind::TestLink;
 use embassy_net_driver::{Driver, RxToken, TxToken};
 use whohas::cache::Fixed;
-use whohas::link::{IpLink, Link, LinkEvent};
-use whohas::sim::{Host, Lan, LanClock, LanDriver, PortId, SharedLan};
+use whohas::link::{IpLink, LinkEvent};
+use whohas::sim::{Host, Lan, LanDriver, PortId, SharedLan};
 use whohas::wire::{
     ArpPacket, EtherType, EthernetFrame, EthernetHeader, Fragment, HardwareTypes, IpProtocol,
     Ipv4Header, Operation, VlanTag,
@@ -15,7 +16,6 @@ use whohas::wire::{
 use whohas::{Instant, LocalResolver, MacAddr, Policy, Prefix, UnicastMac, VlanId};
 
 pub type Resolver = LocalResolver<Fixed<16>>;
-pub type TestLink = Link<LanDriver, &'static Resolver, LanClock, 1500, 6, 2048>;
 
 /// Our own number.
 pub const US: u8 = 1;
@@ -83,7 +83,7 @@ impl World {
         let driver = lan.add_driver(mac(US));
         let sniffer = lan.lan().add_tap();
         let resolver = Box::leak(Box::new(Resolver::new(policy, Fixed::new())));
-        let link = Link::new(driver.clone(), &*resolver, lan.clock());
+        let link = TestLink::new(driver.clone(), &*resolver, lan.clock());
         Self {
             lan,
             driver,

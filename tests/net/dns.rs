@@ -155,7 +155,7 @@ fn nobody_who_answers_is_told_from_nothing_that_is_known() {
     assert_eq!(resolve(&pair, false, "unknown"), Err(DnsError::NotFound));
     assert_eq!(resolve(&pair, false, "empty"), Err(DnsError::NotFound));
     assert_eq!(resolve(&pair, false, "broken"), Err(DnsError::Failed(2)));
-    let dns = DnsClient::new(pair.us, pair.world.lan.clock(), &[]);
+    let dns = DnsClient::new(pair.us, pair.world.lan.clock(), []);
     let nobody = dns.get_host_by_name("a", AddrType::IPv4);
     assert_eq!(pair.world.block_on(nobody), Err(DnsError::NoServers));
     let v6 = dns.get_host_by_name("a", AddrType::IPv6);
@@ -236,8 +236,7 @@ fn an_address_is_looked_up_backwards() {
         assert_eq!(name(question), "77.0.0.10.in-addr.arpa");
         vec![answer(question, 0, Some((12, encoded("broker.example"))))]
     });
-    let servers = [ip(PEER)];
-    let dns = DnsClient::new(pair.us, pair.world.lan.clock(), &servers);
+    let dns = DnsClient::new(pair.us, pair.world.lan.clock(), [ip(PEER)]);
     let mut host = [0; 255];
     let found = dns.get_host_by_address(BROKER.into(), &mut host);
     let len = pair.world.block_on(found).unwrap();
@@ -254,8 +253,7 @@ fn a_question_dropped_at_any_time_leaves_no_socket_and_no_hold_behind() {
             0 => vec![],
             _ => vec![address(question)],
         });
-        let servers = [ip(PEER)];
-        let dns = DnsClient::new(pair.us, pair.world.lan.clock(), &servers);
+        let dns = DnsClient::new(pair.us, pair.world.lan.clock(), [ip(PEER)]);
         let host = "broker.example";
         let found = pair
             .world

@@ -4,6 +4,7 @@
 mod dns;
 mod held;
 mod packets;
+mod pools;
 mod tcp;
 mod udp;
 mod world;
@@ -141,16 +142,21 @@ fn driver(stack: &Stack) -> LanDriver {
     stack.with_link(|link| link.driver().clone())
 }
 
-/// A running stack on the host of this number.
-fn stack(world: &World, n: u8) -> &'static Stack {
+/// The link of the host of this number, with its address.
+fn wire(world: &World, n: u8) -> Wire {
     let neighbours: &'static Neighbours =
         Box::leak(Box::new(LocalResolver::new(Policy::STRICT, Fixed::new())));
     let mut link = Wire::new(world.lan.add_driver(mac(n)), neighbours, world.lan.clock());
     link.set_addresses(&[Prefix::new(ip(n), 24).unwrap()])
         .unwrap();
+    link
+}
+
+/// A running stack on the host of this number.
+fn stack(world: &World, n: u8) -> &'static Stack {
     let pools = Box::leak(Box::new(Pools::<Wire, SOCKETS, RX, TX, 3, 4096>::new()));
     let config = Config::new(u64::from(n) * 0x9e37_79b9);
-    let net: &'static Stack = Box::leak(Box::new(Net::new(link, pools, config)));
+    let net: &'static Stack = Box::leak(Box::new(Net::new(wire(world, n), pools, config)));
     let clock = world.lan.clock();
     world.spawn(async move {
         net.run(&clock).await;

@@ -11,6 +11,9 @@ use whohas::Instant;
 use whohas::sim::{Lan, SharedLan};
 use whohas::time::Timer;
 
+/// After so many rounds at one instant nobody is going to rest.
+const RESTLESS: u32 = 100_000;
+
 /// A LAN, and tasks that live in its time.
 pub struct World {
     pub lan: SharedLan,
@@ -67,7 +70,13 @@ impl World {
         let mut future = pin!(future);
         let woken = Flag::raised();
         let waker = Waker::from(woken.clone());
+        let (mut rounds, mut since) = (0, self.now());
         loop {
+            rounds += 1;
+            if since != self.now() {
+                (rounds, since) = (0, self.now());
+            }
+            assert!(rounds < RESTLESS, "nobody ever rests at {since}");
             if woken.take()
                 && let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
             {

@@ -45,6 +45,15 @@ pub enum OpenError {
         /// The one that was perhaps meant.
         similar: Option<String>,
     },
+    /// The device that makes TAP interfaces is not there, or not for us.
+    #[error(
+        "cannot open /dev/net/tun: {source}; if it is not there run `modprobe tun`, and to let others \
+         than root open it, `chmod 0666 /dev/net/tun`"
+    )]
+    NoTapDevice {
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The interface carries something else than Ethernet frames.
     #[error(
         "interface {name} is not Ethernet but {} (type {hardware_type}), where nobody speaks ARP: use \

@@ -3,8 +3,11 @@
 use std::net::Ipv4Addr;
 
 use crate::open::OpenError;
-use crate::ring::PacketRing;
+use crate::ring::{HEADER_LEN, PacketRing, TAG_LEN};
 use crate::sys::ring::Layout;
+
+/// The longest IPv4 packet with header and tag.
+pub(crate) const LONGEST: usize = 65_535 + HEADER_LEN + TAG_LEN;
 
 /// When received frames become visible.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,8 +45,8 @@ pub struct Counters {
     pub sent: u64,
     /// Received with a wrong checksum of TCP or UDP, where that is not the stack's to find.
     pub corrupt: u64,
-    /// Received, but longer than [`RingOptions::longest_frame`], or longer than the interface's MTU
-    /// and no TCP that could be cut apart.
+    /// Received, but longer than the interface's MTU and no TCP that could be cut apart; or too many
+    /// joined segments at once.
     pub truncated: u64,
     /// Not sent because the kernel would not have them: its queue was full, or the interface down.
     pub refused: u64,
@@ -62,7 +65,7 @@ pub struct RingOptions {
     pub(crate) joined: bool,
     pub(crate) fanout: Option<u16>,
     memory: usize,
-    pub(crate) longest_frame: usize,
+    in_ring: Option<usize>,
     pub(crate) addresses: Vec<Ipv4Addr>,
 }
 
@@ -82,13 +85,10 @@ impl RingOptions {
             joined: false,
             fanout: None,
             memory: 16 << 20,
-            longest_frame: Self::LONGEST,
+            in_ring: None,
             addresses: Vec::new(),
         }
     }
-
-    /// The longest IPv4 packet with header and tag.
-    const LONGEST: usize = 65_535 + 18;
 
     /// When received frames become visible.
     pub fn reception(mut self, reception: Reception) -> Self {
@@ -111,8 +111,8 @@ impl RingOptions {
 
     /// Whether TCP segments that the card or the peer's kernel has joined are handed up as they are, in
     /// packets of up to 64 KiB. For stacks and links that take packets longer than they may send, such
-    /// as [`Link`](whohas::link::Link) with an MTU of 65,535: a bulk transfer then costs a fraction.
-    /// Off by default: they are cut apart again.
+    /// as [`InPlace`](whohas::link::InPlace), or a [`Link`](whohas::link::Link) with an MTU of 65,535: a
+    /// bulk transfer then costs a fraction. Off by default: they are cut apart again.
     pub fn joined_segments(mut self, joined: bool) -> Self {
         self.joined = joined;
         self
@@ -131,10 +131,11 @@ impl RingOptions {
         self
     }
 
-    /// The longest frame that can be received. By default the longest there can be: the kernel joins
-    /// segments before anybody sees them. With [`Reception::Prompt`] each slot has this size.
-    pub fn longest_frame(mut self, bytes: usize) -> Self {
-        self.longest_frame = bytes.clamp(64, Self::LONGEST);
+    /// The longest frame that is received through the ring with [`Reception::Prompt`], where each has a
+    /// slot of this size; by default what the MTU allows. Longer ones, which are joined segments, cost
+    /// a system call each.
+    pub fn longest_in_ring(mut self, bytes: usize) -> Self {
+        self.in_ring = Some(bytes.clamp(64, LONGEST));
         self
     }
 
@@ -150,15 +151,18 @@ impl RingOptions {
         PacketRing::open(name, self)
     }
 
-    pub(crate) fn layout(&self) -> Layout {
-        const PAGE: usize = 4096;
+    /// For frames of up to `longest` bytes, if nothing else was said.
+    pub(crate) fn layout(&self, longest: usize) -> Layout {
+        // Blocks are made of pages, and about so long.
+        const BLOCK: usize = 1 << 20;
+        let page = rustix::param::page_size();
         match self.reception {
             Reception::Prompt => {
                 // Header, alignment and headroom.
-                let size = (self.longest_frame + 128).next_multiple_of(1024);
-                // As many as fill pages exactly, or nearly: blocks are made of pages.
-                let per_block = (256 * PAGE / size).max(1);
-                let block = (size * per_block).next_multiple_of(PAGE);
+                let longest = self.in_ring.unwrap_or(longest);
+                let size = (longest + 128).next_multiple_of(1024);
+                let per_block = (BLOCK / size).max(1);
+                let block = (size * per_block).next_multiple_of(page);
                 Layout::Slots {
                     size,
                     per_block,
@@ -167,11 +171,11 @@ impl RingOptions {
                 }
             }
             Reception::Batched => {
-                const BLOCK: usize = 64 * PAGE;
+                let size = (BLOCK / 4).next_multiple_of(page);
                 Layout::Blocks {
-                    size: BLOCK,
+                    size,
                     // With two the kernel has one to fill while the other is read.
-                    count: (self.memory / BLOCK).max(2),
+                    count: (self.memory / size).max(2),
                     retire_after: 1,
                 }
             }

@@ -75,7 +75,8 @@ impl Waiter {
     }
 }
 
-/// Readable when there is something to do.
+/// Readable when the kernel has something. Whoever waits for this by other means than
+/// [`wait`](Waiter::wait) polls the driver once more after the last frame was sent.
 impl AsFd for Waiter {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.shared.epoll.as_fd()

@@ -2,8 +2,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use rustix::net::{RecvFlags, recv};
+
 use crate::offload::{Joined, Transport};
-use crate::options::{Checksums, Counters};
+use crate::options::{Checksums, Counters, LONGEST};
 use crate::ring::TAG_LEN;
 use crate::sys::ring::{Described, HEADROOM, Ring};
 
@@ -20,6 +22,8 @@ pub(crate) struct Receiver {
     longest: usize,
     /// Where pieces of longer ones are made.
     piece: Box<[u8]>,
+    /// Room for a frame that did not fit into its slot.
+    beside: Box<[u8]>,
     /// How many frames were handed up.
     received: u64,
 }
@@ -29,14 +33,22 @@ pub(crate) struct Receiver {
 enum Next {
     /// Nothing: it may not be there.
     Unseen,
-    /// It is good, and begins here in its room.
-    Whole(usize),
-    /// It is good and too long: it begins at `start`, and the piece that comes next has `len` bytes.
+    /// It is good.
+    Whole(Place),
+    /// It is good and too long: the piece that comes next has `len` bytes.
     Cut {
-        start: usize,
+        place: Place,
         joined: Joined,
         len: usize,
     },
+}
+
+/// Where a frame is: from `start` in its room, which begins with [`HEADROOM`].
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: usize,
+    /// It did not fit into its slot, and fills so much of the room beside the ring.
+    beside: Option<usize>,
 }
 
 impl Receiver {
@@ -47,6 +59,7 @@ impl Receiver {
             next: Next::Unseen,
             longest,
             piece: vec![0; longest + TAG_LEN].into_boxed_slice(),
+            beside: vec![0; HEADROOM + LONGEST].into_boxed_slice(),
             received: 0,
         }
     }
@@ -79,8 +92,15 @@ impl Receiver {
     pub(crate) fn frame(&mut self) -> &mut [u8] {
         match self.next {
             Next::Unseen => &mut [],
-            Next::Whole(start) => &mut self.ring.frame()[start..],
+            Next::Whole(place) => self.at(place),
             Next::Cut { len, .. } => &mut self.piece[..len],
+        }
+    }
+
+    fn at(&mut self, Place { start, beside }: Place) -> &mut [u8] {
+        match beside {
+            Some(end) => &mut self.beside[start..end],
+            None => &mut self.ring.frame()[start..],
         }
     }
 
@@ -92,9 +112,9 @@ impl Receiver {
         self.received += 1;
         match self.next {
             Next::Unseen | Next::Whole(_) => {}
-            Next::Cut { start, joined, .. } => {
-                if !joined.is_done(&self.ring.frame()[start..]) {
-                    self.next = self.cut(start, joined);
+            Next::Cut { place, joined, .. } => {
+                if !joined.is_done(self.at(place)) {
+                    self.next = self.cut(place, joined);
                     return;
                 }
             }
@@ -104,29 +124,35 @@ impl Receiver {
     }
 
     fn prepare(&mut self, described: Described) -> Result<Next, Flaw> {
-        // A frame without a header is told apart by those who parse it.
-        if described.original_len > described.len {
+        let mut place = Place {
+            start: HEADROOM,
+            beside: None,
+        };
+        if described.status & libc::TP_STATUS_COPY != 0 {
+            place.beside = Some(self.receive_beside()?);
+        } else if described.original_len > described.len {
             return Err(Flaw::TooLong);
         }
-        let room = self.ring.frame();
-        let start = match described.tag {
-            Some(tag) if described.len >= TAG_AT => {
-                room.copy_within(HEADROOM..HEADROOM + TAG_AT, 0);
-                room[TAG_AT..TAG_AT + TAG_LEN].copy_from_slice(&tag);
-                HEADROOM - TAG_LEN
-            }
-            _ => HEADROOM,
-        };
-        let frame = &mut room[start..];
+        // A frame without a whole header is told apart by those who parse it.
+        if let Some(tag) = described.tag
+            && described.len >= TAG_AT
+        {
+            place.start = HEADROOM - TAG_LEN;
+            let frame = self.at(place);
+            frame.copy_within(TAG_LEN..TAG_LEN + TAG_AT, 0);
+            frame[TAG_AT..TAG_AT + TAG_LEN].copy_from_slice(&tag);
+        }
+        let (longest, checksums) = (self.longest, self.checksums);
+        let frame = self.at(place);
         let partial = described.status & libc::TP_STATUS_CSUMNOTREADY != 0;
         let verified = described.status & libc::TP_STATUS_CSUM_VALID != 0;
-        if described.len > self.longest {
+        if described.original_len > longest {
             // Whoever joined segments has seen that they are right, or is their sender.
-            let tagged = self.longest + HEADROOM - start;
+            let tagged = longest + HEADROOM - place.start;
             let joined = Joined::find(frame, tagged).ok_or(Flaw::TooLong)?;
-            return Ok(self.cut(start, joined));
+            return Ok(self.cut(place, joined));
         }
-        match self.checksums {
+        match checksums {
             Checksums::Complete if partial => {
                 if let Some(transport) = Transport::find(frame) {
                     transport.complete_checksum(frame);
@@ -139,12 +165,25 @@ impl Receiver {
             }
             Checksums::Complete | Checksums::Offloaded => {}
         }
-        Ok(Next::Whole(start))
+        Ok(Next::Whole(place))
+    }
+
+    /// Receives the frame of which a slot has the beginning; returns how far it fills the room.
+    fn receive_beside(&mut self) -> Result<usize, Flaw> {
+        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+        match recv(&self.ring, &mut self.beside[HEADROOM..], flags) {
+            Ok((_, len)) if len <= LONGEST => Ok(HEADROOM + len),
+            Ok(_) | Err(_) => Err(Flaw::TooLong),
+        }
     }
 
     /// Makes the next piece.
-    fn cut(&mut self, start: usize, mut joined: Joined) -> Next {
-        let len = joined.next(&self.ring.frame()[start..], &mut self.piece);
+    fn cut(&mut self, place: Place, mut joined: Joined) -> Next {
+        let whole = match place.beside {
+            Some(end) => &self.beside[place.start..end],
+            None => &self.ring.frame()[place.start..],
+        };
+        let len = joined.next(whole, &mut self.piece);
         let piece = &mut self.piece[..len];
         match self.checksums {
             Checksums::Complete => {
@@ -155,7 +194,7 @@ impl Receiver {
             // Nobody looks at them.
             Checksums::Offloaded => {}
         }
-        Next::Cut { start, joined, len }
+        Next::Cut { place, joined, len }
     }
 }
 

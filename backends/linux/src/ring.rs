@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::task::Context;
 
 use embassy_net_driver::{Capabilities, Checksum, Driver, HardwareAddress, LinkState, RxToken};
+use rustix::net::sockopt;
+use whohas::link::DriverInPlace;
 
 use crate::filter;
 use crate::interface::Interface;
 use crate::monitor::Monitor;
 use crate::open::OpenError;
-use crate::options::{Checksums, Counters, RingOptions};
+use crate::options::{Checksums, Counters, LONGEST, RingOptions};
 use crate::raw::{packet_socket, usable};
 use crate::readiness::{Readiness, Waiter};
 use crate::receive::Receiver;
@@ -50,24 +52,23 @@ impl PacketRing {
         let control = receiving
             .try_clone()
             .map_err(OpenError::io("cannot share the packet socket"))?;
-        let ring = Ring::new(receiving, options.layout())
-            .map_err(OpenError::io("cannot make the receive ring"))?;
+        // With a tag or without: it may be taken off already.
+        let frame_len = interface.mtu as usize + HEADER_LEN;
+        let ring = Ring::new(receiving, options.layout(frame_len + TAG_LEN)).map_err(
+            OpenError::io("cannot make the receive ring, perhaps it wants less memory"),
+        )?;
         socket::bind(ring.as_fd(), interface.index, Receives::All)
             .map_err(OpenError::io("cannot bind the packet socket"))?;
         if let Some(group) = options.fanout {
             join_fanout(ring.as_fd(), group)
                 .map_err(OpenError::io("cannot join the fanout group"))?;
         }
-        // Without its tag, which may be taken off already.
-        let longest = match options.joined {
-            true => options.longest_frame,
-            false => interface.mtu as usize + HEADER_LEN,
-        };
+        let longest = if options.joined { LONGEST } else { frame_len };
         let monitor =
             Monitor::new(interface.index).map_err(OpenError::io("cannot watch the interface"))?;
         let transmitter = Transmitter::new(
             Outlet::Socket(sending_socket(&interface)?),
-            interface.mtu as usize + HEADER_LEN + TAG_LEN,
+            frame_len + TAG_LEN,
             options.checksums,
             options.segmentation,
         );
@@ -164,7 +165,7 @@ fn sending_socket(interface: &Interface) -> Result<OwnedFd, OpenError> {
     socket::bind(socket.as_fd(), interface.index, Receives::Nothing)
         .map_err(OpenError::io("cannot bind the packet socket"))?;
     // A few long packets in flight. What cannot be had is not needed to work.
-    let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, 4 << 20);
+    let _ = sockopt::set_socket_send_buffer_size(&socket, 4 << 20);
     Ok(socket)
 }
 
@@ -182,7 +183,7 @@ fn set_filter(socket: BorrowedFd<'_>, addresses: &[Ipv4Addr]) -> Result<(), Open
         .map_err(OpenError::io("cannot attach the packet filter"))
 }
 
-/// Readable when there is something to do.
+/// As the [`Waiter`]'s.
 impl AsFd for PacketRing {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.control.waiter.as_fd()
@@ -247,8 +248,8 @@ impl Driver for PacketRing {
         if news || state == LinkState::Down {
             // The sockets report that they are down too, once each and a little later. Left there,
             // it would wake us for ever.
-            let _ = rustix::net::sockopt::socket_error(&self.transmitter);
-            let _ = rustix::net::sockopt::socket_error(&self.receiver);
+            let _ = sockopt::socket_error(&self.transmitter);
+            let _ = sockopt::socket_error(&self.receiver);
         }
         state
     }
@@ -265,6 +266,26 @@ impl Driver for PacketRing {
 
     fn hardware_address(&self) -> HardwareAddress {
         HardwareAddress::Ethernet(self.monitor.state().mac.octets())
+    }
+}
+
+impl DriverInPlace for PacketRing {
+    type Draft<'a> = GatherToken<'a>;
+
+    fn peek<T>(&mut self, context: &mut Context<'_>, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        self.poll_frame(context)
+            .then(|| look(self.receiver.frame()))
+    }
+
+    fn receive_in_place(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Option<(RingRxToken<'_>, GatherToken<'_>)> {
+        self.receive(context)
+    }
+
+    fn draft(&mut self, context: &mut Context<'_>) -> Option<GatherToken<'_>> {
+        self.transmit(context)
     }
 }
 

@@ -7,6 +7,7 @@ use std::task::Context;
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken};
 use rustix::fs::{Mode, OFlags};
 use whohas::UnicastMac;
+use whohas::link::DriverInPlace;
 
 use crate::interface::Interface;
 use crate::monitor::Monitor;
@@ -51,9 +52,11 @@ impl Tap {
     /// `mac` is the hardware address of this end. It is not that of the interface.
     pub fn open(name: &str, mac: UnicastMac) -> Result<Self, OpenError> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let device = rustix::fs::open("/dev/net/tun", flags, Mode::empty())
-            .map_err(io::Error::from)
-            .map_err(OpenError::io("cannot open /dev/net/tun"))?;
+        let device = rustix::fs::open("/dev/net/tun", flags, Mode::empty()).map_err(|error| {
+            OpenError::NoTapDevice {
+                source: error.into(),
+            }
+        })?;
         let name = tap::attach(device.as_fd(), name).map_err(OpenError::permission(
             "make a TAP interface",
             "CAP_NET_ADMIN",
@@ -167,7 +170,7 @@ fn gather(transmitter: &Transmitter, monitor: &Monitor) -> io::Result<Readiness>
     Ok(readiness)
 }
 
-/// Readable when there is something to do.
+/// As the [`Waiter`]'s.
 impl AsFd for Tap {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.readiness.as_fd()
@@ -219,6 +222,29 @@ impl Driver for Tap {
 
     fn hardware_address(&self) -> HardwareAddress {
         HardwareAddress::Ethernet(self.mac.octets())
+    }
+}
+
+impl DriverInPlace for Tap {
+    type Draft<'a> = GatherToken<'a>;
+
+    fn peek<T>(&mut self, context: &mut Context<'_>, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        if !self.poll_frame(context) {
+            return None;
+        }
+        let len = self.filled?;
+        Some(look(&self.buffer[VirtioHeader::LEN..len]))
+    }
+
+    fn receive_in_place(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Option<(TapRxToken<'_>, GatherToken<'_>)> {
+        self.receive(context)
+    }
+
+    fn draft(&mut self, context: &mut Context<'_>) -> Option<GatherToken<'_>> {
+        self.transmit(context)
     }
 }
 

@@ -13,6 +13,7 @@ use std::task::{Context, Waker};
 use embassy_net_driver::TxToken;
 use rustix::io::Errno;
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
+use whohas::link::{Draft, HEADROOM};
 
 use crate::offload::{Run, Segment, Transport, VirtioHeader};
 use crate::options::{Checksums, Counters};
@@ -23,7 +24,7 @@ const FRAMES: usize = 128;
 /// How many messages are sent with one call.
 const MESSAGES: usize = 64;
 
-/// Where in its slot a frame begins.
+/// Where in its slot a frame can begin.
 const FRAME_AT: usize = VirtioHeader::LEN;
 
 /// Frames on their way out.
@@ -34,11 +35,13 @@ pub(crate) struct Transmitter {
     segmentation: bool,
     /// Who is to come back and have the gathered frames sent.
     waker: Waker,
-    /// [`FRAMES`] slots of `slot_len` bytes: what is said of a frame to the kernel, and the frame.
+    /// [`FRAMES`] slots of `slot_len` bytes, for what is said of a frame to the kernel, and the frame.
     memory: Box<[u8]>,
     slot_len: usize,
-    /// The lengths of the gathered frames.
-    lens: Vec<usize>,
+    /// Where the gathered frames are, each behind what is said of it.
+    frames: Vec<Range<usize>>,
+    /// Where frames are written that are too long to be sent.
+    nowhere: Vec<u8>,
     /// How they leave, as far as that was decided.
     messages: Vec<Message>,
     /// How many of the messages have left.
@@ -86,7 +89,7 @@ impl Transmitter {
         segmentation: bool,
     ) -> Self {
         // Frames begin on cache lines of their own.
-        let slot_len = (FRAME_AT + longest).next_multiple_of(64);
+        let slot_len = (FRAME_AT + HEADROOM + longest).next_multiple_of(64);
         Self {
             outlet,
             checksums,
@@ -94,7 +97,8 @@ impl Transmitter {
             waker: Waker::noop().clone(),
             memory: vec![0; FRAMES * slot_len].into_boxed_slice(),
             slot_len,
-            lens: Vec::with_capacity(FRAMES),
+            frames: Vec::with_capacity(FRAMES),
+            nowhere: Vec::new(),
             messages: Vec::with_capacity(FRAMES),
             sent: 0,
             blocked: false,
@@ -102,11 +106,11 @@ impl Transmitter {
     }
 
     fn is_empty(&self) -> bool {
-        self.lens.is_empty()
+        self.frames.is_empty()
     }
 
     fn has_room(&self) -> bool {
-        self.lens.len() < FRAMES
+        self.frames.len() < FRAMES
     }
 
     /// Room for a frame; if there is none, the task is woken when there is.
@@ -126,29 +130,27 @@ impl Transmitter {
         self.has_room()
     }
 
-    /// Gathers a frame that `write` writes, if there is [room](Self::has_room). One that is too
-    /// long is written to nowhere and counted.
-    fn push<R>(
-        &mut self,
-        len: usize,
-        counters: &mut Counters,
-        write: impl FnOnce(&mut [u8]) -> R,
-    ) -> R {
-        let start = self.lens.len() * self.slot_len;
-        match self.memory.get_mut(start..start + self.slot_len) {
-            Some(slot) if FRAME_AT + len <= slot.len() => {
-                let frame = &mut slot[FRAME_AT..FRAME_AT + len];
-                // What was there before is nobody's business.
-                frame.fill(0);
-                let result = write(frame);
-                self.lens.push(len);
-                result
-            }
+    /// Room for a frame of `len` bytes, which is gathered when its place there is
+    /// [kept](Self::keep). Only if there [is some](Self::has_room).
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        let start = self.frames.len() * self.slot_len;
+        match self.memory.get_mut(start + FRAME_AT..start + self.slot_len) {
+            Some(room) if len <= room.len() => room,
             _ => {
-                counters.too_long += 1;
-                write(&mut vec![0; len])
+                self.nowhere.resize(len, 0);
+                &mut self.nowhere
             }
         }
+    }
+
+    /// Gathers the frame that was written to its room, here.
+    fn keep(&mut self, frame: Range<usize>, counters: &mut Counters) {
+        if frame.end > self.slot_len - FRAME_AT || !self.has_room() {
+            counters.too_long += 1;
+            return;
+        }
+        let start = self.frames.len() * self.slot_len + FRAME_AT;
+        self.frames.push(start + frame.start..start + frame.end);
     }
 
     /// Sends what was gathered, as far as the kernel has room.
@@ -165,7 +167,7 @@ impl Transmitter {
             let _ = readiness.want_room(&self.outlet, receives, blocked);
         }
         if !blocked {
-            self.lens.clear();
+            self.frames.clear();
             self.messages.clear();
             self.sent = 0;
         }
@@ -175,7 +177,7 @@ impl Transmitter {
     /// Decides how the frames leave that were gathered since.
     fn plan(&mut self) {
         let mut next = self.messages.last().map_or(0, |last| last.frames().end);
-        while next < self.lens.len() {
+        while next < self.frames.len() {
             let message = self.message(next);
             next = message.frames().end;
             self.messages.push(message);
@@ -186,7 +188,7 @@ impl Transmitter {
     fn message(&mut self, first: usize) -> Message {
         let run = self.segmentation.then(|| self.run(first)).flatten();
         let checksums = self.checksums;
-        let (header, frame) = self.slot_mut(first);
+        let (header, frame) = self.said_and_frame_mut(first);
         let said = match (&run, checksums) {
             (Some(run), _) => run.merge(frame),
             (None, Checksums::Complete) => VirtioHeader::default(),
@@ -207,7 +209,7 @@ impl Transmitter {
     fn run(&self, first: usize) -> Option<Run> {
         let first_frame = self.frame(first);
         let mut run = Run::new(Segment::find(first_frame)?);
-        for next in first + 1..self.lens.len() {
+        for next in first + 1..self.frames.len() {
             let frame = self.frame(next);
             let joined =
                 Segment::find(frame).is_some_and(|segment| run.join(first_frame, segment, frame));
@@ -219,20 +221,20 @@ impl Transmitter {
     }
 
     /// What is said of a frame to the kernel, and the frame.
-    fn slot(&self, index: usize) -> &[u8] {
-        let start = index * self.slot_len;
-        &self.memory[start..start + FRAME_AT + self.lens[index]]
+    fn said_and_frame(&self, index: usize) -> &[u8] {
+        let frame = &self.frames[index];
+        &self.memory[frame.start - FRAME_AT..frame.end]
     }
 
     fn frame(&self, index: usize) -> &[u8] {
-        &self.slot(index)[FRAME_AT..]
+        &self.memory[self.frames[index].clone()]
     }
 
-    fn slot_mut(&mut self, index: usize) -> (&mut [u8; FRAME_AT], &mut [u8]) {
-        let start = index * self.slot_len;
-        let slot = &mut self.memory[start..start + FRAME_AT + self.lens[index]];
-        slot.split_first_chunk_mut()
-            .expect("a slot is longer than what is said of its frame")
+    fn said_and_frame_mut(&mut self, index: usize) -> (&mut [u8; FRAME_AT], &mut [u8]) {
+        let frame = &self.frames[index];
+        self.memory[frame.start - FRAME_AT..frame.end]
+            .split_first_chunk_mut()
+            .expect("every frame is behind what is said of it")
     }
 
     /// Sends the messages that have not left; true if the kernel has no room for all.
@@ -269,7 +271,7 @@ impl Transmitter {
     /// A message in parts: the first frame whole, of the others the data.
     fn parts(&self, message: &Message) -> impl Iterator<Item = IoSlice<'_>> {
         let headers = message.headers;
-        let first = IoSlice::new(self.slot(message.first));
+        let first = IoSlice::new(self.said_and_frame(message.first));
         let others = message.frames().skip(1);
         let others = others.map(move |index| IoSlice::new(&self.frame(index)[headers..]));
         iter::once(first).chain(others)
@@ -316,15 +318,35 @@ pub struct GatherToken<'a> {
     pub(crate) counters: &'a mut Counters,
 }
 
-impl TxToken for GatherToken<'_> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
+impl GatherToken<'_> {
+    fn keep(self, frame: Range<usize>) {
         let first = self.transmitter.is_empty();
-        let result = self.transmitter.push(len, self.counters, write);
+        self.transmitter.keep(frame, self.counters);
         if first && !self.transmitter.is_empty() {
             // Nothing that the kernel does would bring anybody back to send it.
             self.readiness.set_unsent(true);
             self.transmitter.waker.wake_by_ref();
         }
+    }
+}
+
+impl TxToken for GatherToken<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
+        let frame = &mut self.transmitter.room(len)[..len];
+        // What was there before is nobody's business.
+        frame.fill(0);
+        let result = write(frame);
+        self.keep(0..len);
         result
+    }
+}
+
+impl Draft for GatherToken<'_> {
+    fn bytes(&mut self, len: usize) -> &mut [u8] {
+        self.transmitter.room(len)
+    }
+
+    fn send(self, frame: Range<usize>) {
+        self.keep(frame);
     }
 }

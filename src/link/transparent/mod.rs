@@ -19,10 +19,11 @@ use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxTok
 
 pub use passage::Passage;
 
+use super::buffers::{Incoming, Outgoing};
 use super::counters::LinkCounters;
 use super::device::{Arrived, mac_of};
 use super::event::LinkEvent;
-use super::inner::{Incoming, Took};
+use super::inner::Took;
 use super::route::{Route, RouteError};
 use crate::cache::{AddressError, Prefix};
 use crate::resolver::Driven;
@@ -87,13 +88,32 @@ const FRAMES_AT_ONCE: usize = 64;
 ///
 /// # Who the stack is
 ///
-/// Its address is learnt from its own ARP and IPv4 and from the DHCP grants that pass by, or
-/// [set](Self::set_prefix). Without a grant the prefix is learnt as well: wide enough for whom the
+/// Its addresses are learnt from its own ARP and IPv4 and from the DHCP grants that pass by, or
+/// [set](Self::set_prefix). They are forgotten when the link goes down and when its DHCP client begins
+/// anew; one that the stack gives up in silence is answered for until then. Without a grant the prefix is learnt as well: wide enough for whom the
 /// stack asks and answers. Until it is, questions from outside of it go to the stack too.
 ///
 /// # Who drives it
 ///
-/// As with [`Link`](super::Link): [`poll`](Self::poll), or a clock that can [wake](Clock::wake_at).
+/// As with [`Link`](super::Link): [`poll`](Self::poll), or a clock that can [wake](Clock::wake_at). With
+/// embassy that clock is, beside `now` from `embassy_time_driver::now`, one line:
+/// `embassy_time_driver::schedule_wake(deadline.as_micros(), waker)` at a tick rate of 1 MHz.
+///
+/// ```
+/// use whohas::cache::Fixed;
+/// use whohas::link::Transparent;
+/// use whohas::sim::{Lan, SharedLan};
+/// use whohas::{LocalResolver, Policy, UnicastMac};
+///
+/// static NEIGHBOURS: LocalResolver<Fixed<16>> = LocalResolver::new(Policy::STRICT, Fixed::new());
+///
+/// let lan = SharedLan::new(Lan::new(42)); // or any driver of embassy-net-driver
+/// let driver = lan.add_driver(UnicastMac::new([2, 0, 0, 0, 0, 1])?);
+/// let adapter: Transparent<_, _, _> = Transparent::new(driver, &NEIGHBOURS, lan.clock());
+/// // embassy_net::new(adapter, embassy_net::Config::dhcpv4(Default::default()), resources, seed)
+/// # drop(adapter);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Transparent<
     D,
     R: Driven,
@@ -106,7 +126,8 @@ pub struct Transparent<
     driver: D,
     clock: C,
     incoming: Incoming<MTU>,
-    between: Between<R, MTU, PACKETS, BYTES, NEIGHBOURS>,
+    outgoing: Outgoing<MTU>,
+    between: Between<R, PACKETS, BYTES, NEIGHBOURS>,
     /// Somebody calls `poll`.
     is_polled: bool,
 }
@@ -148,6 +169,7 @@ impl<
             driver,
             clock,
             incoming: Incoming::new(),
+            outgoing: Outgoing::new(),
             between: Between::new(resolver),
             is_polled: false,
         }
@@ -354,6 +376,7 @@ impl<
         let passage = Passage {
             token,
             between: &mut self.between,
+            outgoing: &mut self.outgoing,
             now,
         };
         Some((Arrived(&mut self.incoming), passage))
@@ -370,6 +393,7 @@ impl<
         Some(Passage {
             token,
             between: &mut self.between,
+            outgoing: &mut self.outgoing,
             now,
         })
     }

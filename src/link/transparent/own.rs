@@ -2,30 +2,24 @@
 
 use core::net::Ipv4Addr;
 
+use heapless::Vec;
+
 use super::super::inner::Core;
 use super::super::route::Route;
 use super::lease::{Asked, Granted, granted};
-use crate::cache::Prefix;
+use crate::cache::{MAX_ADDRESSES, Prefix};
 use crate::resolver::Driven;
 use crate::time::Instant;
 use crate::wire::{ArpPacket, EthernetFrame, HardwareTypes, Operation, can_be_host};
 
-/// Where the stack's prefix is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    Unknown,
-    /// From the stack's own packets: as wide as needed for whom it has asked for.
-    Overheard,
-    /// From a DHCP server.
-    Granted,
-    /// From our owner, for good.
-    Set,
-}
-
 #[derive(Debug)]
 pub(super) struct Own {
-    source: Source,
-    /// The address that the stack has last spoken from: it listens to answers for no other.
+    /// Our owner has said it, for good.
+    is_set: bool,
+    /// The address whose prefix a DHCP server has said. Those of others are as wide as needed for whom
+    /// the stack has asked for.
+    granted: Option<Ipv4Addr>,
+    /// The address that the stack has last spoken from.
     speaker: Option<Ipv4Addr>,
     /// What the stack's DHCP client is waiting for an answer to.
     transaction: Option<[u8; 4]>,
@@ -35,7 +29,8 @@ pub(super) struct Own {
 impl Own {
     pub(super) const fn new() -> Self {
         Self {
-            source: Source::Unknown,
+            is_set: false,
+            granted: None,
             speaker: None,
             transaction: None,
             flattens: false,
@@ -48,7 +43,7 @@ impl Own {
 
     /// Our owner knows.
     pub(super) const fn set(&mut self) {
-        self.source = Source::Set;
+        self.is_set = true;
     }
 
     pub(super) const fn speaker(&self) -> Option<Ipv4Addr> {
@@ -57,69 +52,68 @@ impl Own {
 
     /// Whether the stack is to answer an ARP frame itself, because the resolver cannot know yet that
     /// the sender is a neighbour. What it answers tells us.
-    pub(super) fn is_for_stack<R: Driven, const M: usize, const P: usize, const B: usize>(
+    pub(super) fn is_for_stack<R: Driven, const P: usize, const B: usize>(
         &self,
         frame: &[u8],
-        core: &Core<R, M, P, B>,
+        core: &Core<R, P, B>,
     ) -> bool {
-        match self.source {
-            Source::Granted | Source::Set => false,
-            Source::Unknown => true,
-            Source::Overheard => {
-                let sender = EthernetFrame::parse(frame).ok().and_then(|frame| {
-                    ArpPacket::parse(frame.payload, HardwareTypes::Ethernet).ok()
-                });
-                let own = core.routes.own().first();
-                let (Some(packet), Some(own)) = (sender, own) else {
-                    return false;
-                };
-                // Our own questions' answers are for the resolver, and so are probes.
-                packet.operation == Operation::Request
-                    && packet.target_ip == own.ip()
-                    && !packet.is_probe()
-                    && !is_host(*own, packet.sender_ip)
-            }
+        if self.is_set {
+            return false;
         }
+        if core.routes.own().is_empty() {
+            return true;
+        }
+        let packet = EthernetFrame::parse(frame)
+            .ok()
+            .and_then(|frame| ArpPacket::parse(frame.payload, HardwareTypes::Ethernet).ok());
+        // Answers to our own questions are for the resolver, and so are probes.
+        packet.is_some_and(|packet| {
+            let own = prefix_of(core.routes.own(), packet.target_ip);
+            packet.operation == Operation::Request
+                && !packet.is_probe()
+                && own.is_some_and(|own| !is_host(own, packet.sender_ip))
+        })
     }
 
     /// The stack speaks from this address, and of a neighbour.
-    pub(super) fn hear_stack<R: Driven, const M: usize, const P: usize, const B: usize>(
+    pub(super) fn hear_stack<R: Driven, const P: usize, const B: usize>(
         &mut self,
         now: Instant,
         own: Ipv4Addr,
         neighbour: Option<Ipv4Addr>,
-        core: &mut Core<R, M, P, B>,
+        core: &mut Core<R, P, B>,
     ) {
         if !can_be_host(own) {
             return;
         }
         self.speaker = Some(own);
-        let known = core.routes.own().first().copied();
-        let known = known.filter(|prefix| prefix.ip() == own);
-        match (self.source, known) {
-            (Source::Set, _) | (Source::Granted, Some(_)) => return,
-            (Source::Overheard, Some(prefix)) => {
-                if neighbour.is_none_or(|neighbour| is_host(prefix, neighbour)) {
-                    return;
-                }
-            }
-            // The stack has another address than the one we knew.
-            (Source::Unknown | Source::Granted | Source::Overheard, _) => {}
+        if self.is_set || self.granted == Some(own) {
+            return;
+        }
+        let known = prefix_of(core.routes.own(), own);
+        if let Some(prefix) = known
+            && neighbour.is_none_or(|neighbour| is_host(prefix, neighbour))
+        {
+            return;
         }
         let longest = known.map_or(32, Prefix::len);
-        if let Some(prefix) = widened(own, longest, neighbour)
-            && core.set_settled(now, &[prefix]).is_ok()
-        {
-            self.source = Source::Overheard;
-        }
+        let Some(prefix) = widened(own, longest, neighbour) else {
+            return;
+        };
+        let others = core.routes.own().iter().filter(|other| other.ip() != own);
+        let all = others.copied().chain([prefix]);
+        // A stack with more addresses than we can answer for answers for the others itself.
+        let all: Vec<Prefix, MAX_ADDRESSES> = all.take(MAX_ADDRESSES).collect();
+        // Cannot fail: each is a host's address and there once.
+        let _ = core.set_settled(now, &all);
     }
 
     /// The stack's DHCP client speaks.
-    pub(super) fn hear_client<R: Driven, const M: usize, const P: usize, const B: usize>(
+    pub(super) fn hear_client<R: Driven, const P: usize, const B: usize>(
         &mut self,
         now: Instant,
         asked: Asked,
-        core: &mut Core<R, M, P, B>,
+        core: &mut Core<R, P, B>,
     ) {
         self.transaction = Some(asked.transaction);
         if asked.begins_anew {
@@ -128,13 +122,13 @@ impl Own {
     }
 
     /// A packet from the wire that may be a grant for the stack, to be flattened; whether it is.
-    pub(super) fn hear_server<R: Driven, const M: usize, const P: usize, const B: usize>(
+    pub(super) fn hear_server<R: Driven, const P: usize, const B: usize>(
         &mut self,
         now: Instant,
         packet: &mut [u8],
-        core: &mut Core<R, M, P, B>,
+        core: &mut Core<R, P, B>,
     ) -> bool {
-        if self.source == Source::Set {
+        if self.is_set {
             return false;
         }
         let (Some(transaction), Some(mac)) = (self.transaction, core.mac) else {
@@ -146,8 +140,8 @@ impl Own {
         if core.set_settled(now, &[grant.prefix]).is_err() {
             return false;
         }
-        self.source = Source::Granted;
-        self.speaker = Some(grant.prefix.ip());
+        self.granted = Some(grant.prefix.ip());
+        self.speaker = self.granted;
         let Granted { router, .. } = grant;
         let route = router.map(Route::default_via);
         // A gateway that no host can be is none.
@@ -159,21 +153,23 @@ impl Own {
     }
 
     /// What was learnt is no longer so.
-    pub(super) fn forget<R: Driven, const M: usize, const P: usize, const B: usize>(
+    pub(super) fn forget<R: Driven, const P: usize, const B: usize>(
         &mut self,
         now: Instant,
-        core: &mut Core<R, M, P, B>,
+        core: &mut Core<R, P, B>,
     ) {
-        match self.source {
-            Source::Unknown | Source::Set => {}
-            Source::Overheard | Source::Granted => {
-                self.source = Source::Unknown;
-                self.speaker = None;
-                // Cannot fail: no address is legal.
-                let _ = core.set_settled(now, &[]);
-            }
+        if !self.is_set {
+            self.granted = None;
+            self.speaker = None;
+            // Cannot fail: no address is legal.
+            let _ = core.set_settled(now, &[]);
         }
     }
+}
+
+/// The prefix of this own address.
+fn prefix_of(own: &[Prefix], ip: Ipv4Addr) -> Option<Prefix> {
+    own.iter().copied().find(|prefix| prefix.ip() == ip)
 }
 
 /// The longest prefix, of at most this length, in which both can be hosts.

@@ -5,8 +5,10 @@ use core::task::Waker;
 
 use embassy_net_driver::TxToken;
 
-use super::super::counters::RxDrop;
-use super::super::inner::{Core, Incoming, Took, copy};
+use super::super::buffers::{Incoming, Outgoing};
+use super::super::counters::{RxDrop, TxDrop};
+use super::super::frame::{HEADER_LEN, copy};
+use super::super::inner::{Core, Took};
 use super::super::route::NextHop;
 use super::TransparentCounters;
 use super::held::Held;
@@ -17,20 +19,18 @@ use super::told::ToldAbout;
 use crate::cache::Key;
 use crate::resolver::Driven;
 use crate::time::Instant;
-use crate::wire::{ARP_FRAME_LEN, ArpPacket, EtherType, EthernetFrame, HardwareTypes, Operation};
-
-/// The bytes that the Ethernet header takes of a frame of the stack's, which has no tag.
-const HEADER_LEN: usize = 14;
+use crate::wire::{
+    ARP_FRAME_LEN, ArpPacket, EtherType, EthernetFrame, HardwareTypes, MacAddr, Operation,
+};
 
 /// All of the adapter but its driver and its clock: what is between them and the stack.
 pub(super) struct Between<
     R: Driven,
-    const MTU: usize,
     const PACKETS: usize,
     const BYTES: usize,
     const NEIGHBOURS: usize,
 > {
-    pub(super) core: Core<R, MTU, PACKETS, BYTES>,
+    pub(super) core: Core<R, PACKETS, BYTES>,
     pub(super) own: Own,
     pub(super) told: ToldAbout<NEIGHBOURS>,
     pub(super) held: Held<R::Hold, NEIGHBOURS>,
@@ -39,8 +39,8 @@ pub(super) struct Between<
     pub(super) waker: Option<Waker>,
 }
 
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usize>
-    Between<R, MTU, PACKETS, BYTES, NEIGHBOURS>
+impl<R: Driven, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usize>
+    Between<R, PACKETS, BYTES, NEIGHBOURS>
 {
     pub(super) const fn new(resolver: R) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize, cons
     }
 
     /// Takes a frame from the wire; what is for the stack goes to `incoming`.
-    pub(super) fn take(
+    pub(super) fn take<const MTU: usize>(
         &mut self,
         now: Instant,
         frame: &mut [u8],
@@ -112,7 +112,12 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize, cons
         }
     }
 
-    fn take_arp(&mut self, now: Instant, frame: &[u8], incoming: &mut Incoming<MTU>) -> Took {
+    fn take_arp<const MTU: usize>(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        incoming: &mut Incoming<MTU>,
+    ) -> Took {
         if !self.core.take_arp(now, frame) {
             self.core.counters.drop_rx(RxDrop::ArpBusy);
             return Took::Nothing;
@@ -135,7 +140,8 @@ pub struct Passage<
     const NEIGHBOURS: usize,
 > {
     pub(super) token: T,
-    pub(super) between: &'a mut Between<R, MTU, PACKETS, BYTES, NEIGHBOURS>,
+    pub(super) between: &'a mut Between<R, PACKETS, BYTES, NEIGHBOURS>,
+    pub(super) outgoing: &'a mut Outgoing<MTU>,
     pub(super) now: Instant,
 }
 
@@ -165,34 +171,33 @@ impl<
         let Self {
             token,
             between,
+            outgoing,
             now,
         } = self;
-        let result = f(between.core.outgoing(len));
-        match between.hear(now, len) {
+        let frame = outgoing.bytes(len);
+        let result = f(frame);
+        match between.hear(now, frame) {
             Speech::Asks(neighbour) => between.swallow(now, neighbour),
-            Speech::Sends(neighbour) => between.deliver(now, token, len, neighbour),
-            Speech::Other => {
-                between.core.counters.accepted += 1;
-                between.core.counters.sent += 1;
-                copy(token, between.core.written(0..len));
-            }
+            Speech::Sends(neighbour) => between.deliver(now, token, frame, neighbour),
+            Speech::Other => between.pass(token, frame),
         }
         result
     }
 }
 
-impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usize>
-    Between<R, MTU, PACKETS, BYTES, NEIGHBOURS>
+impl<R: Driven, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usize>
+    Between<R, PACKETS, BYTES, NEIGHBOURS>
 {
     /// Learns from what the stack says who it is, and sees what it wants.
-    fn hear(&mut self, now: Instant, len: usize) -> Speech {
+    fn hear(&mut self, now: Instant, frame: &[u8]) -> Speech {
         let Self { core, own, .. } = self;
-        let Ok(EthernetFrame { header, payload }) = EthernetFrame::parse(core.written(0..len))
-        else {
+        let Ok(EthernetFrame { header, payload }) = EthernetFrame::parse(frame) else {
             return Speech::Other;
         };
-        match header.ethertype {
-            EtherType::ARP => {
+        // What is on a VLAN of the stack's own is not ours.
+        let ethertype = header.tag.is_none().then_some(header.ethertype);
+        match ethertype {
+            Some(EtherType::ARP) => {
                 let Ok(packet) = ArpPacket::parse(payload, HardwareTypes::Ethernet) else {
                     return Speech::Other;
                 };
@@ -202,15 +207,15 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize, cons
                 }
                 let asks = packet.operation == Operation::Request && !packet.is_gratuitous();
                 // Whom it asks or answers is its neighbour, and it must know.
-                let neighbour = (!packet.is_gratuitous()).then_some(packet.target_ip);
-                own.hear_stack(now, packet.sender_ip, neighbour, core);
+                let known = (!packet.is_gratuitous()).then_some(packet.target_ip);
+                own.hear_stack(now, packet.sender_ip, known, core);
                 if asks {
                     Speech::Asks(packet.target_ip)
                 } else {
                     Speech::Other
                 }
             }
-            EtherType::IPV4 => {
+            Some(EtherType::IPV4) => {
                 let client = lease::asked(payload);
                 let source = address_at(payload, 12);
                 let next_hop = neighbour(header.destination);
@@ -226,6 +231,18 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize, cons
         }
     }
 
+    /// Sends what is no business of ours as it is, unless it is for a surrogate, who is nobody.
+    fn pass(&mut self, token: impl TxToken, frame: &[u8]) {
+        self.core.counters.accepted += 1;
+        let to = frame.first_chunk().map(|bytes| MacAddr::new(*bytes));
+        if to.is_some_and(|to| neighbour(to).is_some()) {
+            self.core.counters.drop_tx(TxDrop::NotIpv4, 1);
+            return;
+        }
+        self.core.counters.sent += 1;
+        copy(token, frame);
+    }
+
     /// Answers the stack's question ourselves.
     fn swallow(&mut self, now: Instant, neighbour: Ipv4Addr) {
         self.counters.swallowed += 1;
@@ -234,13 +251,14 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize, cons
     }
 
     /// Sends to the neighbour what the stack has sent to its surrogate.
-    fn deliver(&mut self, now: Instant, token: impl TxToken, len: usize, neighbour: Ipv4Addr) {
+    fn deliver(&mut self, now: Instant, token: impl TxToken, frame: &[u8], neighbour: Ipv4Addr) {
         if self.told.used(now, neighbour) {
             self.wake();
         }
-        let packet = HEADER_LEN..len;
+        // The stack's frames have no tag.
+        let packet = &frame[HEADER_LEN..];
         let otherwise = Key::from(neighbour);
-        if let Some(key) = next_hop(&self.core, self.core.written(packet.clone()), otherwise) {
+        if let Some(key) = next_hop(&self.core, packet, otherwise) {
             self.held.used(now, key, &self.core.resolver);
         }
         self.core.dispatch(now, token, packet, Some(otherwise));
@@ -254,8 +272,8 @@ impl<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize, cons
 }
 
 /// The neighbour that a packet of the stack's goes to.
-fn next_hop<R: Driven, const MTU: usize, const PACKETS: usize, const BYTES: usize>(
-    core: &Core<R, MTU, PACKETS, BYTES>,
+fn next_hop<R: Driven, const PACKETS: usize, const BYTES: usize>(
+    core: &Core<R, PACKETS, BYTES>,
     packet: &[u8],
     otherwise: Key,
 ) -> Option<Key> {

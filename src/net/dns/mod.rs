@@ -34,23 +34,23 @@ const PORT: u16 = 53;
 /// # use whohas::net::{DnsClient, DnsError, Net};
 /// # use whohas::time::Timer;
 /// # async fn example<L: IpLink, T: Timer>(net: &Net<'_, L>, timer: T) -> Result<(), DnsError> {
-/// let dns = DnsClient::new(net, timer, &[Ipv4Addr::new(10, 0, 0, 53)]);
+/// let dns = DnsClient::new(net, timer, [Ipv4Addr::new(10, 0, 0, 53)]);
 /// let broker = dns.get_host_by_name("broker.example", AddrType::IPv4).await?;
 /// # let _ = broker;
 /// # Ok(())
 /// # }
 /// ```
-pub struct DnsClient<'n, 'a, L: IpLink, T> {
+pub struct DnsClient<'n, 'a, L: IpLink, T, S> {
     net: &'n Net<'a, L>,
     timer: T,
-    servers: &'n [Ipv4Addr],
+    servers: S,
     patience: Duration,
     rounds: usize,
 }
 
-impl<'n, 'a, L: IpLink, T: Timer> DnsClient<'n, 'a, L, T> {
-    /// Asks these servers in turn, each for 2 s, and all of them three times.
-    pub fn new(net: &'n Net<'a, L>, timer: T, servers: &'n [Ipv4Addr]) -> Self {
+impl<'n, 'a, L: IpLink, T: Timer, S: AsRef<[Ipv4Addr]>> DnsClient<'n, 'a, L, T, S> {
+    /// Asks these servers, an array or a slice, in turn, each for 2 s, and all of them three times.
+    pub const fn new(net: &'n Net<'a, L>, timer: T, servers: S) -> Self {
         Self {
             net,
             timer,
@@ -88,7 +88,7 @@ impl<'n, 'a, L: IpLink, T: Timer> DnsClient<'n, 'a, L, T> {
     async fn ask_all(&self, name: Name, kind: Kind) -> Result<Answer, DnsError> {
         let mut failure = DnsError::NoServers;
         for _ in 0..self.rounds {
-            for server in self.servers {
+            for server in self.servers.as_ref() {
                 match self.ask(*server, name, kind).await {
                     Ok(Answer::Failed(code)) => failure = DnsError::Failed(code),
                     Ok(answer) => return Ok(answer),
@@ -136,7 +136,7 @@ impl<'n, 'a, L: IpLink, T: Timer> DnsClient<'n, 'a, L, T> {
     }
 }
 
-impl<L: IpLink, T: Timer> Dns for DnsClient<'_, '_, L, T> {
+impl<L: IpLink, T: Timer, S: AsRef<[Ipv4Addr]>> Dns for DnsClient<'_, '_, L, T, S> {
     type Error = DnsError;
 
     /// Cancel-safe. An address in text is its own answer.
@@ -169,7 +169,7 @@ impl<L: IpLink, T: Timer> Dns for DnsClient<'_, '_, L, T> {
     }
 }
 
-impl<L: IpLink, T> fmt::Debug for DnsClient<'_, '_, L, T> {
+impl<L: IpLink, T, S: fmt::Debug> fmt::Debug for DnsClient<'_, '_, L, T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DnsClient")
             .field("servers", &self.servers)

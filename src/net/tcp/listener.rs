@@ -28,6 +28,10 @@ impl ListenerSlot {
         self.port == Some(port)
     }
 
+    pub(super) fn port(&self) -> Option<u16> {
+        self.port
+    }
+
     pub(super) fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -54,11 +58,7 @@ impl<'a, L: IpLink> Net<'a, L> {
         if tcp.listeners.iter().any(|listener| listener.is_on(port)) {
             return Err(TcpError::PortInUse);
         }
-        let free = |listener: &ListenerSlot| listener.port.is_none();
-        let Some(listener) = tcp.listeners.iter().position(free) else {
-            count(&mut tcp.stats.out_of_sockets);
-            return Err(TcpError::OutOfSockets);
-        };
+        let listener = tcp.claim_listener().ok_or(TcpError::OutOfSockets)?;
         tcp.listeners[listener] = ListenerSlot {
             port: Some(port),
             backlog: backlog.max(1),

@@ -2,6 +2,7 @@
 
 use core::net::SocketAddrV4;
 use core::task::Waker;
+use core::time::Duration;
 
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{Socket, State};
@@ -9,6 +10,9 @@ use smoltcp::socket::tcp::{Socket, State};
 use super::TcpError;
 use crate::resolver::Hold;
 use crate::time::Instant;
+
+/// How often the neighbour cache is told that a connection gets on.
+const CONFIRMATION: Duration = Duration::from_secs(1);
 
 /// Who uses a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,8 @@ pub(in crate::net) struct TcpSlot<H> {
     pub(super) written: u64,
     pub(super) read: u64,
     pub(super) progress: Progress,
+    /// When the neighbour cache was last told of it.
+    pub(super) confirmed: Option<Instant>,
     /// When something was last heard from the peer.
     pub(super) heard: Instant,
     /// Since when something waits for the peer, as far as was seen.
@@ -78,6 +84,7 @@ impl<H> TcpSlot<H> {
             written: 0,
             read: 0,
             progress: Progress::default(),
+            confirmed: None,
             heard: Instant::ZERO,
             waiting: None,
             deadline: None,
@@ -136,17 +143,22 @@ impl<H> TcpSlot<H> {
 
 impl<H: Hold> TcpSlot<H> {
     /// Tells the neighbour cache, when the peer has acknowledged or sent something new, that the way
-    /// works in both directions (RFC 4861 section 7.3.1). The cache limits how often that counts.
+    /// works in both directions (RFC 4861 section 7.3.1). Once in a while is enough: it believes a
+    /// neighbour for many times longer.
     pub(super) fn confirm_progress(&mut self, socket: &Socket<'_>, now: Instant) {
         let progress = Progress {
             acknowledged: self.written.saturating_sub(socket.send_queue() as u64),
             received: self.read + socket.recv_queue() as u64,
         };
-        if progress != self.progress {
-            self.progress = progress;
-            if let Some(hold) = &self.hold {
-                hold.confirm(now);
-            }
+        if core::mem::replace(&mut self.progress, progress) == progress {
+            return;
+        }
+        let is_news = self
+            .confirmed
+            .is_none_or(|confirmed| now - confirmed >= CONFIRMATION);
+        if let Some(hold) = self.hold.as_ref().filter(|_| is_news) {
+            hold.confirm(now);
+            self.confirmed = Some(now);
         }
     }
 }

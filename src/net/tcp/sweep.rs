@@ -149,14 +149,41 @@ impl<H: Hold> TcpTable<'_, H> {
         }
     }
 
-    /// The time to linger is over: a last reset, and when even that finds no room, nothing.
+    /// The time to linger is over.
     fn cut_off(&mut self, index: usize, state: State) {
-        if state == State::Closed {
-            self.slots[index].assign(Role::Free);
-        } else {
-            count(&mut self.stats.lingered);
-            self.give_up(index, TcpError::TimedOut);
+        match state {
+            // The peer has acknowledged everything, and may not have read it yet: a reset would throw
+            // that away. It will be told when it says something that nobody hears.
+            State::FinWait2 => {
+                count(&mut self.stats.forgotten);
+                self.forget(index);
+                self.slots[index].assign(Role::Free);
+            }
+            // Even a reset found no room.
+            State::Closed => self.slots[index].assign(Role::Free),
+            State::CloseWait
+            | State::Closing
+            | State::Established
+            | State::FinWait1
+            | State::LastAck
+            | State::Listen
+            | State::SynReceived
+            | State::SynSent
+            | State::TimeWait => {
+                count(&mut self.stats.lingered);
+                self.give_up(index, TcpError::TimedOut);
+            }
         }
+    }
+
+    /// Closes a socket without a word to its peer. To begin to listen is how the engine forgets whom
+    /// it was connected to.
+    fn forget(&mut self, index: usize) {
+        let socket = self.socket_mut(index);
+        socket.abort();
+        // Cannot fail: the socket is closed and the port is not zero.
+        let _ = socket.listen(1);
+        socket.close();
     }
 
     /// Gives listeners as many sockets as their backlogs want and the pool has.
@@ -183,9 +210,6 @@ impl<H: Hold> TcpTable<'_, H> {
     /// A socket for a listener. Only if no other waits for a SYN is one taken from those that wait
     /// for stragglers, and a reset that has yet to leave is never overtaken: the next sweep is soon.
     fn spare(&mut self, listener: usize) -> Option<usize> {
-        let free = (0..self.slots.len()).find(|&index| {
-            self.slots[index].role == Role::Free && self.socket(index).remote_endpoint().is_none()
-        });
         let role = Role::Listening(listener);
         let deaf = |table: &Self| {
             !table
@@ -193,7 +217,8 @@ impl<H: Hold> TcpTable<'_, H> {
                 .iter()
                 .any(|slot| slot.role == role && slot.is_armed())
         };
-        free.or_else(|| deaf(self).then(|| self.recycle()).flatten())
+        self.idle()
+            .or_else(|| deaf(self).then(|| self.recycle()).flatten())
     }
 
     fn wants_socket(&self, listener: usize) -> Option<u16> {

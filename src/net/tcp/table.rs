@@ -1,8 +1,12 @@
 //! All TCP sockets: who gets which, and what time and the peers do to them.
 
+#[cfg(feature = "alloc")]
+use alloc::{vec, vec::Vec};
 use core::net::{IpAddr, SocketAddrV4};
 
 use smoltcp::iface::{Interface, SocketHandle, SocketSet};
+#[cfg(feature = "alloc")]
+use smoltcp::socket::tcp::SocketBuffer;
 use smoltcp::socket::tcp::{Socket, State};
 use smoltcp::wire::IpEndpoint;
 
@@ -10,6 +14,9 @@ use super::slot::{Role, TcpSlot, owes};
 use super::{ListenerSlot, TcpError};
 use crate::link::IpLink;
 use crate::net::device::Segment;
+#[cfg(feature = "alloc")]
+use crate::net::limits::Limits;
+use crate::net::slots::Slots;
 use crate::net::stats::{TcpStats, count};
 use crate::resolver::Hold;
 use crate::time::Instant;
@@ -17,11 +24,13 @@ use crate::time::Instant;
 /// The pool of TCP sockets and what is known about each.
 pub(in crate::net) struct TcpTable<'a, H> {
     pub(in crate::net) sockets: SocketSet<'a>,
-    pub(in crate::net) slots: &'a mut [TcpSlot<H>],
-    pub(in crate::net) listeners: &'a mut [ListenerSlot],
+    pub(in crate::net) slots: Slots<'a, TcpSlot<H>>,
+    pub(in crate::net) listeners: Slots<'a, ListenerSlot>,
     pub(in crate::net) stats: TcpStats,
     /// Counts connections that came in, for their order.
     turn: u32,
+    #[cfg(feature = "alloc")]
+    limits: Limits,
 }
 
 impl<'a, H> TcpTable<'a, H> {
@@ -33,11 +42,62 @@ impl<'a, H> TcpTable<'a, H> {
     ) -> Self {
         Self {
             sockets,
-            slots,
-            listeners,
+            slots: Slots::Fixed(slots),
+            listeners: Slots::Fixed(listeners),
             stats: TcpStats::default(),
             turn: 0,
+            #[cfg(feature = "alloc")]
+            limits: Limits::default(),
         }
+    }
+
+    /// A pool that grows with the demand.
+    #[cfg(feature = "alloc")]
+    pub(in crate::net) fn growing(limits: Limits) -> Self {
+        Self {
+            sockets: SocketSet::new(Vec::new()),
+            slots: Slots::Grown(Vec::new()),
+            listeners: Slots::Grown(Vec::new()),
+            stats: TcpStats::default(),
+            turn: 0,
+            limits,
+        }
+    }
+
+    /// A socket more, if there may be one.
+    #[cfg(feature = "alloc")]
+    fn grow(&mut self) -> Option<usize> {
+        let Limits {
+            connections,
+            receive,
+            send,
+            ..
+        } = self.limits;
+        let index = self.slots.grow(connections, TcpSlot::new)?;
+        let buffer = |len| SocketBuffer::new(vec![0; len]);
+        let socket = Socket::new(buffer(receive), buffer(send));
+        self.slots[index].seat(self.sockets.add(socket));
+        Some(index)
+    }
+
+    #[cfg(not(feature = "alloc"))]
+    fn grow(&mut self) -> Option<usize> {
+        None
+    }
+
+    /// A listener's place.
+    pub(super) fn claim_listener(&mut self) -> Option<usize> {
+        let free = |listener: &ListenerSlot| listener.port().is_none();
+        let index = self.listeners.iter().position(free);
+        #[cfg(feature = "alloc")]
+        let index = index.or_else(|| {
+            self.listeners
+                .grow(self.limits.connections, ListenerSlot::default)
+        });
+        if index.is_none() {
+            count(&mut self.stats.out_of_sockets);
+        }
+        index
     }
 
     pub(super) fn socket(&self, index: usize) -> &Socket<'a> {
@@ -51,12 +111,23 @@ impl<'a, H> TcpTable<'a, H> {
     /// A socket for a new user. The one that has waited longest for stragglers gives way when no
     /// other is left: RFC 9293 would have it wait on, but not at the price of a connection.
     pub(super) fn claim(&mut self, role: Role) -> Option<usize> {
-        let index = self.free().or_else(|| self.recycle());
+        let index = self
+            .free()
+            .or_else(|| self.grow())
+            .or_else(|| self.recycle());
         match index {
             Some(index) => self.slots[index].assign(role),
             None => count(&mut self.stats.out_of_sockets),
         }
         index
+    }
+
+    /// A socket that has nothing left to do, not even a reset to send.
+    pub(super) fn idle(&mut self) -> Option<usize> {
+        let idle = (0..self.slots.len()).find(|&index| {
+            self.slots[index].role == Role::Free && self.socket(index).remote_endpoint().is_none()
+        });
+        idle.or_else(|| self.grow())
     }
 
     /// A free socket; rather one that has no more reset to send.

@@ -5,6 +5,8 @@ mod handle;
 mod ring;
 mod socket;
 
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::task::{Context, Waker};
 
@@ -15,6 +17,9 @@ pub use handle::UdpHandle;
 use ring::{Ends, Ring};
 pub use socket::{BoundSocket, ConnectedSocket};
 
+#[cfg(feature = "alloc")]
+use super::limits::Limits;
+use super::slots::Slots;
 use super::stats::{PacketStats, UdpStats, count};
 use crate::cache::Prefix;
 use crate::link::IpLink;
@@ -112,19 +117,54 @@ impl<'a, H> UdpSlot<'a, H> {
 
 /// All UDP sockets.
 pub(super) struct UdpTable<'a, H> {
-    slots: &'a mut [UdpSlot<'a, H>],
+    slots: Slots<'a, UdpSlot<'a, H>>,
     /// Whose turn it is to send.
     turn: usize,
     pub(super) stats: UdpStats,
+    #[cfg(feature = "alloc")]
+    limits: Limits,
 }
 
 impl<'a, H> UdpTable<'a, H> {
     pub(super) fn new(slots: &'a mut [UdpSlot<'a, H>]) -> Self {
         Self {
-            slots,
+            slots: Slots::Fixed(slots),
             turn: 0,
             stats: UdpStats::default(),
+            #[cfg(feature = "alloc")]
+            limits: Limits::default(),
         }
+    }
+
+    /// A pool that grows with the demand.
+    #[cfg(feature = "alloc")]
+    pub(super) fn growing(limits: Limits) -> Self {
+        Self {
+            slots: Slots::Grown(Vec::new()),
+            turn: 0,
+            stats: UdpStats::default(),
+            limits,
+        }
+    }
+
+    /// A socket more, if there may be one.
+    #[cfg(feature = "alloc")]
+    fn grow(&mut self) -> Option<usize> {
+        let Limits {
+            datagram_sockets,
+            datagrams,
+            ..
+        } = self.limits;
+        let index = self.slots.grow(datagram_sockets, UdpSlot::new)?;
+        let slot = &mut self.slots[index];
+        slot.received = Ring::growing(datagrams);
+        slot.to_send = Ring::growing(datagrams);
+        Some(index)
+    }
+
+    #[cfg(not(feature = "alloc"))]
+    fn grow(&mut self) -> Option<usize> {
+        None
     }
 
     fn claim(&mut self, binding: Binding) -> Result<usize, UdpError> {
@@ -135,8 +175,11 @@ impl<'a, H> UdpTable<'a, H> {
         if clash {
             return Err(UdpError::PortInUse);
         }
-        let free = |role| self.slots.iter().position(|slot| slot.role == role);
-        let Some(index) = free(Role::Free).or_else(|| free(Role::Draining)) else {
+        let with = |table: &Self, role| table.slots.iter().position(|slot| slot.role == role);
+        let index = with(self, Role::Free)
+            .or_else(|| self.grow())
+            .or_else(|| with(self, Role::Draining));
+        let Some(index) = index else {
             count(&mut self.stats.out_of_sockets);
             return Err(UdpError::OutOfSockets);
         };

@@ -2,6 +2,8 @@
 
 use core::net::SocketAddrV4;
 
+use crate::net::slots::Slots;
+
 /// Between whom a datagram goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ends {
@@ -32,7 +34,7 @@ impl Ends {
 /// round the end of the buffer if need be.
 #[derive(Debug)]
 pub(super) struct Ring<'a> {
-    bytes: &'a mut [u8],
+    bytes: Slots<'a, u8>,
     start: usize,
     len: usize,
 }
@@ -43,7 +45,16 @@ impl<'a> Ring<'a> {
 
     pub(super) fn new(bytes: &'a mut [u8]) -> Self {
         Self {
-            bytes,
+            bytes: Slots::Fixed(bytes),
+            start: 0,
+            len: 0,
+        }
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(super) fn growing(len: usize) -> Self {
+        Self {
+            bytes: Slots::Grown(alloc::vec![0; len]),
             start: 0,
             len: 0,
         }

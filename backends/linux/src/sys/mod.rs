@@ -4,6 +4,8 @@
 pub(crate) mod device;
 pub(crate) mod ring;
 pub(crate) mod socket;
+#[cfg(feature = "command")]
+pub(crate) mod speed;
 pub(crate) mod tap;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;

@@ -188,6 +188,8 @@ impl Ring {
                 blocks,
             } => {
                 set_version(fd, libc::tpacket_versions::TPACKET_V2)?;
+                // What does not fit into a slot can be received by itself.
+                set_option(fd, libc::SOL_PACKET, libc::PACKET_COPY_THRESH, &1i32)?;
                 let request = libc::tpacket_req {
                     tp_block_size: block as libc::c_uint,
                     tp_block_nr: blocks as libc::c_uint,

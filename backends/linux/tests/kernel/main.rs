@@ -3,7 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod hostile;
 mod neighbours;
+mod queues;
 mod raw;
 mod ring;
 mod segments;

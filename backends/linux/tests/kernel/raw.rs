@@ -11,6 +11,7 @@ use whohas_linux::{Interface, OpenError, Protocols, RawSocket, interfaces, wait_
 
 use crate::support::cable::{
     OUR_IP, OUR_MAC, THEIR_IP, THEIR_MAC, THEM, US, drain, lay, listen, mac, next_frame,
+    wait_until, wait_until_running,
 };
 use crate::support::run;
 use crate::wire_test;
@@ -113,8 +114,7 @@ wire_test! {
         assert_eq!(addresses.collect::<Vec<_>>(), [(IpAddr::V4(THEIR_IP), 24)]);
 
         run("ip", &["link", "set", THEM, "down"]);
-        let us = Interface::find(US).expect("it is there");
-        assert_eq!((us.up, us.running), (true, false));
+        wait_until(US, |us| us.up && !us.running);
         let names = interfaces().expect("listed").into_iter().map(|known| known.name);
         assert_eq!(names.collect::<Vec<_>>(), ["lo", THEM, US]);
     }
@@ -156,6 +156,7 @@ wire_test! {
         assert_eq!(down.kind(), ErrorKind::NetworkDown);
         assert_eq!(socket.recv(&mut buffer).expect("said already"), None);
         run("ip", &["link", "set", US, "up"]);
+        wait_until_running();
         sender.send(&request_for_them(None)).expect("sent");
         assert_eq!(next_frame(&socket), request_for_them(None));
     }

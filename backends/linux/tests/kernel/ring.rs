@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use embassy_net_driver::{Driver, RxToken, TxToken};
 use whohas::VlanId;
+use whohas::link::{Draft, DriverInPlace};
 use whohas::wire::{
     ArpPacket, EtherType, EthernetFrame, InternetSum, Ipv4Packet, MacAddr, UdpChecksum,
     UdpDatagram, VlanTag,
 };
-use whohas_linux::{Checksums, PacketRing, Protocols, Reception, RingOptions};
+use whohas_linux::{Checksums, PacketRing, Protocols, RawSocket, Reception, RingOptions};
 
 use crate::support::cable::{
     OUR_IP, OUR_MAC, THEIR_IP, THEIR_MAC, THEM, US, drain, lay, listen, mac, next_frame,
@@ -23,7 +24,7 @@ fn open(options: &RingOptions) -> PacketRing {
     options.open(US).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What waits in the ring. All that was sent to it is there: on a veth, sending is delivering.
+/// What waits in the ring.
 fn take(ring: &mut PacketRing) -> Vec<Vec<u8>> {
     let mut context = Context::from_waker(Waker::noop());
     let mut frames = Vec::new();
@@ -46,6 +47,41 @@ fn take_exactly(ring: &mut PacketRing, count: usize) -> Vec<Vec<u8>> {
         frames.extend(take(ring));
     }
     assert_eq!(frames.len(), count);
+    frames
+}
+
+/// All that was sent to it before now.
+#[track_caller]
+fn arrived(ring: &mut PacketRing) -> Vec<Vec<u8>> {
+    let mut last = [0; 60];
+    let end = ArpPacket::request(mac("02:00:00:00:00:ed"), THEIR_IP, OUR_IP);
+    let len = end.emit_frame(MacAddr::BROADCAST, None, &mut last);
+    let last = &last[..len.expect("60 bytes are enough")];
+    listen(THEM, Protocols::Arp).send(last).expect("sent");
+    let mut frames = Vec::new();
+    while frames.last().is_none_or(|frame| frame != last) {
+        let waited = ring
+            .waiter()
+            .wait(Some(Duration::from_secs(10)))
+            .expect("poll works");
+        assert!(waited, "the last of {} frames did not come", frames.len());
+        frames.extend(take(ring));
+    }
+    frames.pop();
+    frames
+}
+
+/// All that it sent before now.
+#[track_caller]
+fn left(ring: &mut PacketRing, them: &RawSocket) -> Vec<Vec<u8>> {
+    let last = numbered(u32::MAX);
+    send(ring, &last);
+    ring.flush();
+    let mut frames = Vec::new();
+    while frames.last() != Some(&last) {
+        frames.push(next_frame(them));
+    }
+    frames.pop();
     frames
 }
 
@@ -142,7 +178,7 @@ wire_test! {
             socket.send_to(b"for us", (OUR_IP, 9)).expect("sent");
         };
         let received = |ring: &mut PacketRing| {
-            let frames = take(ring);
+            let frames = arrived(ring);
             frames.iter().map(|frame| datagram(frame)).collect::<Vec<_>>()
         };
 
@@ -153,10 +189,10 @@ wire_test! {
         assert_eq!(received(&mut ring), [b"for another"]);
         control.set_addresses(&[OUR_IP, other]).expect("a new filter");
         send_both();
-        assert_eq!(received(&mut ring).len(), 2);
+        assert_eq!(received(&mut ring), [&b"for another"[..], b"for us"]);
         control.set_addresses(&[]).expect("a new filter");
         send_both();
-        assert_eq!(received(&mut ring).len(), 2);
+        assert_eq!(received(&mut ring), [&b"for another"[..], b"for us"]);
     }
 }
 
@@ -171,12 +207,12 @@ wire_test! {
         for to in [Ipv4Addr::BROADCAST, Ipv4Addr::new(10, 0, 0, 255), Ipv4Addr::new(224, 0, 0, 251)] {
             socket.send_to(b"all", (to, 9)).expect("sent");
         }
-        assert_eq!(take(&mut ring).iter().map(|frame| datagram(frame)).collect::<Vec<_>>(), [b"all"; 3]);
+        assert_eq!(arrived(&mut ring).iter().map(|frame| datagram(frame)).collect::<Vec<_>>(), [b"all"; 3]);
 
         // To our address, but to another machine's hardware.
         run("ip", &["neigh", "replace", "10.0.0.1", "lladdr", "02:00:00:00:00:77", "dev", THEM]);
         socket.send_to(b"elsewhere", (OUR_IP, 9)).expect("sent");
-        assert_eq!(take(&mut ring), Vec::<Vec<u8>>::new());
+        assert_eq!(arrived(&mut ring), Vec::<Vec<u8>>::new());
     }
 }
 
@@ -225,7 +261,7 @@ wire_test! {
         them.send(&wrong).expect("sent");
         wrong[50] ^= 1;
         them.send(&wrong).expect("sent");
-        assert_eq!(take(&mut ring).len(), 1);
+        assert_eq!(arrived(&mut ring).len(), 1);
         assert_eq!(ring.counters().corrupt, 1);
     }
 }
@@ -279,12 +315,17 @@ wire_test! {
             let to = Ipv4Addr::new(10, 0, 0, 100 + address);
             socket.send_to(&[address], (to, 9)).expect("sent");
         }
-        let shares = rings.each_mut().map(take);
+        // Nothing is lost in a ring that nobody reads yet.
+        assert_eq!(arrived(&mut outsider).len(), 64, "who is not in the group gets everything");
+        let mut shares = rings.each_mut().map(take);
+        // But for what told that this was all.
+        for share in &mut shares {
+            share.retain(|frame| frame[12..14] != EtherType::ARP.0.to_be_bytes());
+        }
         let mut seen = shares.iter().flatten().map(|frame| datagram(frame)[0]).collect::<Vec<_>>();
         seen.sort_unstable();
         assert_eq!(seen, (1..=64).collect::<Vec<_>>());
         assert!(shares.iter().all(|share| !share.is_empty()), "both have work");
-        assert_eq!(take(&mut outsider).len(), 64, "who is not in the group gets everything");
 
         // What a member sends comes back to none of them.
         send(&mut rings[0], &udp_frame(9, b"out"));
@@ -305,7 +346,8 @@ wire_test! {
                 ring.flush();
                 let first = number - 99;
                 let expected = (first..=number).map(numbered).collect::<Vec<_>>();
-                assert_eq!(drain(&them), expected);
+                let frames = [(); 100].map(|()| next_frame(&them));
+                assert_eq!(frames[..], expected);
             }
         }
         assert_eq!(ring.counters().sent, 10_000);
@@ -322,24 +364,45 @@ wire_test! {
         assert_eq!(drain(&them).len(), 0);
         assert!(ring.waiter().wait(None).expect("no sleep"), "there is something to do");
         assert!(take(&mut ring).is_empty());
-        assert_eq!(drain(&them), [numbered(1), numbered(2)]);
+        assert_eq!([next_frame(&them), next_frame(&them)], [numbered(1), numbered(2)]);
         assert!(!ring.waiter().wait(Some(Duration::ZERO)).expect("poll works"), "nothing to do");
     }
 }
 
 wire_test! {
-    fn a_full_ring_and_a_frame_too_long_are_counted_and_the_next_ones_come_through() {
+    fn a_frame_that_was_looked_at_stays_and_room_that_was_given_back_sends_nothing() {
         lay();
-        let mut ring = open(&RingOptions::new().longest_frame(200).memory(1));
-        let them = listen(THEM, Protocols::Arp);
-        let mut long = turned(udp_frame(9, &[1; 158]));
-        them.send(&long).expect("sent");
-        assert_eq!(take(&mut ring), [long.clone()]);
-        long = turned(udp_frame(9, &[1; 1000]));
-        them.send(&long).expect("sent");
-        assert_eq!(take(&mut ring).len(), 0);
-        assert_eq!(ring.counters().truncated, 1);
+        let mut ring = open(&RingOptions::new());
+        let them = listen(THEM, Protocols::All);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(ring.peek(&mut context, |_| ()).is_none());
+        for number in [1, 2] {
+            them.send(&turned(udp_frame(9, &[number; 100]))).expect("sent");
+        }
+        for _ in 0..2 {
+            let first = ring.peek(&mut context, |frame| frame[42]);
+            assert_eq!(first, Some(1));
+        }
+        let (token, _given_back) = ring.receive_in_place(&mut context).expect("a frame");
+        assert_eq!(token.consume(|frame| frame[42]), 1);
+        assert_eq!(ring.peek(&mut context, |frame| frame[42]), Some(2));
 
+        // Written with room in front, as a link does for its header.
+        let wanted = numbered(7);
+        let mut draft = ring.draft(&mut context).expect("room");
+        draft.bytes(1514 + 18)[18..18 + 60].copy_from_slice(&wanted);
+        draft.send(18..18 + 60);
+        ring.draft(&mut context).expect("room").bytes(60).fill(0xee);
+        send(&mut ring, &numbered(8));
+        assert_eq!(left(&mut ring, &them), [wanted, numbered(8)]);
+    }
+}
+
+wire_test! {
+    fn a_full_ring_is_counted_and_the_next_frames_come_through() {
+        lay();
+        let mut ring = open(&RingOptions::new().memory(1));
+        let them = listen(THEM, Protocols::Arp);
         let mut sent = 0;
         while ring.counters().overrun == 0 {
             them.send(&request(None)).expect("sent");
@@ -347,7 +410,45 @@ wire_test! {
         }
         assert_eq!(take(&mut ring).len(), sent - 1);
         them.send(&request(None)).expect("sent");
-        assert_eq!(take(&mut ring).len(), 1);
+        take_exactly(&mut ring, 1);
+    }
+}
+
+wire_test! {
+    fn frames_that_do_not_fit_into_their_slots_come_up_whole_and_in_order() {
+        lay();
+        let mut ring = open(&RingOptions::new().longest_in_ring(64));
+        let them = listen(THEM, Protocols::Arp);
+        let lens = [10, 1472, 20, 1000, 1472, 30];
+        let frames = lens.map(|len| turned(udp_frame(9, &vec![len as u8; len])));
+        for frame in &frames {
+            them.send(frame).expect("sent");
+        }
+        assert_eq!(take_exactly(&mut ring, lens.len()), frames);
+        let mut tagged = request(Some(VlanId::new(42).expect("a VLAN")));
+        tagged.resize(1400, 0x77);
+        them.send(&tagged).expect("sent");
+        assert_eq!(take_exactly(&mut ring, 1), [tagged]);
+    }
+}
+
+wire_test! {
+    fn what_is_longer_than_the_mtu_and_cannot_be_cut_apart_is_counted() {
+        lay();
+        // The MTU counts as it was when the ring was opened.
+        run("ip", &["link", "set", US, "mtu", "500"]);
+        for joined in [false, true] {
+            let mut ring = open(&RingOptions::new().joined_segments(joined));
+            run("ip", &["link", "set", US, "mtu", "1500"]);
+            let long = turned(udp_frame(9, &[1; 1000]));
+            listen(THEM, Protocols::Arp).send(&long).expect("sent");
+            match joined {
+                true => assert_eq!(arrived(&mut ring), [long]),
+                false => assert_eq!(arrived(&mut ring), Vec::<Vec<u8>>::new()),
+            }
+            assert_eq!(ring.counters().truncated, u64::from(!joined));
+            run("ip", &["link", "set", US, "mtu", "500"]);
+        }
     }
 }
 
@@ -358,10 +459,9 @@ wire_test! {
         let them = listen(THEM, Protocols::All);
         send(&mut ring, &vec![0xff; 4000]);
         send(&mut ring, &numbered(1));
-        ring.flush();
-        assert_eq!(drain(&them), [numbered(1)]);
+        assert_eq!(left(&mut ring, &them), [numbered(1)]);
         let counters = ring.counters();
-        assert_eq!((counters.too_long, counters.sent), (1, 1));
+        assert_eq!((counters.too_long, counters.sent), (1, 2));
     }
 }
 

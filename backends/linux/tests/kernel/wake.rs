@@ -175,3 +175,83 @@ wire_test! {
         async_io::block_on(sends_before_it_sleeps(driver));
     }
 }
+
+wire_test! {
+    /// With a queue in front of the interface that lets frames out one by one.
+    fn who_sends_faster_than_the_interface_waits_for_room_and_loses_nothing() {
+        // More than the socket may have on its way.
+        const FRAMES: u32 = 5_000;
+        const LEN: usize = 1514;
+        let driver = ring();
+        let limit = ["rate", "100mbit", "burst", "20kb", "limit", "40mb"];
+        run("tc", &[&["qdisc", "add", "dev", US, "root", "tbf"][..], &limit].concat());
+        let them = RingOptions::new().open(THEM).unwrap_or_else(|error| panic!("{error}"));
+        let waiter = driver.waiter();
+        let receiver = thread::spawn(|| {
+            let waiter = them.waiter();
+            run_by(&waiter, all_arrive_in_order(them, FRAMES));
+        });
+        run_by(&waiter, async move {
+            let mut driver = driver;
+            let mut refusals = 0;
+            for number in 0..FRAMES {
+                poll_fn(|context| match driver.transmit(context) {
+                    Some(token) => {
+                        token.consume(LEN, |room| fill_with(room, number));
+                        Poll::Ready(())
+                    }
+                    None => {
+                        refusals += 1;
+                        Poll::Pending
+                    }
+                })
+                .await;
+            }
+            assert_ne!(refusals, 0, "the interface was never full");
+            poll_fn(|context| {
+                let _ = driver.link_state(context);
+                match driver.counters().sent {
+                    sent if sent == u64::from(FRAMES) => Poll::Ready(()),
+                    _ => Poll::Pending,
+                }
+            })
+            .await;
+            assert_eq!(driver.counters().refused, 0);
+        });
+        receiver.join().expect("all arrived");
+    }
+}
+
+/// A broadcast of ARP, as anything else stays in the kernel, with a number in it.
+fn fill_with(frame: &mut [u8], number: u32) {
+    frame.fill(0xff);
+    frame[12..14].copy_from_slice(&[0x08, 0x06]);
+    frame[14..18].copy_from_slice(&number.to_be_bytes());
+}
+
+async fn all_arrive_in_order(mut driver: PacketRing, count: u32) {
+    for number in 0..count {
+        let frame = receive(&mut driver).await;
+        assert_eq!(frame[14..18], number.to_be_bytes());
+    }
+}
+
+wire_test! {
+    fn an_interface_that_is_removed_is_down_and_wakes_nobody_for_ever() {
+        let mut driver = ring();
+        let waiter = driver.waiter();
+        run("ip", &["link", "del", US]);
+        run_by(&waiter, async move {
+            become_link(&mut driver, LinkState::Down).await;
+            poll_fn(|context| {
+                let _ = driver.link_state(context);
+                assert!(driver.receive(context).is_none());
+                match driver.waiter().wait(Some(Duration::ZERO)).expect("poll works") {
+                    true => Poll::Pending,
+                    false => Poll::Ready(()),
+                }
+            })
+            .await;
+        });
+    }
+}

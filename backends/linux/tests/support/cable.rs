@@ -1,10 +1,11 @@
 //! A cable with us at one end and the kernel at the other.
 
 use std::net::Ipv4Addr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use whohas::UnicastMac;
-use whohas_linux::{Protocols, RawSocket};
+use whohas_linux::{Interface, Protocols, RawSocket};
 
 use super::run;
 
@@ -39,7 +40,31 @@ pub fn lay_queues(queues: u32) {
         run("ip", &["link", "set", end, "addrgenmode", "none"]);
         run("ip", &["link", "set", end, "up"]);
     }
-    run("ip", &["addr", "add", "10.0.0.2/24", "dev", THEM]);
+    wait_until_running();
+}
+
+/// Until both ends forward frames, which they do not at once when they are set up.
+#[track_caller]
+pub fn wait_until_running() {
+    for end in [US, THEM] {
+        wait_until(end, |interface| interface.running);
+    }
+    // What the kernel has still to do for an end that runs is done before it does this.
+    run("ip", &["addr", "replace", "10.0.0.2/24", "dev", THEM]);
+}
+
+/// Until the kernel says this of an interface: carriers come and go a little later than commands.
+#[track_caller]
+pub fn wait_until(name: &str, holds: impl Fn(&Interface) -> bool) {
+    let patience = Instant::now() + Duration::from_secs(10);
+    loop {
+        let interface = Interface::find(name).unwrap_or_else(|error| panic!("{error}"));
+        if holds(&interface) {
+            return;
+        }
+        assert!(Instant::now() < patience, "in vain: {interface:?}");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// A hardware address as its six bytes.

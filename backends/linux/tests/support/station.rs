@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use embassy_net_driver::{Driver, HardwareAddress, LinkState, RxToken, TxToken};
 use whohas::cache::{Fixed, Prefix};
+use whohas::resolver::Driven;
 use whohas::wire::{ARP_FRAME_LEN, ETHERNET_MIN_LEN, EtherType, EthernetFrame};
 use whohas::{Instant, LocalResolver, Policy, UnicastMac};
 use whohas_linux::Waiter;
@@ -28,9 +29,9 @@ pub const IMPATIENT: Policy = Policy {
 };
 
 /// A driver, who answers ARP through it, and all else that came in.
-pub struct Station<D> {
+pub struct Station<D, R = &'static Neighbours> {
     pub driver: D,
-    pub neighbours: &'static Neighbours,
+    pub neighbours: R,
     /// What was received and is not ARP.
     pub others: Vec<Vec<u8>>,
     /// Whether the link is up, as last seen.
@@ -40,18 +41,17 @@ pub struct Station<D> {
 }
 
 impl<D: Driver> Station<D> {
-    /// At [`OUR_IP`].
+    /// At [`OUR_IP`], with a resolver of its own.
     pub fn new(driver: D, waiter: Waiter) -> Self {
-        let neighbours = Box::leak(Box::new(Neighbours::new(IMPATIENT, Fixed::new())));
-        let station = Self {
-            neighbours,
-            others: Vec::new(),
-            up: None,
-            waiter,
-            started: std::time::Instant::now(),
-            driver,
-        };
-        let HardwareAddress::Ethernet(mac) = station.driver.hardware_address() else {
+        let neighbours = Neighbours::new(IMPATIENT, Fixed::new());
+        Self::sharing(driver, waiter, Box::leak(Box::new(neighbours)))
+    }
+}
+
+impl<D: Driver, R: Driven> Station<D, R> {
+    /// At [`OUR_IP`], with this resolver.
+    pub fn sharing(driver: D, waiter: Waiter, neighbours: R) -> Self {
+        let HardwareAddress::Ethernet(mac) = driver.hardware_address() else {
             panic!("not Ethernet");
         };
         let mac = UnicastMac::new(mac).expect("the kernel's interfaces have unicast addresses");
@@ -60,7 +60,14 @@ impl<D: Driver> Station<D> {
         neighbours
             .set_addresses(Instant::ZERO, &own)
             .expect("an address");
-        station
+        Self {
+            driver,
+            neighbours,
+            others: Vec::new(),
+            up: None,
+            waiter,
+            started: std::time::Instant::now(),
+        }
     }
 
     pub fn now(&self) -> Instant {
@@ -79,7 +86,10 @@ impl<D: Driver> Station<D> {
             frame.consume(|frame| {
                 let header = EthernetFrame::parse(frame).map(|frame| frame.header.ethertype);
                 match header {
-                    Ok(EtherType::ARP) => drop(self.neighbours.receive(now, frame)),
+                    Ok(EtherType::ARP) => {
+                        let taken = self.neighbours.receive(now, frame);
+                        taken.expect("nobody else is at work");
+                    }
                     _ => self.others.push(frame.to_vec()),
                 }
             });
