@@ -460,7 +460,8 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
     /// When there is something to do, as far as time is what it waits for: for room in the driver the
     /// driver wakes.
     pub(super) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        let again = self.again.is_some().then_some(now);
+        // Before the driver was asked anything may be due.
+        let again = (self.again.is_some() || self.up.is_none()).then_some(now);
         let due = self.resolver.poll_timeout();
         let deadlines = [again, due, self.claims.poll_timeout()];
         let deadlines = deadlines.into_iter().flatten();

@@ -19,7 +19,7 @@ use crate::wire::{Fragment, IpProtocol, Ipv4Packet, UdpChecksum, can_be_host};
 /// Who sent a TCP segment to which port of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
-    pub(super) local_port: u16,
+    pub(super) local: SocketAddrV4,
     pub(super) remote: SocketAddrV4,
     /// It opens a connection: SYN without ACK.
     opens: bool,
@@ -35,7 +35,7 @@ impl Segment {
         let &flags = rest.get(9)?;
         let [a, b, c, d] = *ports;
         Some(Self {
-            local_port: u16::from_be_bytes([c, d]),
+            local: SocketAddrV4::new(packet.header.destination, u16::from_be_bytes([c, d])),
             remote: SocketAddrV4::new(packet.header.source, u16::from_be_bytes([a, b])),
             opens: flags & (Self::SYN | Self::ACK) == Self::SYN,
         })
@@ -88,12 +88,11 @@ impl<H> Inlet<'_, '_, H> {
         let Some(segment) = self.segment.filter(|segment| segment.opens) else {
             return false;
         };
-        let port = segment.local_port;
+        let port = segment.local.port();
         let full = self.listeners.iter().any(|listener| listener.is_on(port))
-            && !self
-                .slots
-                .iter()
-                .any(|slot| slot.is_between(port, segment.remote) || slot.is_armed_on(port));
+            && !self.slots.iter().any(|slot| {
+                slot.is_between(segment.local, segment.remote) || slot.is_armed_on(port)
+            });
         if full {
             count(&mut self.tcp.backlog_full);
         }

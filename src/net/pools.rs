@@ -14,6 +14,10 @@ use crate::link::IpLink;
 ///
 /// A connection that closes in the background, or has just closed, still has its socket: give a
 /// telemetry exporter that dials anew every time one more than it seems to need.
+///
+/// With the holds of a [`LocalResolver`](crate::LocalResolver), a connection takes 544 bytes beside its
+/// buffers on a 32-bit chip and a UDP socket 88 (712 and 152 on a 64-bit host with `alloc`); the stack
+/// itself takes, on the chip, as much as one connection.
 pub struct Pools<
     'a,
     L: IpLink,

@@ -1,8 +1,9 @@
 //! Packets of the stack's: the next hop, waiting for it, and a driver without room.
 
 use super::support::*;
-use embassy_net_driver::Driver;
+use embassy_net_driver::{Driver, TxToken};
 use std::net::Ipv4Addr;
+use std::task::{Context, Waker};
 use whohas::link::{IpLink, NoWay, Route, TxDrop};
 use whohas::sim::Host;
 use whohas::wire::EthernetFrame;
@@ -333,5 +334,22 @@ fn a_packet_longer_than_the_drivers_frame_is_named_and_not_given_to_it() {
     world.settle();
     assert_eq!(world.numbers_seen(), [1]);
     assert_eq!(world.link.counters().tx(TxDrop::TooLong), 1);
+    world.check_counts();
+}
+
+#[test]
+fn an_answer_between_room_and_packet_does_not_let_the_packet_overtake_those_that_wait() {
+    // On a server another queue may hear the answer at any time.
+    let mut world = World::new();
+    assert!(world.send_to(ip(2), 1));
+    world.settle();
+    let second = packet(ip(US), ip(2), &[2; 100]);
+    let resolver = *world.link.resolver();
+    let mut context = Context::from_waker(Waker::noop());
+    let room = world.link.transmit(&mut context).expect("the LAN has room");
+    resolver.insert_static(ip(2), mac(2)).expect("room for one");
+    room.consume(second.len(), |buffer| buffer.copy_from_slice(&second));
+    world.settle();
+    assert_eq!(world.numbers_seen(), [1, 2]);
     world.check_counts();
 }

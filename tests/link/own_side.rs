@@ -382,3 +382,11 @@ fn another_address_is_announced_when_it_is_set_and_only_that_one() {
         .collect();
     assert_eq!(announced, [(secs(10), ip(50)), (secs(12), ip(50))]);
 }
+
+#[test]
+fn a_link_that_was_never_polled_wants_to_be() {
+    let mut world = World::without_address(QUIET);
+    assert_eq!(world.link.poll_timeout(), Some(secs(0)));
+    world.settle();
+    assert_eq!(world.link.poll_timeout(), None);
+}

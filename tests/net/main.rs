@@ -2,7 +2,9 @@
 #![cfg(feature = "net")]
 
 mod dns;
+mod ends;
 mod held;
+mod mutations;
 mod packets;
 mod pools;
 mod tcp;

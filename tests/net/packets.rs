@@ -5,6 +5,7 @@ use whohas::wire::{
 };
 
 use super::*;
+use crate::world::until;
 
 /// A stack of ours, a host that answers ARP, and somebody who sends in its name and listens to all.
 struct Bench {
@@ -169,4 +170,75 @@ fn a_segment_of_any_length_and_any_flags_neither_panics_nor_opens_anything() {
     }
     assert_eq!(bench.pair.us.stats().tcp.accepted, 0);
     assert_eq!(bench.pair.holds_on(SILENT), 0);
+}
+
+/// A segment from the silent host's port 999 to our port 80, with its sum right.
+fn segment(to: Ipv4Addr, flags: u8, sequence: u32, acknowledged: u32) -> Vec<u8> {
+    let mut tcp = vec![0x03, 0xe7, 0, 80];
+    tcp.extend(sequence.to_be_bytes());
+    tcp.extend(acknowledged.to_be_bytes());
+    tcp.extend([0x50, flags, 0x10, 0, 0, 0, 0, 0]);
+    let pseudo = [&ip(SILENT).octets()[..], &to.octets(), &[0, 6, 0, 20], &tcp].concat();
+    let sum = checksum(&pseudo);
+    tcp[16..18].copy_from_slice(&sum);
+    let header = Ipv4Header {
+        source: ip(SILENT),
+        destination: to,
+        protocol: IpProtocol::TCP,
+        ttl: 64,
+        service: 0,
+        identification: 7,
+        fragment: WHOLE,
+    };
+    let mut packet = vec![0; 20 + tcp.len()];
+    header
+        .emit(&mut packet, tcp.len())
+        .unwrap()
+        .copy_from_slice(&tcp);
+    packet
+}
+
+#[test]
+fn the_same_port_of_a_peer_can_be_connected_to_each_of_our_addresses() {
+    const SYN: u8 = 0x02;
+    const ACK: u8 = 0x10;
+    const RST: u8 = 0x04;
+    let bench = Bench::new();
+    let own = [ip(US), ip(50)];
+    bench.pair.us.with_link(|link| {
+        link.set_addresses(&own.map(|ip| Prefix::new(ip, 24).unwrap()))
+            .unwrap();
+    });
+    let mut listener = bench.pair.us.listen(port(80), 2).unwrap();
+    for to in own {
+        let answers = bench.send(&segment(to, SYN, 1_000, 0));
+        let tcp = Ipv4Packet::parse(&answers[0]).unwrap().payload;
+        assert_eq!(tcp[13], SYN | ACK);
+        let theirs = u32::from_be_bytes(tcp[4..8].try_into().unwrap());
+        bench.send(&segment(to, ACK, 1_001, theirs + 1));
+    }
+    assert_eq!(bench.pair.holds_on(SILENT), 2);
+    let mut open: Vec<_> = own
+        .iter()
+        .map(|own| {
+            let accepted = until(
+                &bench.pair.world,
+                bench.pair.now() + secs(1),
+                listener.accept(),
+            );
+            let (connection, from) = bench.pair.world.block_on(accepted).expect("it waits");
+            assert_eq!(from, at(SILENT, 999));
+            assert_eq!(connection.local(), Some(SocketAddrV4::new(*own, 80)));
+            connection
+        })
+        .collect();
+    // A reset of the second is one of the second.
+    bench.send(&segment(own[1], RST, 1_001, 0));
+    let mut buffer = [0; 1];
+    let error = bench
+        .pair
+        .world
+        .block_on(embedded_io_async::Read::read(&mut open[1], &mut buffer));
+    assert_eq!(error, Err(whohas::net::TcpError::Reset));
+    assert_eq!(bench.pair.holds_on(SILENT), 1);
 }

@@ -230,3 +230,16 @@ fn flipped_bits_and_cut_packets_are_as_good_as_lost_ones() {
         assert!(received == body, "seed {seed}");
     }
 }
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn beside_its_buffers_a_socket_takes_what_the_docs_say() {
+    const fn pools<const TCP: usize, const UDP: usize>() -> usize {
+        size_of::<Pools<'static, Wire, TCP, 0, 0, UDP, 0>>()
+    }
+    let (connection, socket) = (pools::<1, 0>(), pools::<0, 1>());
+    assert!(connection <= 712, "{connection} bytes for a connection");
+    assert!(socket <= 152, "{socket} bytes for a UDP socket");
+    let net = size_of::<Stack>() - size_of::<Wire>();
+    assert!(net <= 960, "{net} bytes for the stack");
+}

@@ -20,7 +20,9 @@ pub enum Protocols {
 
 /// A packet socket on one interface. It sends and receives whole Ethernet frames, and never blocks.
 ///
-/// It sees what the interface receives, VLAN tags included, and nothing that this machine sends.
+/// It sees what the interface receives, VLAN tags included, and nothing that this machine sends. The
+/// segments of a TCP stream may have been joined, and a peer on the same machine may leave checksums
+/// unfinished: for more than ARP take a [`PacketRing`](crate::PacketRing).
 ///
 /// ```no_run
 /// use whohas_linux::{Protocols, RawSocket};

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use crate::offload::{Joined, Transport};
@@ -171,9 +172,13 @@ impl Receiver {
     /// Receives the frame of which a slot has the beginning; returns how far it fills the room.
     fn receive_beside(&mut self) -> Result<usize, Flaw> {
         let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
-        match recv(&self.ring, &mut self.beside[HEADROOM..], flags) {
-            Ok((_, len)) if len <= LONGEST => Ok(HEADROOM + len),
-            Ok(_) | Err(_) => Err(Flaw::TooLong),
+        loop {
+            match recv(&self.ring, &mut self.beside[HEADROOM..], flags) {
+                Ok((_, len)) if len <= LONGEST => return Ok(HEADROOM + len),
+                // That the interface went down is told once, before the frame.
+                Err(Errno::INTR | Errno::NETDOWN) => {}
+                Ok(_) | Err(_) => return Err(Flaw::TooLong),
+            }
         }
     }
 

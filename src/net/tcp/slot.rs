@@ -1,6 +1,6 @@
 //! One TCP socket of the pool: who uses it, the hold on its next hop, and what became of it.
 
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use core::task::Waker;
 use core::time::Duration;
 
@@ -47,7 +47,8 @@ pub(in crate::net) struct TcpSlot<H> {
     pub(super) role: Role,
     /// The claim on the next hop.
     pub(super) hold: Option<H>,
-    pub(super) local_port: u16,
+    /// Our end; of a socket that waits for a SYN only the port.
+    pub(super) local: SocketAddrV4,
     pub(super) remote: Option<SocketAddrV4>,
     /// The state that was seen last.
     pub(super) state: State,
@@ -59,7 +60,7 @@ pub(in crate::net) struct TcpSlot<H> {
     pub(super) read: u64,
     pub(super) progress: Progress,
     /// When the neighbour cache was last told of it.
-    pub(super) confirmed: Option<Instant>,
+    pub(super) confirmed: Instant,
     /// When something was last heard from the peer.
     pub(super) heard: Instant,
     /// Since when something waits for the peer, as far as was seen.
@@ -76,7 +77,7 @@ impl<H> TcpSlot<H> {
             handle: SocketHandle::default(),
             role: Role::Free,
             hold: None,
-            local_port: 0,
+            local: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
             remote: None,
             state: State::Closed,
             failure: None,
@@ -84,7 +85,7 @@ impl<H> TcpSlot<H> {
             written: 0,
             read: 0,
             progress: Progress::default(),
-            confirmed: None,
+            confirmed: Instant::ZERO,
             heard: Instant::ZERO,
             waiting: None,
             deadline: None,
@@ -127,7 +128,7 @@ impl<H> TcpSlot<H> {
 
     /// Waits for a SYN to this port.
     pub(in crate::net) fn is_armed_on(&self, port: u16) -> bool {
-        self.is_armed() && self.local_port == port
+        self.is_armed() && self.local.port() == port
     }
 
     /// Is connected and waits to be accepted.
@@ -136,8 +137,8 @@ impl<H> TcpSlot<H> {
     }
 
     /// Whether packets between these ends are this socket's.
-    pub(in crate::net) fn is_between(&self, local_port: u16, remote: SocketAddrV4) -> bool {
-        self.local_port == local_port && self.remote == Some(remote)
+    pub(in crate::net) fn is_between(&self, local: SocketAddrV4, remote: SocketAddrV4) -> bool {
+        self.local == local && self.remote == Some(remote)
     }
 }
 
@@ -153,12 +154,10 @@ impl<H: Hold> TcpSlot<H> {
         if core::mem::replace(&mut self.progress, progress) == progress {
             return;
         }
-        let is_news = self
-            .confirmed
-            .is_none_or(|confirmed| now - confirmed >= CONFIRMATION);
+        let is_news = now - self.confirmed >= CONFIRMATION;
         if let Some(hold) = self.hold.as_ref().filter(|_| is_news) {
             hold.confirm(now);
-            self.confirmed = Some(now);
+            self.confirmed = now;
         }
     }
 }

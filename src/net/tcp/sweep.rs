@@ -195,7 +195,7 @@ impl<H: Hold> TcpTable<'_, H> {
                     break;
                 };
                 self.slots[index].assign(Role::Listening(listener));
-                self.slots[index].local_port = port;
+                self.slots[index].local.set_port(port);
                 self.slots[index].state = State::Listen;
                 // Cannot fail: the socket is closed and the port is not zero.
                 let _ = self.socket_mut(index).listen(port);

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "alloc")]
 use alloc::{vec, vec::Vec};
-use core::net::{IpAddr, SocketAddrV4};
+use core::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 #[cfg(feature = "alloc")]
@@ -195,7 +195,7 @@ impl<'a, H> TcpTable<'a, H> {
             || self
                 .slots
                 .iter()
-                .any(|slot| slot.role != Role::Free && slot.local_port == port)
+                .any(|slot| slot.role != Role::Free && slot.local.port() == port)
     }
 
     /// Puts the sockets that wait for a SYN behind all others.
@@ -242,12 +242,12 @@ impl<H: Hold> TcpTable<'_, H> {
         link: &L,
         now: Instant,
     ) {
-        let (port, remote) = (segment.local_port, segment.remote);
-        let known = |slot: &TcpSlot<H>| slot.is_between(port, remote);
+        let Segment { local, remote, .. } = segment;
+        let known = |slot: &TcpSlot<H>| slot.is_between(local, remote);
         if let Some(index) = self.slots.iter().position(known) {
             self.heard(index, now);
-        } else if let Some(index) = self.opened(port, remote) {
-            self.welcome(index, remote, link, now);
+        } else if let Some(index) = self.opened(local.port(), remote) {
+            self.welcome(index, segment, link, now);
         }
     }
 
@@ -264,7 +264,7 @@ impl<H: Hold> TcpTable<'_, H> {
     fn welcome<L: IpLink<Hold = H>>(
         &mut self,
         index: usize,
-        remote: SocketAddrV4,
+        Segment { local, remote, .. }: Segment,
         link: &L,
         now: Instant,
     ) {
@@ -273,6 +273,7 @@ impl<H: Hold> TcpTable<'_, H> {
                 let state = self.socket(index).state();
                 let slot = &mut self.slots[index];
                 slot.hold = hold;
+                slot.local = local;
                 slot.remote = Some(remote);
                 slot.state = state;
                 slot.heard = now;
@@ -338,6 +339,7 @@ impl<H: Hold> TcpTable<'_, H> {
             // A handshake that the peer broke off: the socket waits for the next.
             State::Listen => {
                 slot.hold = None;
+                slot.local.set_ip(Ipv4Addr::UNSPECIFIED);
                 slot.remote = None;
                 slot.deadline = None;
                 self.order();
@@ -366,7 +368,7 @@ impl<H> TcpTable<'_, H> {
             .map_err(|_| TcpError::InvalidRemote)?;
         let slot = &mut self.slots[index];
         slot.role = Role::Connecting;
-        slot.local_port = local.port();
+        slot.local = local;
         slot.state = State::SynSent;
         Ok(())
     }
@@ -376,6 +378,6 @@ impl<H> TcpTable<'_, H> {
 pub(super) fn address(endpoint: IpEndpoint) -> SocketAddrV4 {
     match IpAddr::from(endpoint.addr) {
         IpAddr::V4(ip) => SocketAddrV4::new(ip, endpoint.port),
-        IpAddr::V6(_) => SocketAddrV4::new(core::net::Ipv4Addr::UNSPECIFIED, endpoint.port),
+        IpAddr::V6(_) => SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, endpoint.port),
     }
 }

@@ -86,7 +86,7 @@ impl<D: Polled> Stack<D> {
     /// Runs world and stack until this socket is connected: after how many microseconds.
     fn connects(&mut self, world: &mut World, socket: SocketHandle) -> Option<u64> {
         let start = world.now();
-        let deadline = start + Duration::from_secs(20);
+        let deadline = start + Duration::from_secs(8);
         while world.now() < deadline {
             let now = world.now();
             // The loop of a server: each has its turn until nobody has anything to do.

@@ -15,6 +15,7 @@ use whohas_linux::{Checksums, PacketRing, Protocols, RawSocket, Reception, RingO
 
 use crate::support::cable::{
     OUR_IP, OUR_MAC, THEIR_IP, THEIR_MAC, THEM, US, drain, lay, listen, mac, next_frame,
+    wait_until_running,
 };
 use crate::support::run;
 use crate::wire_test;
@@ -425,6 +426,15 @@ wire_test! {
             them.send(frame).expect("sent");
         }
         assert_eq!(take_exactly(&mut ring, lens.len()), frames);
+        // The interface went down since they came.
+        for frame in &frames {
+            them.send(frame).expect("sent");
+        }
+        run("ip", &["link", "set", US, "down"]);
+        assert_eq!(take_exactly(&mut ring, lens.len()), frames);
+        run("ip", &["link", "set", US, "up"]);
+        wait_until_running();
+
         let mut tagged = request(Some(VlanId::new(42).expect("a VLAN")));
         tagged.resize(1400, 0x77);
         them.send(&tagged).expect("sent");
