@@ -2,13 +2,15 @@
 //! cable. Made by the bench itself, as root or as a user who may make user namespaces.
 
 use std::env;
+use std::ffi::OsStr;
 use std::process::{Command, ExitCode};
 
 /// Said to the second start of the program.
 const INSIDE: &str = "WHOHAS_BENCH_NAMESPACE";
 
-/// Runs `body` in a network of its own, by starting this program once more.
-pub(crate) fn run(body: impl FnOnce()) -> ExitCode {
+/// Runs `body` in a network of its own, by starting this program once more, with these in its
+/// environment.
+pub(crate) fn run(environment: &[(&str, &OsStr)], body: impl FnOnce()) -> ExitCode {
     if env::var_os(INSIDE).is_some() {
         body();
         return ExitCode::SUCCESS;
@@ -26,6 +28,7 @@ pub(crate) fn run(body: impl FnOnce()) -> ExitCode {
         .arg(env::current_exe().expect("a program knows its own file"))
         .args(env::args_os().skip(1))
         .env(INSIDE, "1")
+        .envs(environment.iter().copied())
         .status()
         .expect("unshare is a part of util-linux");
     match status.success() {

@@ -16,6 +16,7 @@ pub(crate) enum Need {
     CargoFuzz,
     Clippy,
     CrossToolchain,
+    NetworkPeers,
     NetworkTools,
     Nightly,
     OldestRust,
@@ -82,6 +83,9 @@ impl Need {
             Self::CrossToolchain => [THUMBV8M, THUMBV6M]
                 .into_iter()
                 .all(|target| CrossToolchain::find(target).is_some()),
+            Self::NetworkPeers => ["arp-scan", "ethtool"]
+                .iter()
+                .all(|program| answer(Command::new(program).arg("--version")).is_some()),
             Self::NetworkTools => ["arping", "ip", "ping"]
                 .iter()
                 .all(|program| answer(Command::new(program).arg("-V")).is_some()),
@@ -97,6 +101,7 @@ impl Need {
             Self::CargoFuzz => "cargo-fuzz",
             Self::Clippy => "clippy",
             Self::CrossToolchain => "a compiler for Cortex-M",
+            Self::NetworkPeers => "a tool that benches are measured against, or with",
             Self::NetworkTools => "a tool that talks to the kernel's network",
             Self::Nightly => "a nightly toolchain",
             Self::OldestRust => "the toolchain of rust-version",
@@ -110,6 +115,7 @@ impl Need {
             Self::CargoFuzz => Source::Cargo("cargo-fuzz"),
             Self::Clippy => Source::User("rustup component add clippy"),
             Self::CrossToolchain => Source::Debian(&["rustc-web", "rust-web-src"]),
+            Self::NetworkPeers => Source::Debian(&["arp-scan", "ethtool"]),
             Self::NetworkTools => Source::Debian(&["iproute2", "iputils-arping", "iputils-ping"]),
             Self::Nightly => Source::User("rustup toolchain install nightly"),
             Self::OldestRust => Source::User("rustup toolchain install"),

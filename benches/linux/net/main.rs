@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     if far::was_it() {
         return ExitCode::SUCCESS;
     }
-    namespace::run(|| {
+    namespace::run(&[], || {
         let Plan { rounds, slice } = Plan::from_arguments();
         let mut far = Far::start();
         let mut contenders: [Box<dyn Contender>; 4] = [

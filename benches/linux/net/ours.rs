@@ -1,4 +1,4 @@
-//! `net` on our ring, polled by hand.
+//! `net` on our ring, without copies in between, polled by hand.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -9,7 +9,7 @@ use std::time::Instant;
 use embedded_io_async::{Read as _, Write as _};
 use embedded_nal_async::{ConnectedUdp as _, UdpStack as _, UnconnectedUdp as _};
 use whohas::cache::Fixed;
-use whohas::link::Link;
+use whohas::link::InPlace;
 use whohas::net::{Config, Connection, Net, Pools};
 use whohas::{LocalResolver, Policy, Prefix};
 use whohas_linux::{Checksums, PacketRing, RingOptions, Waiter};
@@ -22,8 +22,7 @@ use crate::time::{Flag, now, spin};
 pub(crate) const CABLE: Cable = Cable::new("ours", 1);
 
 type Neighbours = LocalResolver<Fixed<16>>;
-/// It takes joined packets of any length.
-type Wire = Link<PacketRing, &'static Neighbours, fn() -> whohas::Instant, 65_535>;
+type Wire = InPlace<PacketRing, &'static Neighbours, fn() -> whohas::Instant>;
 type Stack = Net<'static, Wire>;
 
 pub(crate) struct Ours {
