@@ -28,9 +28,12 @@ fn build() -> PathBuf {
         .expect("cargo runs, as it has built this program");
     assert!(output.status.success(), "the command was not built");
     let messages = String::from_utf8_lossy(&output.stdout);
-    let executables = messages.lines().filter_map(|line| {
+    let mut executables = messages.lines().filter_map(|line| {
         let (_, rest) = line.split_once(r#""executable":""#)?;
         rest.split('"').next()
     });
-    executables.last().expect("cargo says where it is").into()
+    executables
+        .next_back()
+        .expect("cargo says where it is")
+        .into()
 }
