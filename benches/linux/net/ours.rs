@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use embedded_io_async::{Read as _, Write as _};
 use embedded_nal_async::{ConnectedUdp as _, UdpStack as _, UnconnectedUdp as _};
-use whohas::cache::Fixed;
 use whohas::link::InPlace;
 use whohas::net::{Config, Connection, Net, Pools};
-use whohas::{LocalResolver, Policy, Prefix};
+use whohas::resolver::shared::{Reader, Shape, SharedResolver};
+use whohas::{Policy, Prefix};
 use whohas_linux::{Checksums, PacketRing, RingOptions, Waiter};
 
 use crate::cable::{Cable, PREFIX_LEN};
@@ -21,8 +21,7 @@ use crate::time::{Flag, now, spin};
 
 pub(crate) const CABLE: Cable = Cable::new("ours", 1);
 
-type Neighbours = LocalResolver<Fixed<16>>;
-type Wire = InPlace<PacketRing, &'static Neighbours, fn() -> whohas::Instant>;
+type Wire = InPlace<PacketRing, &'static Reader, fn() -> whohas::Instant>;
 type Stack = Net<'static, Wire>;
 
 pub(crate) struct Ours {
@@ -40,8 +39,9 @@ impl Ours {
             .open(CABLE.name)
             .unwrap_or_else(|error| panic!("{error}"));
         let waiter = ring.waiter();
-        let neighbours = Box::leak(Box::new(Neighbours::new(Policy::STRICT, Fixed::new())));
-        let mut link = Wire::new(ring, &*neighbours, now);
+        let resolver = SharedResolver::new(Policy::STRICT, Shape::default());
+        let reader = Box::leak(Box::new(resolver.reader().expect("room for one")));
+        let mut link = Wire::new(ring, &*reader, now);
         let own = Prefix::new(CABLE.near_ip(), PREFIX_LEN).expect("at most 32 bits");
         link.set_addresses(&[own]).expect("a host's address");
         let pools = Box::leak(Box::new(
