@@ -4,8 +4,8 @@
 //! The other end is the same for all: the kernel's sockets in another network namespace and another
 //! process. Every contender has a cable (veth) of its own, which is set up as it needs it: smoltcp's
 //! raw socket takes neither joined packets nor unfinished checksums, so the kernel at the other end of
-//! its cable does without these. User-space stacks have buffers of the same size and sleep when there
-//! is nothing to do; Nagle's algorithm is off everywhere. All have one thread.
+//! its cable does without these. Buffers are of the size that each does best with. Everybody sleeps
+//! when there is nothing to do; Nagle's algorithm is off everywhere. All have one thread.
 //!
 //! In each round everybody does everything once, so that what else the machine does hits all alike; a
 //! figure is the median over all rounds. What was sent counts when it has arrived. Processor time is
