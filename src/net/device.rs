@@ -11,10 +11,10 @@ use smoltcp::time::Instant;
 
 use super::stats::{PacketStats, TcpStats, count};
 use super::tcp::{ListenerSlot, TcpSlot};
-use super::udp::UdpTable;
+use super::udp::{self, UdpTable};
 use crate::cache::Prefix;
 use crate::link::IpLink;
-use crate::wire::{Fragment, IpProtocol, Ipv4Packet, UdpChecksum, can_be_host};
+use crate::wire::{Fragment, IpProtocol, Ipv4Header, Ipv4Packet, UdpChecksum, can_be_host};
 
 /// Who sent a TCP segment to which port of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,10 @@ impl<H> Inlet<'_, '_, H> {
             count(&mut self.packets.martians);
             return true;
         }
+        if !self.is_for_us(&packet.header) {
+            count(&mut self.packets.misdirected);
+            return true;
+        }
         match packet.header.fragment {
             Fragment::Whole { dont_fragment: _ } => {}
             Fragment::First | Fragment::Later { offset: _, more: _ } => {
@@ -80,6 +84,14 @@ impl<H> Inlet<'_, '_, H> {
             IpProtocol::TCP => self.sorts_out(&packet),
             _ => false,
         }
+    }
+
+    /// A segment is for one host alone (RFC 1122 section 4.2.3.10), all else also for everybody or a
+    /// group. The engine would answer a SYN to everybody.
+    fn is_for_us(&self, header: &Ipv4Header) -> bool {
+        let destination = header.destination;
+        let alone = self.own.iter().any(|own| own.ip() == destination);
+        alone || header.protocol != IpProtocol::TCP && udp::is_for_us(destination, self.own)
     }
 
     /// A listener without a socket to spare lets the peer try again, rather than refuse it.

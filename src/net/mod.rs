@@ -189,7 +189,7 @@ impl<'a, L: IpLink> Net<'a, L> {
             &mut Described(capabilities),
             smoltcp::time::Instant::ZERO,
         );
-        let inner = Inner {
+        let mut inner = Inner {
             link,
             engine,
             tcp,
@@ -207,6 +207,8 @@ impl<'a, L: IpLink> Net<'a, L> {
             next: None,
             renewed: Instant::ZERO,
         };
+        // Sockets can be bound before anybody runs the stack.
+        inner.follow_addresses();
         Self {
             inner: RefCell::new(inner),
         }
@@ -271,6 +273,7 @@ impl<'a, L: IpLink> Net<'a, L> {
     pub fn with_link<R>(&self, act: impl FnOnce(&mut L) -> R) -> R {
         let mut inner = self.inner.borrow_mut();
         let result = act(&mut inner.link);
+        inner.follow_addresses();
         inner.wake();
         result
     }

@@ -29,6 +29,8 @@ pub struct PacketStats {
     pub fragments: u32,
     /// Dropped: from an address that no other host can have.
     pub martians: u32,
+    /// Dropped: to somebody else, or a TCP segment to everybody or to a group.
+    pub misdirected: u32,
     /// Given to the link.
     pub sent: u32,
     /// The link had no room; the packet was sent later.

@@ -2,18 +2,19 @@
 //! real time, no part of which is waited for but what the stack itself waits for.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU16;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::{Condvar, LazyLock, Mutex, Once, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
+use embassy_time_driver::Driver as TimeDriver;
 use embedded_io_async::{Read, Write};
 use whohas::cache::Fixed;
 use whohas::link::Link;
@@ -40,6 +41,50 @@ impl Timer for TokioTime {
 /// embassy-time's, which is one for the whole program.
 #[derive(Clone, Copy)]
 struct EmbassyTime;
+
+/// What embassy-time has under `std`, written out: with that feature it could not be built together
+/// with packages that bring their own driver, as `tests/stacks` does.
+struct SystemTime {
+    epoch: LazyLock<std::time::Instant>,
+    alarms: Mutex<BTreeMap<u64, Vec<Waker>>>,
+    earlier: Condvar,
+}
+
+embassy_time_driver::time_driver_impl!(static SYSTEM_TIME: SystemTime = SystemTime {
+    epoch: LazyLock::new(std::time::Instant::now),
+    alarms: Mutex::new(BTreeMap::new()),
+    earlier: Condvar::new(),
+});
+
+impl TimeDriver for SystemTime {
+    fn now(&self) -> u64 {
+        self.epoch.elapsed().as_micros() as u64
+    }
+
+    fn schedule_wake(&self, at: u64, waker: &Waker) {
+        static RINGS: Once = Once::new();
+        RINGS.call_once(|| drop(std::thread::spawn(|| SYSTEM_TIME.ring())));
+        let mut alarms = self.alarms.lock().expect("no alarm has panicked");
+        alarms.entry(at).or_default().push(waker.clone());
+        self.earlier.notify_one();
+    }
+}
+
+impl SystemTime {
+    /// Wakes who waits, for ever.
+    fn ring(&self) -> ! {
+        let mut alarms = self.alarms.lock().expect("no alarm has panicked");
+        loop {
+            let later = alarms.split_off(&(self.now() + 1));
+            let due = std::mem::replace(&mut *alarms, later);
+            due.into_values().flatten().for_each(Waker::wake);
+            let next = alarms.keys().next().map_or(u64::MAX, |at| *at);
+            let wait = Duration::from_micros(next.saturating_sub(self.now()));
+            let woken = self.earlier.wait_timeout(alarms, wait);
+            (alarms, _) = woken.expect("no alarm has panicked");
+        }
+    }
+}
 
 impl Clock for EmbassyTime {
     fn now(&self) -> Instant {

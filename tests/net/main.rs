@@ -4,6 +4,7 @@
 mod dns;
 mod ends;
 mod held;
+mod hostile;
 mod mutations;
 mod packets;
 mod pools;

@@ -1,6 +1,8 @@
 //! Datagrams: whose they are, how much of them is told, and what is said when they cannot be sent.
 
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use embedded_io_async::{Error as _, ErrorKind};
 use embedded_nal_async::{ConnectedUdp, UdpStack, UnconnectedUdp};
@@ -300,4 +302,26 @@ fn both_ways_at_once() {
         }
     };
     pair.world.block_on(both(echo, client));
+}
+
+#[test]
+fn a_socket_is_bound_to_an_address_that_the_link_has_before_anybody_has_run_the_stack() {
+    let world = World::new(20);
+    let us = stack(&world, US);
+    // Nothing is awaited in there, so no other task gets its turn.
+    let bound = poll_once(us.udp().bind_single(to(US, 53)));
+    assert_eq!(bound.map(|(local, _socket)| local), Ok(to(US, 53)));
+
+    let more = [ip(US), ip(7)].map(|own| Prefix::new(own, 24).unwrap());
+    us.with_link(|link| link.set_addresses(&more)).unwrap();
+    let bound = poll_once(us.udp().bind_single(to(7, 53)));
+    assert_eq!(bound.map(|(local, _socket)| local), Ok(to(7, 53)));
+}
+
+fn poll_once<F: Future>(future: F) -> F::Output {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("nothing has to be waited for"),
+    }
 }

@@ -25,7 +25,7 @@ use crate::table;
 /// Benches that call what is not of our making.
 const ON_THE_WIRE: [&str; 2] = ["cli", "net"];
 /// What that is.
-const NEEDS: [Need; 2] = [Need::NetworkPeers, Need::NetworkTools];
+const NEEDS: [Need; 2] = [Need::ArpScan, Need::NetworkTools];
 
 /// Runs the benches of these names, or all.
 pub(crate) fn run(project: &Project, shell: &Shell, names: &[String], quick: bool) -> Result<()> {

@@ -31,7 +31,7 @@ enum Work {
     },
 }
 
-const STAGES: [Stage; 16] = [
+const STAGES: [Stage; 17] = [
     Stage {
         name: "fmt",
         about: "the code is formatted",
@@ -94,6 +94,17 @@ const STAGES: [Stage; 16] = [
         about: "raw sockets and the command against the Linux kernel, as root and as anybody",
         needs: &[Need::NetworkTools],
         work: Work::Fixed(linux::test),
+    },
+    Stage {
+        name: "peers",
+        about: "the stack against kernel sockets, and with real programs, as root and as anybody",
+        needs: &[
+            Need::NetworkTools,
+            Need::Broker,
+            Need::NameServer,
+            Need::Collector,
+        ],
+        work: Work::Fixed(linux::test_peers),
     },
     Stage {
         name: "examples",
@@ -361,10 +372,12 @@ fn unit(project: &Project, shell: &Shell) -> Result<String> {
     };
     // The tests need `std` and `sim` in any case; that the crate builds without them is for the
     // stages `features` and `cross` to see, and that it works without them for `emulated`.
-    // What talks to the kernel has a stage of its own.
-    let features = ["--workspace", "--exclude", linux::PACKAGE, "--all-features"];
+    // What talks to the kernel has stages of its own.
     let mut tests = project.cargo(runner[0]);
-    tests.args(&runner[1..]).args(features);
+    tests
+        .args(&runner[1..])
+        .args(["--workspace", "--all-features"])
+        .args(["--exclude", linux::PACKAGE, "--exclude", linux::PEERS]);
     let tests = shell.run("tests", &mut tests)?;
     let mut examples = project.cargo("test");
     examples.args(["--doc", "--workspace", "--all-features"]);

@@ -53,7 +53,7 @@
 //!
 //! - `command`: the `whohas` command, and all that it is made of. `tui`, on by default: the same with the
 //!   live table of `whohas watch`. A library wants neither: `default-features = false`.
-//! - `tokio`: [`PacketRing::with_tokio`](PacketRing), tasks woken by tokio's reactor.
+//! - `tokio`: [`PacketRing::with_tokio`](PacketRing), tasks woken by tokio's reactor, and `TokioClock`.
 //! - `async-io`: [`PacketRing::with_async_io`](PacketRing), tasks woken by async-io's reactor, under
 //!   any executor.
 //!
@@ -76,6 +76,8 @@
 
 #[cfg(feature = "command")]
 pub mod cli;
+#[cfg(feature = "tokio")]
+mod clock;
 mod filter;
 mod interface;
 mod monitor;
@@ -93,6 +95,8 @@ mod tap;
 mod transmit;
 mod wait;
 
+#[cfg(feature = "tokio")]
+pub use clock::TokioClock;
 pub use interface::{Interface, InterfaceAddress, interfaces};
 pub use open::OpenError;
 pub use options::{Checksums, Counters, Reception, RingOptions};

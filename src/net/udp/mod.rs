@@ -292,7 +292,8 @@ impl<'a, H> UdpTable<'a, H> {
     }
 }
 
-fn is_for_us(destination: Ipv4Addr, own: &[Prefix]) -> bool {
+/// Whether a packet to there may be ours: to us alone, to everybody or to a group.
+pub(super) fn is_for_us(destination: Ipv4Addr, own: &[Prefix]) -> bool {
     destination.is_broadcast()
         || destination.is_multicast()
         || own

@@ -1,7 +1,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::lab::{OUR_MAC, Peer, THEIR_MAC, frames_in, ran};
+use crate::lab::{OUR_MAC, Peer, THEIR_MAC, capture, frames_in, ran};
 use crate::support::run;
 use crate::wire_test;
 
@@ -13,7 +13,7 @@ wire_test! {
         let before = "02:00:00:00:00:99";
         peer.ip(&["neigh", "add", "10.0.0.50", "lladdr", before, "dev", "them", "nud", "stale"]);
         thread::sleep(Duration::from_millis(1_100));
-        let capture = env!("CARGO_TARGET_TMPDIR").to_owned() + "/announce.pcapng";
+        let capture = capture("announce");
         run("ip", &["addr", "add", "10.0.0.50/32", "dev", "us"]);
         let ran = ran(&[
             "announce", "-c", "3", "--interval", "20ms", "--pcap", &capture, "10.0.0.50",

@@ -96,9 +96,15 @@ impl Drop for Peer {
     }
 }
 
+/// Where the command is: where it was built, or a copy for users who may not look there.
+pub(crate) fn program() -> String {
+    let built = env!("CARGO_BIN_EXE_whohas");
+    std::env::var("WHOHAS_COMMAND").unwrap_or_else(|_unset| built.into())
+}
+
 /// The command with these arguments, not started yet.
 pub(crate) fn whohas(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_whohas"));
+    let mut command = Command::new(program());
     command.args(arguments).stdin(Stdio::null());
     command
 }
@@ -153,11 +159,21 @@ impl From<Output> for Ran {
     }
 }
 
-/// ARP packets in a capture, as bytes of their frames.
+/// Where a test of this name writes its capture: in a folder that everybody may write to.
+pub(crate) fn capture(name: &str) -> String {
+    let name = format!("whohas-{name}-{}.pcapng", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    path.into_os_string()
+        .into_string()
+        .expect("a path in UTF-8")
+}
+
+/// ARP packets in a capture, as bytes of their frames. The capture is gone afterwards.
 pub(crate) fn frames_in(path: &str) -> Vec<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut file = fs::File::open(path).expect("the capture is there");
     file.read_to_end(&mut bytes).expect("and can be read");
+    fs::remove_file(path).expect("it is ours");
     let mut frames = Vec::new();
     let mut rest = bytes.as_slice();
     let word = |bytes: &[u8], at: usize| {

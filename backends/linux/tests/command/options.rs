@@ -1,6 +1,6 @@
 use std::process::{Command, Stdio};
 
-use crate::lab::{Peer, Ran, US, ran, whohas};
+use crate::lab::{Peer, Ran, US, program, ran, whohas};
 use crate::support::run;
 use crate::wire_test;
 
@@ -70,13 +70,13 @@ wire_test! {
     fn without_the_capability_the_message_says_how_to_give_it() {
         let _peer = Peer::new();
         let output = Command::new("setpriv")
-            .args(["--bounding-set", "-net_raw", env!("CARGO_BIN_EXE_whohas")])
+            .args(["--bounding-set", "-net_raw", &program()])
             .args(["resolve", "10.0.0.2"])
             .output()
             .expect("setpriv is a part of util-linux");
         let ran = Ran::from(output);
         assert_eq!((ran.code, ran.out.as_str()), (Some(3), ""), "{ran:?}");
-        let line = format!("setcap cap_net_raw+ep {}", env!("CARGO_BIN_EXE_whohas"));
+        let line = format!("setcap cap_net_raw+ep {}", program());
         assert!(ran.err.contains(&line), "{ran:?}");
         assert!(ran.err.contains("AmbientCapabilities=CAP_NET_RAW"), "{ran:?}");
     }
@@ -105,7 +105,7 @@ wire_test! {
     /// `script` of util-linux is a terminal to whom it runs.
     fn on_a_terminal_there_are_progress_and_colours_unless_they_are_refused() {
         let _peer = Peer::new();
-        let command = env!("CARGO_BIN_EXE_whohas");
+        let command = program();
         let command = format!("{command} resolve --timeout 200ms 10.0.0.2 10.0.0.77");
         let on_terminal = |no_colour: &str| {
             let output = Command::new("script")

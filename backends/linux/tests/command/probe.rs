@@ -1,6 +1,6 @@
 use std::process::Stdio;
 
-use crate::lab::{OUR_MAC, Peer, Ran, THEIR_MAC, THEM, frames_in, ran, whohas};
+use crate::lab::{OUR_MAC, Peer, Ran, THEIR_MAC, THEM, capture, frames_in, program, ran, whohas};
 use crate::wire_test;
 
 wire_test! {
@@ -24,7 +24,7 @@ wire_test! {
 wire_test! {
     fn a_free_address_is_probed_and_not_taken() {
         let _peer = Peer::new();
-        let capture = env!("CARGO_TARGET_TMPDIR").to_owned() + "/probe-free.pcapng";
+        let capture = capture("probe-free");
         for extra in [&[][..], &["--quick"]] {
             let arguments = [&["probe", "--pcap", &capture, "10.0.0.77"], extra].concat();
             let ran = ran(&arguments);
@@ -60,7 +60,7 @@ wire_test! {
     fn of_two_that_probe_at_once_not_both_win() {
         let peer = Peer::new();
         let ours = whohas(&["probe", "-i", "us", "10.0.0.77"]).stdout(Stdio::piped()).spawn();
-        let mut theirs = peer.command(env!("CARGO_BIN_EXE_whohas"));
+        let mut theirs = peer.command(&program());
         let theirs = theirs.args(["probe", "-i", THEM, "10.0.0.77"]).output();
         let theirs = Ran::from(theirs.expect("the command starts"));
         let ours = ours.expect("the command starts").wait_with_output();

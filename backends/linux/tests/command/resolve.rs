@@ -1,4 +1,4 @@
-use crate::lab::{Peer, THEIR_MAC, US, ran};
+use crate::lab::{Peer, THEIR_MAC, US, capture, ran};
 use crate::support::run;
 use crate::wire_test;
 
@@ -50,7 +50,7 @@ wire_test! {
     /// netdiscover invents a sender, which finds nobody when somebody has that address.
     fn without_an_own_address_probes_find_the_peer_and_teach_it_nothing() {
         let peer = Peer::without_our_address();
-        let capture = env!("CARGO_TARGET_TMPDIR").to_owned() + "/sender-zero.pcapng";
+        let capture = capture("sender-zero");
         let ran = ran(&[
             "resolve", "--json", "--timeout", "300ms", "--pcap", &capture, "10.0.0.2", "10.0.0.77",
         ]);

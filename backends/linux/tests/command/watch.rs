@@ -7,7 +7,7 @@ use serde_json::Value;
 use whohas::wire::{ArpPacket, MacAddr};
 use whohas_linux::Protocols;
 
-use crate::lab::{Peer, THEIR_MAC, THEM, whohas};
+use crate::lab::{Peer, THEIR_MAC, THEM, program, whohas};
 use crate::support::{cable, run};
 use crate::wire_test;
 
@@ -188,7 +188,7 @@ wire_test! {
     /// `script` of util-linux is a terminal to whom it runs.
     fn on_a_terminal_it_is_a_table_that_leaves_the_screen_as_it_was() {
         let peer = Peer::new();
-        let command = env!("CARGO_BIN_EXE_whohas");
+        let command = program();
         let command = format!("stty rows 24 cols 100; exec {command} watch --duration 60s");
         let mut script = Command::new("script")
             .args(["--quiet", "--return", "--flush", "--command", &command, "/dev/null"])

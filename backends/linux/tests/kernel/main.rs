@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "tokio")]
+mod example;
 mod hostile;
 mod neighbours;
 mod queues;

@@ -11,33 +11,16 @@ use whohas::cache::Fixed;
 use whohas::link::{InPlace, IpLink, Link};
 use whohas::net::{Config, Connection, Net, Pools, TcpError};
 use whohas::resolver::LocalResolver;
-use whohas::time::{Clock, Timer};
-use whohas::{Instant, Policy, Prefix};
-use whohas_linux::{Checksums, PacketRing, RingOptions};
+use whohas::{Policy, Prefix};
+use whohas_linux::{Checksums, PacketRing, RingOptions, TokioClock};
 
 use crate::support::attempt;
 use crate::support::cable::{OUR_IP, THEIR_IP, US, lay};
 use crate::wire_test;
 
-/// tokio's clock, as the stack wants it.
-#[derive(Clone, Copy)]
-struct Tokio(tokio::time::Instant);
-
-impl Clock for Tokio {
-    fn now(&self) -> Instant {
-        Instant::from_micros(self.0.elapsed().as_micros() as u64)
-    }
-}
-
-impl Timer for Tokio {
-    async fn wait_until(&self, deadline: Instant) {
-        tokio::time::sleep_until(self.0 + deadline.since(Instant::ZERO)).await;
-    }
-}
-
 type Neighbours = LocalResolver<Fixed<16>>;
 /// A link that takes packets of any length, as it copies none.
-type Wire = InPlace<PacketRing, &'static Neighbours, Tokio>;
+type Wire = InPlace<PacketRing, &'static Neighbours, TokioClock>;
 type Stack = Net<'static, Wire>;
 
 const WINDOW: usize = 65_535;
@@ -48,22 +31,22 @@ fn with_stack(options: &RingOptions, task: impl AsyncFnOnce(&'static Stack)) {
 }
 
 /// A link of this kind, over this ring.
-type Build<L> = fn(PacketRing, &'static Neighbours, Tokio) -> L;
+type Build<L> = fn(PacketRing, &'static Neighbours, TokioClock) -> L;
 
 fn own() -> [Prefix; 1] {
     [Prefix::new(OUR_IP, 24).expect("a prefix")]
 }
 
-fn in_place(ring: PacketRing, neighbours: &'static Neighbours, clock: Tokio) -> Wire {
+fn in_place(ring: PacketRing, neighbours: &'static Neighbours, clock: TokioClock) -> Wire {
     let mut link = Wire::new(ring, neighbours, clock);
     link.set_addresses(&own()).expect("one address");
     link
 }
 
 /// A link that copies, and takes packets of the MTU.
-type Copying = Link<PacketRing, &'static Neighbours, Tokio>;
+type Copying = Link<PacketRing, &'static Neighbours, TokioClock>;
 
-fn copying(ring: PacketRing, neighbours: &'static Neighbours, clock: Tokio) -> Copying {
+fn copying(ring: PacketRing, neighbours: &'static Neighbours, clock: TokioClock) -> Copying {
     let mut link = Copying::new(ring, neighbours, clock);
     link.set_addresses(&own()).expect("one address");
     link
@@ -84,7 +67,7 @@ fn with_stack_on<L: IpLink + 'static>(
     runtime.block_on(async {
         let ring = options.open(US).unwrap_or_else(|error| panic!("{error}"));
         let ring = ring.with_tokio().expect("its reactor");
-        let clock = Tokio(tokio::time::Instant::now());
+        let clock = TokioClock::new();
         let neighbours = Box::leak(Box::new(Neighbours::new(Policy::STRICT, Fixed::new())));
         let link = build(ring, neighbours, clock);
         let pools = Box::leak(Box::new(Pools::<L, 4, WINDOW, WINDOW, 1, 4096>::new()));
