@@ -14,6 +14,7 @@ use crate::shell::{Shell, answer};
 /// Something that a stage cannot run without.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
+    ArpScan,
     Broker,
     CargoFuzz,
     Clippy,
@@ -86,6 +87,7 @@ impl Machine {
 impl Need {
     fn is_met(self, project: &Project) -> bool {
         match self {
+            Self::ArpScan => are_there(&["arp-scan"]),
             Self::Broker => are_there(&["mosquitto", "mosquitto_sub"]),
             Self::CargoFuzz => answer(project.cargo("fuzz").arg("--version")).is_some(),
             Self::Clippy => answer(project.cargo("clippy").arg("--version")).is_some(),
@@ -106,6 +108,7 @@ impl Need {
 
     fn what(self) -> &'static str {
         match self {
+            Self::ArpScan => "a scanner to compare with",
             Self::Broker => "an MQTT broker",
             Self::CargoFuzz => "cargo-fuzz",
             Self::Clippy => "clippy",
@@ -122,6 +125,7 @@ impl Need {
 
     fn source(self) -> Source {
         match self {
+            Self::ArpScan => Source::Debian(&["arp-scan"]),
             Self::Broker => Source::Debian(&["mosquitto", "mosquitto-clients"]),
             Self::CargoFuzz => Source::Cargo("cargo-fuzz"),
             Self::Clippy => Source::User("rustup component add clippy"),

@@ -1,29 +1,25 @@
 //! embassy-net 0.9.1, unmodified, in three ways: on the bare driver, behind the transparent adapter,
 //! and on the link.
 
-use core::future::poll_fn;
 use core::net::Ipv4Addr;
-use core::task::{Poll, Waker};
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 
 use embassy_net::tcp::TcpSocket;
 use embassy_net::{Config, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
 use embassy_net_driver::Driver;
 use embassy_time::{Duration, Timer};
-use embedded_io_async::Write as _;
 use whohas::cache::Fixed;
 use whohas::link::transparent::{FLAT_PREFIX_LEN, flat_gateway};
 use whohas::link::{Link, Transparent};
 use whohas::sim::LanDriver;
-use whohas::{Instant, LocalResolver, Policy, Prefix};
+use whohas::{LocalResolver, Policy, Prefix};
 
+use crate::dial::{Contender, Dial, Host};
 use crate::time::EmbassyClock;
 use crate::world::World;
 use crate::{PORT, US, ip, mac};
 
-/// More than are asked for in any test.
-pub type Resolver = LocalResolver<Fixed<256>>;
+/// More than are asked for in any test, by as many tasks.
+pub type Resolver = LocalResolver<Fixed<256>, Policy, 128>;
 
 /// How the stack is joined to the LAN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +49,16 @@ pub struct Embassy {
     pub resolver: &'static Resolver,
 }
 
-/// A static address, 10.0.0.1/24.
+/// Room for a thousand others.
+const PREFIX_LEN: u8 = 16;
+
+/// A static address, 10.0.0.1/16.
 pub fn own() -> Prefix {
-    Prefix::new(ip(US), 24).expect("24 bits")
+    Prefix::new(ip(US), PREFIX_LEN).expect("at most 32 bits")
 }
 
 /// How many entries the stack has for packets that wait: 100 dials at once are to be possible.
-const PARKED: usize = 128;
+pub(crate) const PARKED: usize = 128;
 
 impl Embassy {
     /// With a static address.
@@ -69,7 +68,7 @@ impl Embassy {
         let resolver: &'static Resolver =
             Box::leak(Box::new(Resolver::new(Policy::STRICT, Fixed::new())));
         let (prefix_len, gateway) = match way {
-            Way::Bare | Way::Transparent | Way::Link => (24, None),
+            Way::Bare | Way::Transparent | Way::Link => (PREFIX_LEN, None),
             Way::Flat => (FLAT_PREFIX_LEN, Some(flat_gateway(ip(US)))),
         };
         let config = Config::ipv4_static(StaticConfigV4 {
@@ -137,79 +136,27 @@ fn start<D: Driver + 'static>(world: &mut World, driver: D, config: Config) -> S
     stack
 }
 
-/// A connection that was dialled: what is known of it, and what it is to say.
-#[derive(Clone, Default)]
-pub struct Dial {
-    started: Rc<Cell<Option<Instant>>>,
-    connected: Rc<Cell<Option<Instant>>>,
-    /// How often it is to say something.
-    asks: Rc<Cell<u32>>,
-    /// Whom to tell of that.
-    waker: Rc<Cell<Option<Waker>>>,
-    /// How long each answer took, in microseconds.
-    answers: Rc<RefCell<Vec<u64>>>,
-}
+impl Contender for Way {
+    type Host = Embassy;
 
-impl Dial {
-    /// How long it took, in microseconds; `None` if it is not connected.
-    pub fn took(&self) -> Option<u64> {
-        let took = self.connected.get()? - self.started.get()?;
-        Some(took.as_micros() as u64)
-    }
-
-    /// Has it say something, and wait for the echo.
-    pub fn ask(&self) {
-        self.asks.set(self.asks.get() + 1);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    async fn asked(&self) {
-        poll_fn(|context| match self.asks.get().checked_sub(1) {
-            Some(left) => {
-                self.asks.set(left);
-                Poll::Ready(())
-            }
-            None => {
-                self.waker.set(Some(context.waker().clone()));
-                Poll::Pending
-            }
-        })
-        .await;
-    }
-
-    /// How long the echoes took, in microseconds.
-    pub fn answers(&self) -> Vec<u64> {
-        self.answers.borrow().clone()
+    fn join(self, world: &mut World) -> Embassy {
+        Embassy::new(world, self)
     }
 }
 
-fn now() -> Instant {
-    Instant::from_micros(embassy_time::Instant::now().as_micros())
+impl Host for Embassy {
+    fn dial(&self, world: &mut World, n: u8, after: core::time::Duration) -> Dial {
+        let after = Duration::from_micros(after.as_micros() as u64);
+        Embassy::dial(self, world, n, after)
+    }
 }
 
 async fn talk(stack: Stack<'static>, to: Ipv4Addr, after: Duration, dial: Dial) {
     let mut buffers = ([0; 1024], [0; 1024]);
     let mut socket = TcpSocket::new(stack, &mut buffers.0, &mut buffers.1);
     Timer::after(after).await;
-    dial.started.set(Some(now()));
-    if socket.connect((to, PORT)).await.is_err() {
-        return;
-    }
-    dial.connected.set(Some(now()));
-    loop {
-        dial.asked().await;
-        let start = now();
-        let mut answer = [0; 4];
-        if socket.write_all(b"ping").await.is_err() || socket.flush().await.is_err() {
-            return;
-        }
-        if socket.read(&mut answer).await.is_err() {
-            return;
-        }
-        dial.answers
-            .borrow_mut()
-            .push((now() - start).as_micros() as u64);
+    dial.starts();
+    if socket.connect((to, PORT)).await.is_ok() {
+        dial.converse(&mut socket).await;
     }
 }

@@ -2,7 +2,9 @@
 //! stacks too.
 
 pub mod dhcp;
+pub mod dial;
 pub mod embassy;
+pub mod ours;
 pub mod peer;
 pub mod scenario;
 pub mod time;
