@@ -8,11 +8,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::far::{Arrived, Far};
 
-/// The buffers of the other user-space stacks' connections, each way. Of 128, 256 and 512 KiB this is
-/// what both do best with: with more of it packets are lost, and with less there are fewer in flight.
+/// The buffers of a connection, each way, the same for every stack of user space.
 pub(crate) const WINDOW: usize = 256 << 10;
-/// The buffers of ours, by the same measure.
-pub(crate) const OUR_WINDOW: usize = 512 << 10;
 /// How much is written or read at once.
 pub(crate) const CHUNK: usize = 64 << 10;
 /// A small message.

@@ -15,7 +15,7 @@ use whohas::{Policy, Prefix};
 use whohas_linux::{Checksums, PacketRing, RingOptions, Waiter};
 
 use crate::cable::{Cable, PREFIX_LEN};
-use crate::contender::{CHUNK, Contender, DATAGRAM, DATAGRAMS, MESSAGE, OUR_WINDOW, PORT};
+use crate::contender::{CHUNK, Contender, DATAGRAM, DATAGRAMS, MESSAGE, PORT, WINDOW};
 use crate::far::{DISCARD, ECHO, GREET, SOURCE};
 use crate::time::{Flag, now, spin};
 
@@ -44,14 +44,9 @@ impl Ours {
         let mut link = Wire::new(ring, &*reader, now);
         let own = Prefix::new(CABLE.near_ip(), PREFIX_LEN).expect("at most 32 bits");
         link.set_addresses(&[own]).expect("a host's address");
-        let pools = Box::leak(Box::new(Pools::<
-            Wire,
-            2,
-            OUR_WINDOW,
-            OUR_WINDOW,
-            2,
-            DATAGRAMS,
-        >::new()));
+        let pools = Box::leak(Box::new(
+            Pools::<Wire, 2, WINDOW, WINDOW, 2, DATAGRAMS>::new(),
+        ));
         let stack = Box::leak(Box::new(Net::new(link, pools, Config::new(7))));
         Self { stack, waiter }
     }
