@@ -104,7 +104,7 @@ impl<H: Hold> TcpTable<'_, H> {
         match self.slots[index].state {
             State::SynReceived => self.give_up_after(index, config.connect_timeout, now),
             State::Closed if self.socket(index).remote_endpoint().is_none() => {
-                self.slots[index].assign(Role::Free);
+                self.assign(index, Role::Free);
             }
             State::Closed
             | State::CloseWait
@@ -129,7 +129,7 @@ impl<H: Hold> TcpTable<'_, H> {
             self.stats.discarded = self.stats.discarded.wrapping_add(discarded as u32);
         }
         match state {
-            State::Closed if silent => self.slots[index].assign(Role::Free),
+            State::Closed if silent => self.assign(index, Role::Free),
             // The engine knows when that is over.
             State::TimeWait => self.slots[index].deadline = None,
             State::Closed
@@ -157,10 +157,10 @@ impl<H: Hold> TcpTable<'_, H> {
             State::FinWait2 => {
                 count(&mut self.stats.forgotten);
                 self.forget(index);
-                self.slots[index].assign(Role::Free);
+                self.assign(index, Role::Free);
             }
             // Even a reset found no room.
-            State::Closed => self.slots[index].assign(Role::Free),
+            State::Closed => self.assign(index, Role::Free),
             State::CloseWait
             | State::Closing
             | State::Established
@@ -194,7 +194,7 @@ impl<H: Hold> TcpTable<'_, H> {
                 let Some(index) = self.spare(listener) else {
                     break;
                 };
-                self.slots[index].assign(Role::Listening(listener));
+                self.assign(index, Role::Listening(listener));
                 self.slots[index].local.set_port(port);
                 self.slots[index].state = State::Listen;
                 // Cannot fail: the socket is closed and the port is not zero.

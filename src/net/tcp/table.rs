@@ -116,7 +116,7 @@ impl<'a, H> TcpTable<'a, H> {
             .or_else(|| self.grow())
             .or_else(|| self.recycle());
         match index {
-            Some(index) => self.slots[index].assign(role),
+            Some(index) => self.assign(index, role),
             None => count(&mut self.stats.out_of_sockets),
         }
         index
@@ -160,7 +160,15 @@ impl<'a, H> TcpTable<'a, H> {
     /// Gives a socket back. If its connection is still open, it is reset.
     pub(super) fn release(&mut self, index: usize) {
         self.socket_mut(index).abort();
-        self.slots[index].assign(Role::Free);
+        self.assign(index, Role::Free);
+    }
+
+    /// The place and its socket as new, for their next user: the engine keeps what its user has set.
+    pub(super) fn assign(&mut self, index: usize, role: Role) {
+        self.slots[index].assign(role);
+        let socket = self.socket_mut(index);
+        socket.set_keep_alive(None);
+        socket.set_nagle_enabled(true);
     }
 
     /// The owner of a connection has let go: what was written is still delivered.
