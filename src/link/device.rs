@@ -145,6 +145,7 @@ impl<D, R: Driven, C, const MTU: usize, const PACKETS: usize, const BYTES: usize
     }
 
     /// How many packets may wait for one neighbour; one at least (RFC 1122 section 2.3.2.2).
+    /// One more takes the place of the oldest of its protocol, or of the oldest if it is the first.
     pub fn set_parked_per_neighbour(&mut self, packets: usize) {
         self.core.parking.set_per_neighbour(packets);
     }

@@ -1,9 +1,14 @@
 //! Packets that wait for a neighbour: few, in one buffer, the newest kept (RFC 1122 section 2.3.2.2).
+//! A newcomer takes the place of its own protocol's first: three datagrams do not push out a SYN, which
+//! would be sent again a second later.
 
 use heapless::Vec;
 
 use crate::cache::Key;
 use crate::resolver::Hold;
+
+/// Where an IPv4 header has its protocol.
+const PROTOCOL: usize = 9;
 
 /// A packet that waits; its hold keeps the neighbour being asked for.
 #[derive(Debug)]
@@ -67,7 +72,7 @@ impl<H: Hold, const PACKETS: usize, const BYTES: usize> Parking<H, PACKETS, BYTE
         let mut cost = Cost::default();
         let key = hold.key();
         while self.count(key) >= self.per_neighbour
-            && let Some(oldest) = self.oldest_for(key)
+            && let Some(oldest) = self.first_to_go(key, packet)
         {
             self.remove(oldest);
             cost.replaced += 1;
@@ -75,7 +80,7 @@ impl<H: Hold, const PACKETS: usize, const BYTES: usize> Parking<H, PACKETS, BYTE
         while self.waiting.is_full() || self.used + packet.len() > BYTES {
             // Who takes the room makes the room first, so that no neighbour can push out another's
             // packets while it has some of its own.
-            match self.oldest_for(key) {
+            match self.first_to_go(key, packet) {
                 Some(oldest) => {
                     self.remove(oldest);
                     cost.replaced += 1;
@@ -122,9 +127,16 @@ impl<H: Hold, const PACKETS: usize, const BYTES: usize> Parking<H, PACKETS, BYTE
         waiting.filter(|packet| packet.hold.key() == key).count()
     }
 
-    fn oldest_for(&self, key: Key) -> Option<usize> {
-        let mut waiting = self.waiting.iter();
-        waiting.position(|packet| packet.hold.key() == key)
+    /// Which packet for this neighbour makes room for a new one: the oldest of the same protocol, else
+    /// the oldest.
+    fn first_to_go(&self, key: Key, newcomer: &[u8]) -> Option<usize> {
+        let for_key = |index: &usize| self.waiting[*index].hold.key() == key;
+        let like = |index: &usize| {
+            let waiting = self.get(*index);
+            waiting.is_some_and(|(_, packet)| packet.get(PROTOCOL) == newcomer.get(PROTOCOL))
+        };
+        let mut candidates = (0..self.len()).filter(for_key);
+        candidates.clone().find(like).or_else(|| candidates.next())
     }
 
     fn start_of(&self, index: usize) -> usize {

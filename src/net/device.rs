@@ -21,8 +21,10 @@ use crate::wire::{Fragment, IpProtocol, Ipv4Header, Ipv4Packet, UdpChecksum, can
 pub(super) struct Segment {
     pub(super) local: SocketAddrV4,
     pub(super) remote: SocketAddrV4,
-    /// It opens a connection: SYN without ACK.
-    opens: bool,
+    pub(super) sequence: u32,
+    pub(super) acknowledged: u32,
+    pub(super) window: u16,
+    flags: u8,
 }
 
 impl Segment {
@@ -32,13 +34,27 @@ impl Segment {
     /// Only what is looked at here; the engine parses the rest.
     fn parse(packet: &Ipv4Packet<'_>) -> Option<Self> {
         let (ports, rest) = packet.payload.split_first_chunk::<4>()?;
-        let &flags = rest.get(9)?;
+        let (sequence, rest) = rest.split_first_chunk()?;
+        let (acknowledged, rest) = rest.split_first_chunk()?;
+        let &[_offset, flags, high, low] = rest.first_chunk()?;
         let [a, b, c, d] = *ports;
         Some(Self {
             local: SocketAddrV4::new(packet.header.destination, u16::from_be_bytes([c, d])),
             remote: SocketAddrV4::new(packet.header.source, u16::from_be_bytes([a, b])),
-            opens: flags & (Self::SYN | Self::ACK) == Self::SYN,
+            sequence: u32::from_be_bytes(*sequence),
+            acknowledged: u32::from_be_bytes(*acknowledged),
+            window: u16::from_be_bytes([high, low]),
+            flags,
         })
+    }
+
+    pub(super) const fn is_syn(&self) -> bool {
+        self.flags & Self::SYN != 0
+    }
+
+    /// It opens a connection: SYN without ACK.
+    const fn opens(&self) -> bool {
+        self.flags & (Self::SYN | Self::ACK) == Self::SYN
     }
 }
 
@@ -97,7 +113,7 @@ impl<H> Inlet<'_, '_, H> {
     /// A listener without a socket to spare lets the peer try again, rather than refuse it.
     fn sorts_out(&mut self, packet: &Ipv4Packet<'_>) -> bool {
         self.segment = Segment::parse(packet);
-        let Some(segment) = self.segment.filter(|segment| segment.opens) else {
+        let Some(segment) = self.segment.filter(Segment::opens) else {
             return false;
         };
         let port = segment.local.port();

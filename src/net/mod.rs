@@ -65,6 +65,7 @@
 //! | connections not accepted yet | the listener's backlog | SYNs are dropped, the peer tries again, [`TcpStats::backlog_full`] |
 //! | a dial, and a handshake | [`Config::connect_timeout`] | [`TcpError::TimedOut`] |
 //! | data that waits for a peer of which nothing is heard | [`Config::silence`] | [`TcpError::TimedOut`] |
+//! | data that a peer does not acknowledge | 3 s at first, each time twice as long, 120 s | the TCP engine is reminded of it, [`TcpStats::prompted`] |
 //! | closing in the background | [`Config::linger`] | the connection is reset, [`TcpStats::lingered`] |
 //! | datagrams not read | the socket's buffer | the newest is dropped, [`UdpStats::overflowed`] |
 //! | datagrams not sent | the socket's buffer | sending waits |
@@ -313,7 +314,7 @@ impl<'a, L: IpLink> Inner<'a, L> {
         let renewal = self.renew_holds(now);
         self.tcp.sweep(&self.config, now);
         let sent = self.packets.sent;
-        let refused = self.transmit(now, context);
+        let refused = self.transmit(now, context) || self.prompt(now, context);
         let deadline = self.tcp.sweep(&self.config, now);
         if self.packets.sent != sent {
             // Some of it may wait for a neighbour, who has to be asked.
@@ -389,6 +390,33 @@ impl<'a, L: IpLink> Inner<'a, L> {
             stats::count(&mut self.packets.postponed);
         }
         refused
+    }
+
+    /// Reminds the engine of connections that do not get on, see `tcp::prompt`. True if the link had
+    /// no room for what follows: the engine would forget it again.
+    fn prompt(&mut self, now: Instant, context: &mut Context<'_>) -> bool {
+        while let Some(index) = self.tcp.stalled(now) {
+            if self.link.transmit(context).is_none() {
+                stats::count(&mut self.packets.postponed);
+                return true;
+            }
+            let Some(mut prompt) = self.tcp.prompt(index, now) else {
+                continue;
+            };
+            let keep_alive = self.tcp.begin_prompt(index);
+            let sockets = &mut self.tcp.sockets;
+            while self
+                .engine
+                .poll_ingress_single(engine_time(now), &mut prompt, sockets)
+                != PollIngressSingleResult::None
+            {}
+            let refused = self.transmit(now, context);
+            self.tcp.end_prompt(index, keep_alive);
+            if refused {
+                return true;
+            }
+        }
+        false
     }
 
     /// The engine, the link as it sees it, and its sockets.

@@ -15,8 +15,8 @@ use crate::link::IpLink;
 /// A connection that closes in the background, or has just closed, still has its socket: give a
 /// telemetry exporter that dials anew every time one more than it seems to need.
 ///
-/// With the holds of a [`LocalResolver`](crate::LocalResolver), a connection takes 544 bytes beside its
-/// buffers on a 32-bit chip and a UDP socket 88 (712 and 152 on a 64-bit host with `alloc`); the stack
+/// With the holds of a [`LocalResolver`](crate::LocalResolver), a connection takes 576 bytes beside its
+/// buffers on a 32-bit chip and a UDP socket 88 (744 and 152 on a 64-bit host with `alloc`); the stack
 /// itself takes, on the chip, as much as one connection.
 pub struct Pools<
     'a,

@@ -62,6 +62,9 @@ pub struct TcpStats {
     pub reset: u32,
     /// Dials and connections given up because nothing was heard.
     pub timed_out: u32,
+    /// Times that the TCP engine was reminded of what waits for an acknowledgement. It happens now and
+    /// then where packets are lost or overtake each other.
+    pub prompted: u32,
     /// Connections reset because they had not closed when their time to linger was over.
     pub lingered: u32,
     /// Connections let go of, when their time to linger was over, whose peer had acknowledged

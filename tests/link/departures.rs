@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::task::{Context, Waker};
 use whohas::link::{IpLink, NoWay, Route, TxDrop};
 use whohas::sim::Host;
-use whohas::wire::EthernetFrame;
+use whohas::wire::{EthernetFrame, IpProtocol};
 use whohas::{Hold, MacAddr, Prefix, VlanId};
 
 #[test]
@@ -69,6 +69,38 @@ fn of_many_packets_for_one_neighbour_the_newest_are_kept_and_others_keep_theirs(
     assert_eq!(world.link.counters().tx(TxDrop::Replaced), 6);
     assert_eq!(world.link.counters().tx_dropped(), 6);
     world.check_counts();
+}
+
+/// Which of these packets, numbered from 1, for a host that takes its time are sent to it.
+fn kept_of(protocols: &[IpProtocol]) -> Vec<u8> {
+    let mut world = World::new();
+    world
+        .lan
+        .lan()
+        .add_host(Host::new(ip(2), mac(2)).answers_after(TICK * 50));
+    for (n, protocol) in (1..).zip(protocols) {
+        assert!(world.send(&packet_of(*protocol, ip(US), ip(2), &[n])));
+    }
+    world.run_until(millis(1));
+    world.check_counts();
+    world.numbers_seen()
+}
+
+#[test]
+fn datagrams_take_the_place_of_datagrams_and_not_of_a_handshake() {
+    const TCP: IpProtocol = IpProtocol::TCP;
+    const UDP: IpProtocol = IpProtocol::UDP;
+    assert_eq!(kept_of(&[TCP, UDP, UDP, UDP]), [1, 3, 4]);
+    assert_eq!(kept_of(&[UDP, TCP, UDP, UDP, UDP]), [2, 4, 5]);
+    assert_eq!(kept_of(&[UDP, TCP, TCP, TCP, TCP]), [1, 4, 5]);
+}
+
+#[test]
+fn the_first_of_a_protocol_takes_the_oldest_place_so_that_the_newest_always_waits() {
+    const TCP: IpProtocol = IpProtocol::TCP;
+    const UDP: IpProtocol = IpProtocol::UDP;
+    assert_eq!(kept_of(&[UDP, UDP, UDP, TCP]), [2, 3, 4]);
+    assert_eq!(kept_of(&[TCP, UDP, UDP, IpProtocol::ICMP]), [2, 3, 4]);
 }
 
 #[test]

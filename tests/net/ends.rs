@@ -427,3 +427,43 @@ fn whoever_cannot_be_held_is_not_connected_to() {
     let (_accepted, dialled) = pair.world.block_on(both(listener.accept(), dial));
     drop(dialled.unwrap());
 }
+
+#[test]
+fn what_the_last_connection_of_a_socket_was_told_is_not_the_next_ones() {
+    let pair = Pair::new(12);
+    let mut listener = pair.peer.listen(port(80), 1).unwrap();
+    let mut dial = || {
+        let dialled = both(pair.us.dial(at(PEER, 80)), listener.accept());
+        let (ours, (theirs, _)) = pair.world.block_on(dialled);
+        (ours.unwrap(), theirs)
+    };
+    // Every socket, and from a listener too.
+    let mut all: Vec<_> = (0..SOCKETS - 1).map(|_| dial()).collect();
+    for (ours, theirs) in &mut all {
+        for connection in [ours, theirs] {
+            connection.set_keep_alive(Some(secs(10)));
+            connection.set_no_delay(true);
+        }
+    }
+    drop(all);
+    pair.sleep(secs(60));
+
+    let mut all: Vec<_> = (0..SOCKETS - 1).map(|_| dial()).collect();
+    pair.sleep(secs(1));
+    let sent = || [pair.us, pair.peer].map(|stack| stack.stats().packets.sent);
+    let before = sent();
+    pair.sleep(secs(600));
+    assert_eq!(sent(), before, "nobody is asked whether it is there");
+
+    for (ours, theirs) in &mut all {
+        for connection in [ours, theirs] {
+            let before = sent().iter().sum::<u32>();
+            for _ in 0..5 {
+                pair.world.block_on(connection.write_all(b"1")).unwrap();
+                pair.world.settle();
+            }
+            assert_eq!(sent().iter().sum::<u32>(), before + 1, "four wait");
+            pair.sleep(secs(1));
+        }
+    }
+}

@@ -31,13 +31,13 @@ const DONT_FRAGMENT: u16 = 0x4000;
 const RESERVED: u16 = 0x8000;
 
 /// A stack of ours and somebody on the wire who sends what he likes.
-struct Attack {
-    pair: Pair,
+pub(super) struct Attack {
+    pub(super) pair: Pair,
     from: PortId,
 }
 
 impl Attack {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let pair = Pair::new(1);
         let from = pair.world.lan.lan().add_port(mac(SILENT));
         // Our announcements are over.
@@ -101,14 +101,14 @@ impl Attack {
     }
 
     /// Sends a segment with these options from where somebody might be.
-    fn segment(&self, segment: &Segment<'_>) {
+    pub(super) fn segment(&self, segment: &Segment<'_>) {
         let bytes = segment.between(ip(SILENT), ip(US));
         let packet = Packet::new(TCP, bytes.len()).around(&bytes);
         self.send(mac(US).get(), &packet);
     }
 
     /// Answers ARP requests, and returns the sequence number of the last segment that came.
-    fn listen(&self) -> Option<u32> {
+    pub(super) fn listen(&self) -> Option<u32> {
         let mut last = None;
         self.pair.sleep(millis(10));
         loop {
@@ -134,7 +134,7 @@ impl Attack {
     }
 
     /// Nothing is left of it, and whoever is honest is served.
-    fn finish(self) {
+    pub(super) fn finish(self) {
         self.pair.sleep(secs(60));
         for host in 0..=255 {
             assert_eq!(self.pair.holds_on(host), 0, "{host}");
@@ -214,16 +214,17 @@ fn datagram(to: u16, len: u16) -> Vec<u8> {
     bytes
 }
 
-const SYN: u8 = 0x02;
-const ACK: u8 = 0x10;
+pub(super) const SYN: u8 = 0x02;
+pub(super) const ACK: u8 = 0x10;
 
 /// A segment with the right checksum. Options are filled up with their end.
-struct Segment<'o> {
-    to: u16,
-    sequence: u32,
-    acknowledged: u32,
-    flags: u8,
-    options: &'o [u8],
+pub(super) struct Segment<'o> {
+    pub(super) to: u16,
+    pub(super) sequence: u32,
+    pub(super) acknowledged: u32,
+    pub(super) flags: u8,
+    pub(super) window: u16,
+    pub(super) options: &'o [u8],
 }
 
 impl Segment<'_> {
@@ -234,7 +235,8 @@ impl Segment<'_> {
         bytes[2..4].copy_from_slice(&self.to.to_be_bytes());
         bytes[4..8].copy_from_slice(&self.sequence.to_be_bytes());
         bytes[8..12].copy_from_slice(&self.acknowledged.to_be_bytes());
-        bytes[12..16].copy_from_slice(&[(len as u8 / 4) << 4, self.flags, 0x10, 0x00]);
+        bytes[12..14].copy_from_slice(&[(len as u8 / 4) << 4, self.flags]);
+        bytes[14..16].copy_from_slice(&self.window.to_be_bytes());
         bytes[20..20 + self.options.len()].copy_from_slice(self.options);
         let ends = sum(&source.octets()) + sum(&destination.octets());
         let checksum = fold(sum(&bytes) + ends + u32::from(TCP) + len as u32);
@@ -249,6 +251,7 @@ fn syn(to: u16, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
         sequence: 0,
         acknowledged: 0,
         flags: SYN,
+        window: 4096,
         options: &[],
     };
     segment.between(source, destination)
@@ -456,6 +459,7 @@ fn selective_acknowledgements_of_anything_break_nothing_and_the_right_one_still_
             sequence,
             acknowledged,
             flags,
+            window: 4096,
             options,
         });
     };

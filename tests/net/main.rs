@@ -8,6 +8,7 @@ mod hostile;
 mod mutations;
 mod packets;
 mod pools;
+mod stalls;
 mod tcp;
 mod udp;
 mod world;
@@ -56,7 +57,7 @@ fn port(port: u16) -> NonZeroU16 {
     NonZeroU16::new(port).unwrap()
 }
 
-fn secs(secs: u64) -> Duration {
+const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 

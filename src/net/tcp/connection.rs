@@ -233,13 +233,13 @@ impl<L: IpLink> End<'_, '_, L> {
     }
 
     fn shut_down(&self) -> Result<(), TcpError> {
-        self.act(|socket, slot| match slot.failure {
-            Some(failure) => Err(failure),
-            None => {
-                socket.close();
-                Ok(())
-            }
-        })
+        let mut inner = self.net.inner.borrow_mut();
+        if let Some(failure) = inner.tcp.slots[self.index].failure {
+            return Err(failure);
+        }
+        inner.tcp.end(self.index);
+        inner.wake();
+        Ok(())
     }
 
     async fn read(&self, buffer: &mut [u8]) -> Result<usize, TcpError> {
@@ -287,7 +287,7 @@ impl<L: IpLink> End<'_, '_, L> {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let written = self.with(|socket, slot| match socket.send_slice(bytes) {
+        let written = self.with(|socket, slot| match slot.send(socket, bytes) {
             Ok(0) => {
                 socket.register_send_waker(context.waker());
                 Poll::Pending
@@ -307,7 +307,7 @@ impl<L: IpLink> End<'_, '_, L> {
     }
 
     fn is_write_ready(&self) -> bool {
-        self.look(|socket, _slot| socket.can_send() || !socket.may_send())
+        self.look(|socket, slot| socket.can_send() || !socket.may_send() || slot.ending)
     }
 
     async fn flush(&self) -> Result<(), TcpError> {
@@ -330,7 +330,7 @@ impl<L: IpLink> End<'_, '_, L> {
     /// Everything was acknowledged, the end too.
     fn poll_closed(&self, context: &mut Context<'_>) -> Poll<Result<(), TcpError>> {
         self.with(|socket, slot| {
-            let owes = owes(socket);
+            let owes = slot.ending || owes(socket);
             match slot.failure {
                 Some(failure) if owes || failure != TcpError::Closed => {
                     return Poll::Ready(Err(failure));

@@ -4,6 +4,7 @@ mod connection;
 mod dial;
 mod error;
 mod listener;
+mod prompt;
 mod slot;
 mod sweep;
 mod table;

@@ -5,9 +5,10 @@ use core::task::Waker;
 use core::time::Duration;
 
 use smoltcp::iface::SocketHandle;
-use smoltcp::socket::tcp::{Socket, State};
+use smoltcp::socket::tcp::{SendError, Socket, State};
 
 use super::TcpError;
+use super::prompt::{Numbers, Watch};
 use crate::resolver::Hold;
 use crate::time::Instant;
 
@@ -61,10 +62,14 @@ pub(in crate::net) struct TcpSlot<H> {
     pub(super) progress: Progress,
     /// When the neighbour cache was last told of it.
     pub(super) confirmed: Instant,
+    pub(super) numbers: Numbers,
+    pub(super) watch: Watch,
     /// When something was last heard from the peer.
     pub(super) heard: Instant,
     /// Since when something waits for the peer, as far as was seen.
     pub(super) waiting: Option<Instant>,
+    /// Our end is said when all else is acknowledged.
+    pub(super) ending: bool,
     /// When what goes on now is given up.
     pub(super) deadline: Option<Instant>,
     /// Which of several connections is accepted first.
@@ -86,8 +91,11 @@ impl<H> TcpSlot<H> {
             read: 0,
             progress: Progress::default(),
             confirmed: Instant::ZERO,
+            numbers: Numbers::default(),
+            watch: Watch::default(),
             heard: Instant::ZERO,
             waiting: None,
+            ending: false,
             deadline: None,
             turn: 0,
         }
@@ -121,6 +129,14 @@ impl<H> TcpSlot<H> {
         }
     }
 
+    /// What of it the engine takes, unless the end of it was said.
+    pub(super) fn send(&self, socket: &mut Socket<'_>, bytes: &[u8]) -> Result<usize, SendError> {
+        if self.ending {
+            return Err(SendError::InvalidState);
+        }
+        socket.send_slice(bytes)
+    }
+
     /// Waits for a SYN.
     pub(super) fn is_armed(&self) -> bool {
         matches!(self.role, Role::Listening(_)) && self.state == State::Listen
@@ -151,7 +167,11 @@ impl<H: Hold> TcpSlot<H> {
             acknowledged: self.written.saturating_sub(socket.send_queue() as u64),
             received: self.read + socket.recv_queue() as u64,
         };
-        if core::mem::replace(&mut self.progress, progress) == progress {
+        let before = core::mem::replace(&mut self.progress, progress);
+        if before.acknowledged != progress.acknowledged {
+            self.watch = Watch::default();
+        }
+        if before == progress {
             return;
         }
         let is_news = now - self.confirmed >= CONFIRMATION;

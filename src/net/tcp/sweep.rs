@@ -20,10 +20,14 @@ impl<H: Hold> TcpTable<'_, H> {
     pub(in crate::net) fn sweep(&mut self, config: &Config, now: Instant) -> Option<Instant> {
         for index in 0..self.slots.len() {
             self.follow(index);
+            if self.slots[index].ending {
+                self.end(index);
+            }
             self.tend(index, config, now);
         }
         self.arm();
-        self.slots.iter().filter_map(|slot| slot.deadline).min()
+        let times = |slot: &TcpSlot<H>| [slot.deadline, slot.watch.at];
+        self.slots.iter().flat_map(times).flatten().min()
     }
 
     /// What the engine did to a socket of its own accord, or its owner had it do.
@@ -60,9 +64,15 @@ impl<H: Hold> TcpTable<'_, H> {
             Role::Resolving | Role::Connecting => {
                 self.give_up_after(index, config.connect_timeout, now);
             }
-            Role::Open => self.tend_open(index, config, now),
+            Role::Open => {
+                self.tend_open(index, config, now);
+                self.watch(index, now);
+            }
             Role::Listening(_) => self.tend_listening(index, config, now),
-            Role::Closing => self.tend_closing(index, config, now),
+            Role::Closing => {
+                self.tend_closing(index, config, now);
+                self.watch(index, now);
+            }
         }
     }
 
@@ -104,7 +114,7 @@ impl<H: Hold> TcpTable<'_, H> {
         match self.slots[index].state {
             State::SynReceived => self.give_up_after(index, config.connect_timeout, now),
             State::Closed if self.socket(index).remote_endpoint().is_none() => {
-                self.slots[index].assign(Role::Free);
+                self.assign(index, Role::Free);
             }
             State::Closed
             | State::CloseWait
@@ -120,16 +130,18 @@ impl<H: Hold> TcpTable<'_, H> {
     }
 
     fn tend_closing(&mut self, index: usize, config: &Config, now: Instant) {
-        let socket = self.socket_mut(index);
+        let slot = &mut self.slots[index];
+        let socket = self.sockets.get_mut::<Socket<'_>>(slot.handle);
         let (state, silent) = (socket.state(), socket.remote_endpoint().is_none());
         // Nobody reads any more. Room for the peer's last words lets its end be heard.
         let unread = socket.recv_queue();
         if let Ok(discarded) = socket.recv(|unread| (unread.len(), unread.len())) {
             debug_assert!(discarded <= unread);
+            slot.read += discarded as u64;
             self.stats.discarded = self.stats.discarded.wrapping_add(discarded as u32);
         }
         match state {
-            State::Closed if silent => self.slots[index].assign(Role::Free),
+            State::Closed if silent => self.assign(index, Role::Free),
             // The engine knows when that is over.
             State::TimeWait => self.slots[index].deadline = None,
             State::Closed
@@ -157,10 +169,10 @@ impl<H: Hold> TcpTable<'_, H> {
             State::FinWait2 => {
                 count(&mut self.stats.forgotten);
                 self.forget(index);
-                self.slots[index].assign(Role::Free);
+                self.assign(index, Role::Free);
             }
             // Even a reset found no room.
-            State::Closed => self.slots[index].assign(Role::Free),
+            State::Closed => self.assign(index, Role::Free),
             State::CloseWait
             | State::Closing
             | State::Established
@@ -194,7 +206,7 @@ impl<H: Hold> TcpTable<'_, H> {
                 let Some(index) = self.spare(listener) else {
                     break;
                 };
-                self.slots[index].assign(Role::Listening(listener));
+                self.assign(index, Role::Listening(listener));
                 self.slots[index].local.set_port(port);
                 self.slots[index].state = State::Listen;
                 // Cannot fail: the socket is closed and the port is not zero.

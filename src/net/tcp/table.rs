@@ -116,7 +116,7 @@ impl<'a, H> TcpTable<'a, H> {
             .or_else(|| self.grow())
             .or_else(|| self.recycle());
         match index {
-            Some(index) => self.slots[index].assign(role),
+            Some(index) => self.assign(index, role),
             None => count(&mut self.stats.out_of_sockets),
         }
         index
@@ -160,15 +160,35 @@ impl<'a, H> TcpTable<'a, H> {
     /// Gives a socket back. If its connection is still open, it is reset.
     pub(super) fn release(&mut self, index: usize) {
         self.socket_mut(index).abort();
-        self.slots[index].assign(Role::Free);
+        self.assign(index, Role::Free);
+    }
+
+    /// The place and its socket as new, for their next user: the engine keeps what its user has set.
+    pub(super) fn assign(&mut self, index: usize, role: Role) {
+        self.slots[index].assign(role);
+        let socket = self.socket_mut(index);
+        socket.set_keep_alive(None);
+        socket.set_nagle_enabled(true);
     }
 
     /// The owner of a connection has let go: what was written is still delivered.
     pub(super) fn close_in_background(&mut self, index: usize) {
-        self.socket_mut(index).close();
+        self.end(index);
         let slot = &mut self.slots[index];
         slot.role = Role::Closing;
         slot.deadline = None;
+    }
+
+    /// Says our end, behind what was written. To a peer that has said its own only when it has
+    /// acknowledged all else: the engine, in LAST-ACK, would pass over the windows that the peer opens.
+    pub(super) fn end(&mut self, index: usize) {
+        let socket = self.socket_mut(index);
+        if socket.state() == State::CloseWait && socket.send_queue() > 0 {
+            self.slots[index].ending = true;
+        } else {
+            socket.close();
+            self.slots[index].ending = false;
+        }
     }
 
     /// Resets a connection, which ends with this error.
@@ -245,7 +265,7 @@ impl<H: Hold> TcpTable<'_, H> {
         let Segment { local, remote, .. } = segment;
         let known = |slot: &TcpSlot<H>| slot.is_between(local, remote);
         if let Some(index) = self.slots.iter().position(known) {
-            self.heard(index, now);
+            self.heard(index, &segment, now);
         } else if let Some(index) = self.opened(local.port(), remote) {
             self.welcome(index, segment, link, now);
         }
@@ -264,10 +284,11 @@ impl<H: Hold> TcpTable<'_, H> {
     fn welcome<L: IpLink<Hold = H>>(
         &mut self,
         index: usize,
-        Segment { local, remote, .. }: Segment,
+        segment: Segment,
         link: &L,
         now: Instant,
     ) {
+        let Segment { local, remote, .. } = segment;
         match link.hold(*remote.ip()) {
             Ok(hold) => {
                 let state = self.socket(index).state();
@@ -276,6 +297,7 @@ impl<H: Hold> TcpTable<'_, H> {
                 slot.local = local;
                 slot.remote = Some(remote);
                 slot.state = state;
+                slot.numbers.learn(&segment, State::Listen, state);
                 slot.heard = now;
             }
             Err(_refused) => {
@@ -287,12 +309,13 @@ impl<H: Hold> TcpTable<'_, H> {
         self.order();
     }
 
-    fn heard(&mut self, index: usize, now: Instant) {
+    fn heard(&mut self, index: usize, segment: &Segment, now: Instant) {
         let socket = self.sockets.get::<Socket<'_>>(self.slots[index].handle);
         let slot = &mut self.slots[index];
         slot.heard = now;
         slot.confirm_progress(socket, now);
         let (before, after) = (slot.state, socket.state());
+        slot.numbers.learn(segment, before, after);
         if before != after {
             slot.state = after;
             self.moved(index, before);

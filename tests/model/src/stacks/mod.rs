@@ -3,7 +3,7 @@
 //!
 //! Whatever is done to the frames, nothing panics or runs for ever, every frame is counted in one
 //! place, and in the end nobody is held any more. Unless frames were forged, what arrives is what was
-//! sent; and when nothing worse has happened than two lost frames, doubles and delays, all of it arrives.
+//! sent; and when nothing worse than two lost frames has happened, all of it arrives.
 
 mod between;
 mod programs;
@@ -118,6 +118,8 @@ fn record(bytes: &[u8], frames: usize) -> SharedLan {
 fn config(seed: u64) -> Config {
     let mut config = Config::new(seed);
     config.silence = Duration::from_secs(60);
+    // Two lost frames and an engine that has to be reminded, one after the other, take their time.
+    config.linger = Duration::from_secs(60);
     config
 }
 
@@ -189,7 +191,7 @@ mod tests {
     /// Length, datagrams, patience; then one deed for each frame.
     const SCRIPTS: [&[u8]; 4] = [
         b"\x20\x03\xff",
-        b"\xff\x07\xff\x08\x18\x28\xf8\x38\x4a\x06\x20\x8a\x06\xf8\xfa\x08",
+        b"\xff\x07\xff\x08\x18\x28\xf9\x39\x4a\x06\x20\x8a\x06\xf9\xf9\x08",
         b"\xff\x07\x20\x10\x0d\x00\x2f\x11\x20\x0d\x00\x1d\x80\x0e\x03abc\x0f\x04ABCD",
         b"\x80\x02\xff\x20\x0b\x01\x02\x0c\x28\x30\x0b\x00\x10\x16\x06\x06\x06",
     ];

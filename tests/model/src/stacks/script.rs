@@ -44,8 +44,6 @@ pub(super) struct Script<'b> {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Harm {
     pub(super) dropped: u32,
-    /// Frames that others were let overtake.
-    pub(super) overtaken: u32,
     /// Frames that are not what was sent. No checksum is right for them by chance.
     pub(super) damaged: u32,
     /// Frames that are not what was sent although all their checksums may be right.
@@ -71,7 +69,6 @@ impl<'b> Script<'b> {
             passing: 0,
             harm: Harm {
                 dropped: 0,
-                overtaken: 0,
                 damaged: 0,
                 forged: 0,
             },
@@ -117,10 +114,7 @@ impl<'b> Script<'b> {
                 Deed::Drop
             }
             8 => Deed::Double,
-            9 => {
-                self.harm.overtaken += 1;
-                Deed::HoldBack(millis(4))
-            }
+            9 => Deed::HoldBack(millis(4)),
             10 => Deed::Delay(millis(40)),
             11 => {
                 self.harm.flip();
