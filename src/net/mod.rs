@@ -65,7 +65,7 @@
 //! | connections not accepted yet | the listener's backlog | SYNs are dropped, the peer tries again, [`TcpStats::backlog_full`] |
 //! | a dial, and a handshake | [`Config::connect_timeout`] | [`TcpError::TimedOut`] |
 //! | data that waits for a peer of which nothing is heard | [`Config::silence`] | [`TcpError::TimedOut`] |
-//! | data that a peer does not acknowledge | 3 s at first, each time twice as long, 120 s | the TCP engine is reminded of it, [`TcpStats::prompted`] |
+//! | data that a peer does not acknowledge | 3 s, then each time twice as long, up to 120 s | the TCP engine is reminded of it, [`TcpStats::prompted`] |
 //! | closing in the background | [`Config::linger`] | the connection is reset, [`TcpStats::lingered`] |
 //! | datagrams not read | the socket's buffer | the newest is dropped, [`UdpStats::overflowed`] |
 //! | datagrams not sent | the socket's buffer | sending waits |

@@ -115,7 +115,8 @@ impl<'b> Script<'b> {
             }
             8 => Deed::Double,
             9 => Deed::HoldBack(millis(4)),
-            10 => Deed::Delay(millis(40)),
+            // There and back is less than what an ARP request waits for.
+            10 => Deed::Delay(millis(30)),
             11 => {
                 self.harm.flip();
                 Deed::Flip { at: self.pair() }
