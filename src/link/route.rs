@@ -112,31 +112,37 @@ impl Routes {
         destination: Ipv4Addr,
         is_known: impl Fn(Key) -> bool,
     ) -> NextHop {
-        if let Some(mac) = MacAddr::of_multicast(destination) {
-            let vlan = self.vlan_of(source);
-            return NextHop::Known { mac, vlan };
+        // Mostly a neighbour: what every packet goes through comes first, and in one pass.
+        let (is_own, on_link) = self.place_of(destination);
+        if let Some(prefix) = on_link
+            && !is_own
+            && can_be_host(destination)
+            && prefix.is_host(destination)
+        {
+            return NextHop::Neighbour(Key {
+                vlan: prefix.vlan(),
+                ip: destination,
+            });
+        }
+        let everybody = |mac, vlan| NextHop::Known { mac, vlan };
+        if let Some(group) = MacAddr::of_multicast(destination) {
+            return everybody(group, self.vlan_of(source));
         }
         if destination.is_broadcast() {
-            let vlan = self.vlan_of(source);
-            let mac = MacAddr::BROADCAST;
-            return NextHop::Known { mac, vlan };
+            return everybody(MacAddr::BROADCAST, self.vlan_of(source));
         }
         if !can_be_host(destination) {
             return NextHop::Invalid;
         }
-        if self.is_own(destination) {
+        if is_own {
             return NextHop::Local;
         }
-        match self.on_link(destination) {
-            Some(prefix) if prefix.broadcast() == Some(destination) => NextHop::Known {
-                mac: MacAddr::BROADCAST,
-                vlan: prefix.vlan(),
-            },
-            Some(prefix) if is_network(prefix, destination) => NextHop::Invalid,
-            Some(prefix) => NextHop::Neighbour(Key {
-                vlan: prefix.vlan(),
-                ip: destination,
-            }),
+        match on_link {
+            Some(prefix) if prefix.broadcast() == Some(destination) => {
+                everybody(MacAddr::BROADCAST, prefix.vlan())
+            }
+            // The prefix itself.
+            Some(_) => NextHop::Invalid,
             None => match self.gateway(destination, is_known) {
                 Some((key, _source)) => NextHop::Neighbour(key),
                 None => NextHop::Nowhere,
@@ -183,18 +189,20 @@ impl Routes {
 
     /// The longest of our prefixes that covers `ip`; of equals the first.
     fn on_link(&self, ip: Ipv4Addr) -> Option<Prefix> {
-        let covering = self
-            .own
-            .iter()
-            .copied()
-            .filter(|prefix| prefix.contains(ip));
-        covering.reduce(|longest, next| {
-            if next.len() > longest.len() {
-                next
-            } else {
-                longest
+        self.place_of(ip).1
+    }
+
+    /// Whether `ip` is ours, and the longest of our prefixes that covers it; of equals the first.
+    #[inline]
+    fn place_of(&self, ip: Ipv4Addr) -> (bool, Option<Prefix>) {
+        let (mut is_own, mut longest) = (false, None::<Prefix>);
+        for prefix in &self.own {
+            is_own |= prefix.ip() == ip;
+            if prefix.contains(ip) && longest.is_none_or(|longest| prefix.len() > longest.len()) {
+                longest = Some(*prefix);
             }
-        })
+        }
+        (is_own, longest)
     }
 
     /// The gateway on the longest route, and our own address in its prefix.
@@ -239,13 +247,6 @@ impl Routes {
         let from = source.and_then(|ip| self.own.iter().find(|prefix| prefix.ip() == ip));
         from.or(self.own.first()).and_then(|prefix| prefix.vlan())
     }
-}
-
-/// The lowest address of a prefix names the prefix, but not in /31 (RFC 3021) and /32.
-fn is_network(prefix: Prefix, ip: Ipv4Addr) -> bool {
-    prefix
-        .broadcast()
-        .is_some_and(|all| all.to_bits() & !host_bits(prefix) == ip.to_bits())
 }
 
 pub(super) fn host_bits(prefix: Prefix) -> u32 {
