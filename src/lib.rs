@@ -36,6 +36,8 @@
 //! | [`cache`] | the states of a neighbour, holds, timers, policy, limits | `wire`, `time` |
 //! | [`conflict`] | RFC 5227: is this address free, and does it stay ours? | `wire`, `time` |
 //! | [`resolver`] | the [`Resolver`] and [`Hold`] traits, [`LocalResolver`], and `resolver::shared` for many queues | `cache` |
+//! | `link` | IP packets over any Ethernet driver of embassy-net-driver, and adapters for other stacks (feature `link`) | `resolver`, `conflict` |
+//! | `net` | TCP, UDP and DNS as embedded-nal-async and embedded-io-async (feature `net`) | `link` |
 //! | `sim` | a LAN in virtual time, with faults and attackers (feature `sim`) | `wire`, `resolver` |
 //!
 //! # Features
@@ -47,6 +49,9 @@
 //!   `alloc`.
 //! - `defmt`: `defmt::Format` on every public value (not on the machines themselves).
 //! - `log`: events told to the `log` facade when they are polled.
+//! - `link`: IP packets over any driver of embassy-net-driver 0.2.
+//! - `smoltcp-v0.14`: drivers and links as devices of smoltcp 0.14; implies `link`.
+//! - `net`: TCP, UDP and DNS as embedded-nal-async 0.9 and embedded-io-async 0.7; implies `link`.
 //! - `sim`: the simulated LAN, for your own tests; implies `alloc`.
 //!
 //! # What is bounded, and what happens at the bound
@@ -81,6 +86,10 @@ extern crate std;
 
 pub mod cache;
 pub mod conflict;
+#[cfg(feature = "link")]
+pub mod link;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod resolver;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -4,7 +4,9 @@
 //! same code runs under a hardware timer, under `std::time` and in a simulation.
 
 use core::fmt;
+use core::future::Future;
 use core::ops::{Add, AddAssign, Sub};
+use core::task::Waker;
 use core::time::Duration;
 
 /// A point in time: microseconds since any epoch, as long as it stays the same one.
@@ -117,6 +119,32 @@ impl fmt::Display for Instant {
     }
 }
 
+/// Tells the time: for what lives so long that it cannot be told at every call.
+///
+/// Any function that returns an [`Instant`] is one.
+pub trait Clock {
+    /// The time now, counted from the same epoch every time.
+    fn now(&self) -> Instant;
+
+    /// Asks for a wake-up at `deadline`, beside those asked for earlier. A clock that cannot wake
+    /// anybody does nothing: whoever uses such a one looks for what is due by himself.
+    fn wake_at(&self, deadline: Instant, waker: &Waker) {
+        let _ = (deadline, waker);
+    }
+}
+
+impl<F: Fn() -> Instant> Clock for F {
+    fn now(&self) -> Instant {
+        self()
+    }
+}
+
+/// A clock that can wait, as embassy-time's, tokio's or a simulation's can.
+pub trait Timer: Clock {
+    /// Ends at `deadline`; at once if that has passed. Cancel-safe.
+    fn wait_until(&self, deadline: Instant) -> impl Future<Output = ()>;
+}
+
 /// A caller's clock that jumps back further than this, in microseconds, has been set anew.
 pub(crate) const JITTER: u64 = 1_000_000;
 
@@ -126,14 +154,14 @@ pub(crate) const JITTER: u64 = 1_000_000;
 /// all. A large one means that the clock was set anew: time goes on from where it was, so that no
 /// timer waits for the old time to come round again.
 #[derive(Clone, Debug)]
-pub(crate) struct Clock {
+pub(crate) struct Monotonic {
     /// The latest time of the caller's.
     caller: u64,
     /// By how much all settings of the caller's clock together have put it back.
     behind: u64,
 }
 
-impl Clock {
+impl Monotonic {
     pub(crate) const fn new() -> Self {
         Self {
             caller: 0,
@@ -180,7 +208,7 @@ mod tests {
 
     #[test]
     fn jitter_is_no_time_and_a_clock_set_back_goes_on_from_where_it_was() {
-        let mut clock = Clock::new();
+        let mut clock = Monotonic::new();
         assert_eq!(
             clock.advance(Instant::from_secs(100)),
             Instant::from_secs(100)

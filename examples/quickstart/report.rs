@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::story::{HOST, Outcome};
+use crate::diary::{Outcome, Range};
+use crate::story::HOST;
 
 pub struct Report {
     pub shared: Outcome,
@@ -39,6 +40,8 @@ fn object(outcome: &Outcome) -> Value {
         "took_anothers_claim": outcome.took_anothers,
         "mqtt_interruptions": outcome.mqtt_interruptions,
         "mqtt_offline_seconds": outcome.mqtt_offline.as_secs_f64(),
+        "holds_while_both_connected": outcome.holds_of_both.0,
+        "holds_after_telemetry_left": outcome.holds_of_one.0,
         "holds_at_end": outcome.in_use_at_end,
         "slots_leaked": outcome.leaked,
         "simulated_seconds": outcome.simulated.as_secs(),
@@ -69,9 +72,10 @@ impl fmt::Display for Report {
 Two programs, one address, {hours} hours
 -----------------------------------
 An MQTT client and a telemetry exporter on one device talk to one host, {HOST}.
-MQTT stays connected; the host's services restart every hour, and it connects again.
+MQTT stays connected; the broker restarts every hour, and MQTT connects again.
 Telemetry dials every 30 s: {dials} times, of which {succeeded} go well, {refused} are refused,
-{timed_out} time out and {cancelled} are cancelled. Wi-Fi loses every 20th frame.
+{timed_out} time out and {cancelled} are cancelled. Wi-Fi loses every 20th frame, both ways. All of it is TCP
+between two stacks; only the device's neighbour resolver differs.
 
                                whohas     without sharing and counting:
                                           free the first match   never free
@@ -97,6 +101,12 @@ Telemetry dials every 30 s: {dials} times, of which {succeeded} go well, {refuse
             times(day.mqtt_interruptions)
         })?;
         row("MQTT offline", |day| duration(day.mqtt_offline))?;
+        row("holds while both connected", |day| {
+            day.holds_of_both.to_string()
+        })?;
+        row("  after telemetry has left", |day| {
+            day.holds_of_one.to_string()
+        })?;
         row("holds or slots at the end", |day| {
             day.in_use_at_end.to_string()
         })?;
@@ -116,6 +126,16 @@ As long as MQTT hears from the host, nobody needs to ask again.
             simulated.as_secs(),
             wall.as_secs_f64(),
         )
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("-"),
+            Some((least, most)) if least == most => write!(f, "{least}"),
+            Some((least, most)) => write!(f, "{least} to {most}"),
+        }
     }
 }
 

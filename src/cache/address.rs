@@ -95,6 +95,14 @@ impl Prefix {
         Some(Ipv4Addr::from_bits(self.ip.to_bits() & self.mask()))
     }
 
+    /// Whether an address in the prefix can be a host's there: neither the prefix's own nor everybody's.
+    #[cfg(feature = "link")]
+    #[inline]
+    pub(crate) const fn is_host(self, ip: Ipv4Addr) -> bool {
+        let host = ip.to_bits() & !self.mask();
+        self.len > 30 || host != 0 && host != !self.mask()
+    }
+
     /// The lowest of all addresses in the prefix.
     #[cfg(feature = "std")]
     pub(crate) const fn first(self) -> Ipv4Addr {
@@ -124,7 +132,7 @@ impl Prefix {
     }
 
     /// Whether a host can have this address in this prefix.
-    fn check_host(self) -> Result<(), AddressError> {
+    pub(crate) fn check_host(self) -> Result<(), AddressError> {
         let ip = self.ip;
         if !can_be_host(ip) || self.network() == Some(ip) || self.broadcast() == Some(ip) {
             return Err(AddressError::NotAHost(ip));

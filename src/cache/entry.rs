@@ -5,7 +5,7 @@ use core::fmt;
 use super::key::Subject;
 use super::slot::{Index, Queue, Slot};
 use super::state::State;
-use crate::time::{Clock, Instant};
+use crate::time::{Instant, Monotonic};
 use crate::wire::UnicastMac;
 
 /// What is known about one neighbour, or a deny rule.
@@ -65,7 +65,7 @@ impl EntryState {
 }
 
 impl Entry {
-    pub(super) fn of<I: Index>(slot: &Slot<I>, clock: &Clock) -> Option<Self> {
+    pub(super) fn of<I: Index>(slot: &Slot<I>, clock: &Monotonic) -> Option<Self> {
         let state = match slot.state {
             State::Free => return None,
             State::Incomplete { .. } => EntryState::Incomplete,

@@ -47,7 +47,7 @@ pub use storage::Growable;
 pub use storage::{Fixed, Storage};
 pub use transmit::Transmit;
 
-use crate::time::{Clock, Instant};
+use crate::time::{Instant, Monotonic};
 use crate::wire::UnicastMac;
 use key::Packed;
 use limit::Bucket;
@@ -127,7 +127,7 @@ use transmit::Replies;
 pub struct Cache<S: Storage, P: Profile = Policy> {
     table: Table<S>,
     profile: P,
-    clock: Clock,
+    clock: Monotonic,
     mac: Option<UnicastMac>,
     link_down: bool,
     addresses: Addresses,
@@ -155,7 +155,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         Self {
             table: Table::new(storage, seed),
             profile: policy,
-            clock: Clock::new(),
+            clock: Monotonic::new(),
             mac: None,
             link_down: false,
             addresses: Addresses::new(),

@@ -3,7 +3,7 @@
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
-use crate::time::{Clock, Instant};
+use crate::time::{Instant, Monotonic};
 use crate::wire::{ArpPacket, MacAddr, UnicastMac};
 
 use super::candidate::{Candidate, Claim, Ignored, NotClaimable, Outgoing};
@@ -35,7 +35,7 @@ pub struct Detector {
     candidate: Candidate,
     timing: Timing,
     defence: Defence,
-    clock: Clock,
+    clock: Monotonic,
     link_up: bool,
     phase: Phase,
     /// Attempts begin no earlier (section 2.1.1).
@@ -180,7 +180,7 @@ impl Detector {
                 candidate,
                 timing,
                 defence,
-                clock: Clock::new(),
+                clock: Monotonic::new(),
                 link_up: true,
                 phase: Phase::Idle,
                 limited_until: Instant::ZERO,

@@ -4,7 +4,7 @@ use core::net::Ipv4Addr;
 use core::num::NonZeroU8;
 use core::time::Duration;
 
-use crate::time::{Clock, Instant};
+use crate::time::{Instant, Monotonic};
 use crate::wire::{ArpPacket, MacAddr, UnicastMac};
 
 use super::candidate::{Candidate, Claim, Ignored, NotClaimable, Outgoing};
@@ -79,7 +79,7 @@ pub struct QuickProbe {
     candidate: Candidate,
     requester: Option<UnicastMac>,
     timing: QuickTiming,
-    clock: Clock,
+    clock: Monotonic,
     deadline: Instant,
     sent: u8,
     phase: Phase,
@@ -124,7 +124,7 @@ impl QuickProbe {
         requester: Option<UnicastMac>,
         timing: QuickTiming,
     ) -> Result<Self, NotClaimable> {
-        let mut clock = Clock::new();
+        let mut clock = Monotonic::new();
         let now = clock.advance(now);
         Ok(Self {
             candidate: Candidate::new(mac, ip)?,

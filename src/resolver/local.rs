@@ -8,7 +8,7 @@ use core::task::{Context, Poll, Waker};
 use critical_section::Mutex;
 
 use super::wakers::{Wakers, Woken};
-use super::{Hold, ResolveError, Resolver};
+use super::{Busy, Driven, Hold, ResolveError, Resolver};
 use crate::cache::{
     AddressError, Cache, Counters, Entry, Event, Events, Fixed, HoldError, HoldKey, InsertError,
     Key, Policy, Prefix, Profile, Received, Status, Storage, Subject,
@@ -330,6 +330,49 @@ impl<'r, S: Storage, P: Profile, const WAKERS: usize> Resolver for &'r LocalReso
 
     fn lookup(&self, key: impl Into<Key>) -> Option<UnicastMac> {
         LocalResolver::lookup(self, key)
+    }
+}
+
+impl<S: Storage, P: Profile, const WAKERS: usize> Driven for &LocalResolver<S, P, WAKERS> {
+    fn receive(&self, now: Instant, frame: &[u8]) -> Result<(), Busy> {
+        LocalResolver::receive(self, now, frame);
+        Ok(())
+    }
+
+    fn poll_transmit(&self, now: Instant, frame: &mut [u8; ARP_FRAME_LEN]) -> bool {
+        LocalResolver::poll_transmit(self, now, frame)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        LocalResolver::poll_timeout(self)
+    }
+
+    fn handle_timeout(&self, now: Instant) {
+        LocalResolver::handle_timeout(self, now);
+    }
+
+    fn poll_work(&self, context: &mut Context<'_>) -> Poll<()> {
+        LocalResolver::poll_work(self, context)
+    }
+
+    fn touch(&self, now: Instant, key: impl Into<Key>) -> Option<UnicastMac> {
+        self.command(|cache| cache.touch(now, key))
+    }
+
+    fn link_changed(&self, now: Instant, up: bool) {
+        LocalResolver::link_changed(self, now, up);
+    }
+
+    fn set_mac(&self, now: Instant, mac: UnicastMac) {
+        LocalResolver::set_mac(self, now, mac);
+    }
+
+    fn set_addresses(&self, now: Instant, own: &[Prefix]) -> Result<(), AddressError> {
+        LocalResolver::set_addresses(self, now, own)
+    }
+
+    fn announce(&self, key: impl Into<Key>) -> bool {
+        LocalResolver::announce(self, key)
     }
 }
 

@@ -5,6 +5,7 @@
 //! A hold is an RAII guard: as long as it lives its neighbour is asked for, kept fresh and never
 //! evicted; dropped, it gives back exactly its own claim and nobody else's.
 
+mod driven;
 mod local;
 #[cfg(feature = "std")]
 pub mod shared;
@@ -13,6 +14,7 @@ mod wakers;
 use core::future::{Future, poll_fn};
 use core::task::{Context, Poll};
 
+pub use driven::{Busy, Driven};
 pub use local::{LocalHold, LocalResolver};
 
 use crate::cache::{HoldError, Key, Status};

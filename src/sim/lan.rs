@@ -235,6 +235,16 @@ impl Lan {
         }
     }
 
+    /// The frame that [`receive`](Self::receive) would take.
+    pub fn peek(&self, port: PortId) -> Option<&[u8]> {
+        match &self.port(port).behind {
+            Behind::Host(_) => None,
+            Behind::Station { mac: _, inbox } | Behind::Tap(inbox) => {
+                inbox.frames.front().map(Vec::as_slice)
+            }
+        }
+    }
+
     /// When something happens next, if anything will.
     pub fn next_event(&self) -> Option<Instant> {
         self.events.next()

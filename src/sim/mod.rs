@@ -32,6 +32,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! With the feature `link`, `SharedLan` makes ports into drivers of `embassy-net-driver` and runs
+//! futures in the LAN's time.
+//!
 //! # What it is not
 //!
 //! The switch has infinite speed and learns nothing: it knows which station is where, and floods
@@ -48,6 +51,9 @@
 //! | what one [`Station`] does at one instant | [`MAX_STEPS`] | panic that names it |
 
 mod claim;
+// Tasks are woken through counted pointers, which take an atomic exchange.
+#[cfg(all(feature = "link", target_has_atomic = "ptr"))]
+mod driver;
 mod events;
 mod host;
 mod lan;
@@ -60,6 +66,8 @@ mod rng;
 mod station;
 mod switch;
 
+#[cfg(all(feature = "link", target_has_atomic = "ptr"))]
+pub use driver::{Frame, LanClock, LanDraft, LanDriver, Outlet, SharedLan};
 pub use events::MAX_EVENTS;
 pub use host::{Flood, Host};
 pub use lan::{INBOX_FRAMES, Lan, PortId};

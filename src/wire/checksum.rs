@@ -1,10 +1,16 @@
-//! The checksum of the internet protocols (RFC 1071): one sum for IPv4 and UDP.
+//! The checksum of the internet protocols (RFC 1071): one sum for IPv4, UDP and, in backends, TCP.
 
-/// A one's complement sum in the making.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Sum(u64);
+/// A one's complement sum in the making: the checksum of the internet protocols (RFC 1071).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum(u64);
 
 impl Sum {
+    /// With these bytes added; if their number is odd, they are the last.
+    #[must_use]
+    pub fn with(self, bytes: &[u8]) -> Self {
+        self.add(bytes)
+    }
+
     /// Adds these bytes; if their number is odd, they are the last.
     ///
     /// Taken as 32-bit words: 2^16 is 1 modulo 2^16 - 1, so the sum folds to the same 16 bits, and
@@ -21,7 +27,7 @@ impl Sum {
 
     /// The checksum: what a header's field must say, or zero if the field was among the bytes and
     /// is right.
-    pub(super) fn checksum(self) -> u16 {
+    pub fn checksum(self) -> u16 {
         let mut sum = self.0;
         while let carry @ 1.. = sum >> 16 {
             sum = (sum & 0xffff) + carry;

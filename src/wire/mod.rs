@@ -14,6 +14,7 @@ mod udp;
 pub(crate) use addr::can_be_host;
 pub use addr::{InvalidVlanId, MacAddr, NotUnicast, ParseMacError, UnicastMac, VlanId};
 pub use arp::{ARP_FRAME_LEN, ARP_LEN, ArpError, ArpPacket, HardwareTypes, Operation};
+pub use checksum::Sum as InternetSum;
 pub use ethernet::{
     ETHERNET_MIN_LEN, EtherType, EthernetError, EthernetFrame, EthernetHeader, VlanTag,
 };

@@ -27,7 +27,12 @@ pub fn read() -> Vec<Exhibit> {
 
 fn read_file(path: &Path) -> Vec<Exhibit> {
     let text = fs::read_to_string(path).expect("a file that can be read");
-    let name = path.file_name().unwrap_or_default().display();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    read_text(&name, &text)
+}
+
+/// All frames of the text of a file, for whoever cannot read the folder where it runs.
+pub fn read_text(name: &str, text: &str) -> Vec<Exhibit> {
     let lines = text.lines().zip(1..).map(|(line, number)| {
         let place = format!("{name}:{number}");
         exhibit(line, &place)

@@ -1,4 +1,5 @@
-//! Runs the benches and lays whohas beside its peers: a table for people, a JSON file for machines.
+//! Runs the benches and lays whohas beside its peers: a table for people, one more as Markdown for
+//! documentation, and a JSON file for machines.
 //!
 //! A bench hands over its rows in one of two ways. With criterion, the group is the case and the
 //! function is who (`lookup/1024` and `smoltcp`); the figure is the median. Any other bench prints
@@ -15,9 +16,16 @@ use serde::Deserialize;
 
 use crate::project::{PACKAGE, Project, Target};
 use crate::row::Row;
+use crate::setup::{Lack, Machine, Need};
 use crate::shell::Shell;
 use crate::size;
+use crate::stages::in_ci;
 use crate::table;
+
+/// Benches that call what is not of our making.
+const ON_THE_WIRE: [&str; 2] = ["cli", "net"];
+/// What that is.
+const NEEDS: [Need; 2] = [Need::ArpScan, Need::NetworkTools];
 
 /// Runs the benches of these names, or all.
 pub(crate) fn run(project: &Project, shell: &Shell, names: &[String], quick: bool) -> Result<()> {
@@ -32,6 +40,11 @@ pub(crate) fn run(project: &Project, shell: &Shell, names: &[String], quick: boo
     }
     let chosen = |name: &str| names.is_empty() || names.iter().any(|chosen| chosen == name);
     for target in targets.into_iter().filter(|target| chosen(&target.name)) {
+        if let Some(lack) = lack(project, shell, target) {
+            ensure!(names.is_empty(), "{}", lack.reason);
+            shell.say(&format!("bench {} skipped: {}", target.name, lack.reason));
+            continue;
+        }
         let rows = measure(project, shell, target, quick)?;
         publish(project, shell, &target.name, &rows)?;
     }
@@ -47,6 +60,12 @@ pub(crate) fn run(project: &Project, shell: &Shell, names: &[String], quick: boo
 pub(crate) fn smoke(project: &Project, shell: &Shell) -> Result<String> {
     let mut count = 0;
     for target in project.benches() {
+        if let Some(lack) = lack(project, shell, target) {
+            // Nobody reads what CI skips, so there only the impossible is skipped.
+            ensure!(lack.beyond_us || !in_ci(), "{}", lack.reason);
+            shell.say(&format!("bench {} skipped: {}", target.name, lack.reason));
+            continue;
+        }
         let mut bench = cargo_bench(project, target);
         let output = shell.run(&format!("bench {}", target.name), bench.arg("--test"))?;
         printed_rows(&output.stdout)?;
@@ -54,6 +73,15 @@ pub(crate) fn smoke(project: &Project, shell: &Shell) -> Result<String> {
     }
     ensure!(count > 0, "there are no benches");
     Ok(format!("{count} benches"))
+}
+
+/// What the bench lacks here, if anything.
+fn lack(project: &Project, shell: &Shell, target: &Target) -> Option<Lack> {
+    if !ON_THE_WIRE.contains(&target.name.as_str()) {
+        return None;
+    }
+    let machine = Machine::set_up(project, shell, NEEDS);
+    machine.lack(&NEEDS).cloned()
 }
 
 fn measure(project: &Project, shell: &Shell, target: &Target, quick: bool) -> Result<Vec<Row>> {
@@ -67,7 +95,12 @@ fn measure(project: &Project, shell: &Shell, target: &Target, quick: bool) -> Re
     let output = shell.run(&format!("bench {}", target.name), &mut bench)?;
     let mut rows = printed_rows(&output.stdout)?;
     criterion_rows(&criterion_home, started, &mut rows)?;
-    ensure!(!rows.is_empty(), "bench {} hands over no rows", target.name);
+    let said = output.log.lines().last().unwrap_or_default();
+    ensure!(
+        !rows.is_empty(),
+        "bench {} hands over no rows: {said}",
+        target.name
+    );
     Ok(rows)
 }
 
@@ -151,13 +184,15 @@ fn publish(project: &Project, shell: &Shell, name: &str, rows: &[Row]) -> Result
     fs::create_dir_all(&directory)?;
     let path = directory.join(format!("{name}.json"));
     fs::write(&path, serde_json::to_vec_pretty(rows)?)?;
-    shell.say(&table_of(name, rows));
+    let lines = lines_of(name, rows);
+    fs::write(path.with_extension("md"), table::markdown(&lines))?;
+    shell.say(&table::render(&lines));
     shell.say(&format!("written to {}\n", path.display()));
     Ok(())
 }
 
 /// One line per case, one column per who; behind a peer's figure how many times ours it is.
-fn table_of(name: &str, rows: &[Row]) -> String {
+fn lines_of(name: &str, rows: &[Row]) -> Vec<Vec<String>> {
     let mut peers: Vec<&str> = Vec::new();
     let mut cases: Vec<&str> = Vec::new();
     let mut figures = BTreeMap::new();
@@ -188,7 +223,7 @@ fn table_of(name: &str, rows: &[Row]) -> String {
         }
         lines.push(line);
     }
-    table::render(&lines)
+    lines
 }
 
 /// A key that sorts `lookup/8` before `lookup/64`.
@@ -248,7 +283,7 @@ cache      whohas           smoltcp
 lookup/8    20 ns  2.50 us (125.0x)
 lookup/64   10 ns                 -
 ";
-        assert_eq!(table_of("cache", &rows), expected);
+        assert_eq!(table::render(&lines_of("cache", &rows)), expected);
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! The project's own commands: `cargo xtask test`, `cargo xtask bench` and `cargo xtask fuzz`.
+//! The project's own commands: `cargo xtask test`, `bench`, `fuzz` and `man`.
 
 mod bench;
 mod cross;
 mod elf;
 mod fuzz;
+mod linux;
+mod man;
 mod probe;
 mod project;
 mod row;
@@ -27,6 +29,8 @@ cargo xtask test [--list] [--seconds N] [--verbose] [STAGE..]
                                                    check everything, or the named stages
 cargo xtask bench [--quick] [--verbose] [NAME..]   measure, and write target/bench/NAME.json
 cargo xtask fuzz [--seconds N] [--verbose] [TARGET..]   look for crashes, N seconds per target
+cargo xtask man                                    write the command's manual to target/man and its
+                                                   completions to target/completions
 
 `test --seconds N` is for the stages whose work has no end of its own, `stress` and `fuzz`.
 With CI=true in the environment, `test` fails where it would otherwise skip a stage for something
@@ -66,6 +70,10 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         "fuzz" => {
             let duration = duration.unwrap_or(fuzz::DEFAULT_DURATION);
             fuzz::run(&project, &shell, &names, duration)?
+        }
+        "man" => {
+            man::write(&project)?;
+            true
         }
         other => bail!("no command is called `{other}`\n\n{USAGE}"),
     };

@@ -3,7 +3,8 @@
 //! for those we say the command.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cross::{CrossToolchain, THUMBV6M, THUMBV8M};
@@ -13,9 +14,14 @@ use crate::shell::{Shell, answer};
 /// Something that a stage cannot run without.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
+    ArpScan,
+    Broker,
     CargoFuzz,
     Clippy,
+    Collector,
     CrossToolchain,
+    NameServer,
+    NetworkTools,
     Nightly,
     OldestRust,
     Qemu,
@@ -35,6 +41,11 @@ pub(crate) struct Lack {
 enum Source {
     Debian(&'static [&'static str]),
     Cargo(&'static str),
+    /// From the Python package index, into a folder of ours, on what these packages of Debian bring.
+    Pip {
+        package: &'static str,
+        needs: &'static [&'static str],
+    },
     /// Only by the user, with this command.
     User(&'static str),
 }
@@ -76,11 +87,18 @@ impl Machine {
 impl Need {
     fn is_met(self, project: &Project) -> bool {
         match self {
+            Self::ArpScan => are_there(&["arp-scan"]),
+            Self::Broker => are_there(&["mosquitto", "mosquitto_sub"]),
             Self::CargoFuzz => answer(project.cargo("fuzz").arg("--version")).is_some(),
             Self::Clippy => answer(project.cargo("clippy").arg("--version")).is_some(),
+            Self::Collector => collector(project).is_some(),
             Self::CrossToolchain => [THUMBV8M, THUMBV6M]
                 .into_iter()
                 .all(|target| CrossToolchain::find(target).is_some()),
+            Self::NameServer => answer(Command::new("dnsmasq").arg("--version")).is_some(),
+            Self::NetworkTools => {
+                are_there(&["arping", "ethtool", "ip", "ping", "script", "sysctl"])
+            }
             Self::Nightly => answer(&mut project.nightly_cargo("--version")).is_some(),
             Self::OldestRust => OldestRust::find(project).is_some(),
             Self::Qemu => answer(Command::new("qemu-system-arm").arg("--version")).is_some(),
@@ -90,9 +108,14 @@ impl Need {
 
     fn what(self) -> &'static str {
         match self {
+            Self::ArpScan => "a scanner to compare with",
+            Self::Broker => "an MQTT broker",
             Self::CargoFuzz => "cargo-fuzz",
             Self::Clippy => "clippy",
+            Self::Collector => "a telemetry collector",
             Self::CrossToolchain => "a compiler for Cortex-M",
+            Self::NameServer => "a DNS server",
+            Self::NetworkTools => "a tool that talks to the kernel's network",
             Self::Nightly => "a nightly toolchain",
             Self::OldestRust => "the toolchain of rust-version",
             Self::Qemu => "an emulator for Cortex-M",
@@ -102,9 +125,25 @@ impl Need {
 
     fn source(self) -> Source {
         match self {
+            Self::ArpScan => Source::Debian(&["arp-scan"]),
+            Self::Broker => Source::Debian(&["mosquitto", "mosquitto-clients"]),
             Self::CargoFuzz => Source::Cargo("cargo-fuzz"),
             Self::Clippy => Source::User("rustup component add clippy"),
+            // Built for the Python of Debian 12, whose library it loads.
+            Self::Collector => Source::Pip {
+                package: "rotel==0.0.1a15",
+                needs: &["libpython3.11", "python3-venv"],
+            },
             Self::CrossToolchain => Source::Debian(&["rustc-web", "rust-web-src"]),
+            Self::NameServer => Source::Debian(&["dnsmasq-base"]),
+            Self::NetworkTools => Source::Debian(&[
+                "bsdutils",
+                "ethtool",
+                "iproute2",
+                "iputils-arping",
+                "iputils-ping",
+                "procps",
+            ]),
             Self::Nightly => Source::User("rustup toolchain install nightly"),
             Self::OldestRust => Source::User("rustup toolchain install"),
             Self::Qemu => Source::Debian(&["qemu-system-arm"]),
@@ -121,6 +160,14 @@ impl Need {
             }
             (_, Source::Debian(packages)) => format!("sudo apt-get install {}", packages.join(" ")),
             (_, Source::Cargo(package)) => format!("cargo install --locked {package}"),
+            (_, Source::Pip { package, needs }) => {
+                let folder = python_folder(project);
+                let (needs, folder) = (needs.join(" "), folder.display());
+                format!(
+                    "sudo apt-get install {needs}; python3 -m venv {folder} && \
+                     {folder}/bin/pip install {package}"
+                )
+            }
             (_, Source::User(command)) => command.into(),
         }
     }
@@ -141,6 +188,17 @@ impl Need {
                     .map(drop)
                     .map_err(Problem::Failed)
             }
+            Source::Pip { package, needs } => {
+                let first = install_from_python(project, shell, package);
+                if self.is_met(project) {
+                    return Ok(());
+                }
+                if let Err(problem) = may_install_packages() {
+                    return first.map_err(Problem::Failed).and(Err(problem));
+                }
+                install_packages(shell, needs, || true).map_err(Problem::Failed)?;
+                install_from_python(project, shell, package).map_err(Problem::Failed)
+            }
             Source::User(_) => Err(Problem::BeyondUs("only you can install it".into())),
         }
     }
@@ -157,6 +215,28 @@ impl Need {
             beyond_us,
         }
     }
+}
+
+/// Whether these programs can be started; what they say to it does not matter.
+fn are_there(programs: &[&str]) -> bool {
+    let starts = |program: &&str| Command::new(program).arg("--version").output().is_ok();
+    programs.iter().all(starts)
+}
+
+/// The collector that was installed for us, if it runs.
+pub(crate) fn collector(project: &Project) -> Option<PathBuf> {
+    let versions = fs::read_dir(python_folder(project).join("lib")).ok()?;
+    let programs = versions
+        .flatten()
+        .map(|python| python.path().join("site-packages/rotel/rotel-agent"));
+    let mut running =
+        programs.filter(|program| answer(Command::new(program).arg("--version")).is_some());
+    running.next()
+}
+
+/// Where Python's packages are installed.
+fn python_folder(project: &Project) -> PathBuf {
+    project.target_dir.join("python")
 }
 
 /// A toolchain of the `rust-version` that Cargo.toml promises.
@@ -222,6 +302,17 @@ fn install_packages(
         shell.run("setup", &mut apt_get("update"))?;
         install()?;
     }
+    Ok(())
+}
+
+fn install_from_python(project: &Project, shell: &Shell, package: &str) -> anyhow::Result<()> {
+    let folder = python_folder(project);
+    shell.say(&format!("setup: pip install {package}"));
+    let mut make = Command::new("python3");
+    shell.run("setup", make.args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let mut install = Command::new(folder.join("bin/pip"));
+    let quiet = ["--disable-pip-version-check", "--quiet"];
+    shell.run("setup", install.arg("install").args(quiet).arg(package))?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::cross::{CrossToolchain, THUMBV6M, THUMBV8M};
 use crate::project::{PACKAGE, Project};
 use crate::setup::{Machine, Need, OldestRust};
 use crate::shell::{Shell, answer};
-use crate::{bench, fuzz, probe, size};
+use crate::{bench, fuzz, linux, probe, size};
 
 struct Stage {
     name: &'static str,
@@ -31,7 +31,7 @@ enum Work {
     },
 }
 
-const STAGES: [Stage; 15] = [
+const STAGES: [Stage; 17] = [
     Stage {
         name: "fmt",
         about: "the code is formatted",
@@ -88,6 +88,23 @@ const STAGES: [Stage; 15] = [
             default: Duration::from_secs(10),
             run: stress,
         },
+    },
+    Stage {
+        name: "linux",
+        about: "raw sockets and the command against the Linux kernel, as root and as anybody",
+        needs: &[Need::NetworkTools],
+        work: Work::Fixed(linux::test),
+    },
+    Stage {
+        name: "peers",
+        about: "the stack against kernel sockets, and with real programs, as root and as anybody",
+        needs: &[
+            Need::NetworkTools,
+            Need::Broker,
+            Need::NameServer,
+            Need::Collector,
+        ],
+        work: Work::Fixed(linux::test_peers),
     },
     Stage {
         name: "examples",
@@ -254,7 +271,7 @@ impl Work {
     }
 }
 
-fn in_ci() -> bool {
+pub(crate) fn in_ci() -> bool {
     env::var("CI").is_ok_and(|value| value == "true")
 }
 
@@ -355,12 +372,15 @@ fn unit(project: &Project, shell: &Shell) -> Result<String> {
     };
     // The tests need `std` and `sim` in any case; that the crate builds without them is for the
     // stages `features` and `cross` to see, and that it works without them for `emulated`.
-    let features = ["--workspace", "--all-features"];
+    // What talks to the kernel has stages of its own.
     let mut tests = project.cargo(runner[0]);
-    tests.args(&runner[1..]).args(features);
+    tests
+        .args(&runner[1..])
+        .args(["--workspace", "--all-features"])
+        .args(["--exclude", linux::PACKAGE, "--exclude", linux::PEERS]);
     let tests = shell.run("tests", &mut tests)?;
     let mut examples = project.cargo("test");
-    examples.arg("--doc").args(features);
+    examples.args(["--doc", "--workspace", "--all-features"]);
     let examples = shell.run("documentation", &mut examples)?;
     Ok(format!(
         "{} tests, {} examples in the documentation",
@@ -417,7 +437,7 @@ fn stress(project: &Project, shell: &Shell, duration: Duration) -> Result<String
 }
 
 /// The number of tests that passed, as `cargo test` or nextest tells it.
-fn tests_passed(log: &str) -> u32 {
+pub(crate) fn tests_passed(log: &str) -> u32 {
     let totals = log.lines().map(str::trim_start);
     let totals =
         totals.filter(|line| line.starts_with("test result:") || line.starts_with("Summary"));

@@ -1,4 +1,5 @@
-//! Plain text tables: the first column to the left, all others to the right.
+//! Tables: as plain text, the first column to the left and all others to the right, or for
+//! documentation.
 
 /// The rows as lines, the first being the heading.
 pub(crate) fn render(rows: &[Vec<String>]) -> String {
@@ -24,6 +25,18 @@ pub(crate) fn render(rows: &[Vec<String>]) -> String {
     text
 }
 
+/// The rows as a table for documentation, the first being the heading.
+pub(crate) fn markdown(rows: &[Vec<String>]) -> String {
+    let mut text = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        text.push_str(&format!("| {} |\n", row.join(" | ")));
+        if index == 0 {
+            text.push_str(&format!("|{}\n", "---|".repeat(row.len())));
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,5 +48,14 @@ mod tests {
             vec!["a".into(), "1.25".into()],
         ];
         assert_eq!(render(&rows), "case    ns\na     1.25\n");
+    }
+
+    #[test]
+    fn for_documentation_the_heading_is_underlined() {
+        let rows = [
+            vec!["case".into(), "ns".into()],
+            vec!["a".into(), "1.25".into()],
+        ];
+        assert_eq!(markdown(&rows), "| case | ns |\n|---|---|\n| a | 1.25 |\n");
     }
 }

@@ -9,7 +9,6 @@ use core::future::{Future, poll_fn};
 use core::task::{Context, Poll};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::TooManyReaders;
 use super::block::{Block, ClaimError, Claimed, block_of};
 use super::directory::{NoBlock, Published, View};
 use super::feed::{Feed, Read};
@@ -18,8 +17,9 @@ use super::moment::Moment;
 use super::seat::{Frame, Seat, Tally, Wait};
 use super::turn::{NEVER, Shared, Who};
 use super::word::{Address, Word};
-use crate::cache::{HoldError, Key, Received};
-use crate::resolver::Resolver;
+use super::{SharedResolver, TooManyReaders};
+use crate::cache::{AddressError, HoldError, Key, Prefix, Received};
+use crate::resolver::{Busy, Driven, Resolver};
 use crate::time::Instant;
 use crate::wire::{ARP_FRAME_LEN, UnicastMac};
 
@@ -123,6 +123,12 @@ impl Reader {
     #[cfg(all(test, not(loom)))]
     pub(super) fn places(&self) -> usize {
         self.ledger.borrow().places()
+    }
+
+    fn administrator(&self) -> SharedResolver {
+        SharedResolver {
+            shared: self.queue.shared.clone(),
+        }
     }
 
     fn note_contention(&self) {
@@ -480,6 +486,54 @@ impl Resolver for &Reader {
 
     fn lookup(&self, key: impl Into<Key>) -> Option<UnicastMac> {
         Reader::lookup(self, key)
+    }
+}
+
+/// What the administrator's handle would do (link, MAC, addresses) waits here too for its turn; it is
+/// done by one of the queues, and rarely.
+impl Driven for &Reader {
+    fn receive(&self, now: Instant, frame: &[u8]) -> Result<(), Busy> {
+        match Reader::receive(self, now, frame) {
+            Ok(Brought::Left | Brought::Taken(_)) => Ok(()),
+            Err(OutboxFull) => Err(Busy),
+        }
+    }
+
+    fn poll_transmit(&self, now: Instant, frame: &mut [u8; ARP_FRAME_LEN]) -> bool {
+        Reader::poll_transmit(self, now, frame)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        Reader::poll_timeout(self)
+    }
+
+    fn handle_timeout(&self, now: Instant) {
+        Reader::handle_timeout(self, now);
+    }
+
+    fn poll_work(&self, context: &mut Context<'_>) -> Poll<()> {
+        Reader::poll_work(self, context)
+    }
+
+    /// No use is counted: who talks to a neighbour for long has a hold on it.
+    fn touch(&self, _now: Instant, key: impl Into<Key>) -> Option<UnicastMac> {
+        Reader::lookup(self, key)
+    }
+
+    fn link_changed(&self, now: Instant, up: bool) {
+        self.administrator().link_changed(now, up);
+    }
+
+    fn set_mac(&self, now: Instant, mac: UnicastMac) {
+        self.administrator().set_mac(now, mac);
+    }
+
+    fn set_addresses(&self, now: Instant, own: &[Prefix]) -> Result<(), AddressError> {
+        self.administrator().set_addresses(now, own)
+    }
+
+    fn announce(&self, key: impl Into<Key>) -> bool {
+        self.administrator().announce(key)
     }
 }
 

@@ -35,6 +35,20 @@ fn main() -> io::Result<()> {
         }
         write("frame", number, &script)?;
     }
+    // One deed all over again, and deeds of all kinds.
+    for number in 0..32 {
+        let mut script = random.bytes(2);
+        script.push(0xff);
+        for _ in 0..24 {
+            let deed = match number {
+                0..16 => number as u8 | 0x10,
+                _ => random.bytes(1)[0],
+            };
+            // Between two of them some frames pass.
+            script.extend([deed, 12, 0x18, 20, 0x20]);
+        }
+        write("stacks", number, &script)?;
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use whohas::wire::{
 
 use crate::profile::Profile;
 use crate::rig::Rig;
+use crate::stacks;
 use crate::step::{Span, Step, Time, raw_frame};
 
 /// The longest script that is run: what goes wrong goes wrong sooner.
@@ -21,7 +22,7 @@ pub struct Target {
 }
 
 /// All there are.
-pub const TARGETS: [Target; 3] = [
+pub const TARGETS: [Target; 4] = [
     Target {
         name: "arp_roundtrip",
         run: arp_roundtrip,
@@ -34,6 +35,10 @@ pub const TARGETS: [Target; 3] = [
         name: "operations",
         run: operations,
     },
+    Target {
+        name: "stacks",
+        run: stacks,
+    },
 ];
 
 /// A script of operations, run on both storages and the model side by side.
@@ -44,6 +49,11 @@ pub fn operations(bytes: &[u8]) {
 /// A script brings the cache into any state; then come frames of nobody knows what, and time.
 pub fn frame(bytes: &[u8]) {
     let _ = play_frames(&mut Unstructured::new(bytes));
+}
+
+/// Two stacks talk while somebody in between does to their frames what the bytes say.
+pub fn stacks(bytes: &[u8]) {
+    stacks::play(bytes);
 }
 
 /// The profile and up to `steps` steps; an error says that the bytes are used up.

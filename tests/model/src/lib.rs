@@ -18,6 +18,7 @@ mod outcome;
 mod profile;
 mod rig;
 mod shared;
+mod stacks;
 mod step;
 mod trace;
 

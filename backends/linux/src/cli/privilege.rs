@@ -1,0 +1,48 @@
+//! The one capability that is needed, raised for the one call that needs it, and then none at all.
+
+use rustix::process::{geteuid, getuid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, set_capabilities,
+    set_no_new_privs,
+};
+
+use super::failure::Failure;
+
+/// What packet sockets need, and what lets them have a larger buffer than others may.
+const WANTED: CapabilitySet = CapabilitySet::NET_RAW.union(CapabilitySet::NET_ADMIN);
+
+/// Refuses to run with another user's files at hand: capabilities do what is needed.
+pub(super) fn refuse_set_user_id() -> Result<(), Failure> {
+    if getuid() == geteuid() {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        "whohas is not made to be set-user-ID: take that bit off, and run `setcap cap_net_raw+p` on it",
+    ))
+}
+
+/// Runs `open` with nothing raised but the right to packet sockets, if there is that right; after it
+/// there is none, and none can be had again.
+pub(super) fn with_raw_sockets<T>(open: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let held = capabilities(None).map_err(|error| failed("read", error))?;
+    set(held.permitted & WANTED)?;
+    let opened = open();
+    set(CapabilitySet::empty())?;
+    // Refused by kernels from before 4.3, where there is nothing to clear.
+    let _ = clear_ambient_capability_set();
+    set_no_new_privs(true).map_err(|error| failed("renounce", error))?;
+    opened
+}
+
+fn set(rights: CapabilitySet) -> Result<(), Failure> {
+    let sets = CapabilitySets {
+        effective: rights,
+        permitted: rights,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, sets).map_err(|error| failed("reduce", error))
+}
+
+fn failed(what: &str, error: rustix::io::Errno) -> Failure {
+    Failure::device(format!("cannot {what} the privileges"), error.into())
+}

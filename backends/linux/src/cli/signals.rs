@@ -1,0 +1,34 @@
+//! SIGINT, SIGTERM and SIGHUP as something that can be waited for.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
+
+/// Caught from when it is made on.
+#[derive(Debug)]
+pub(super) struct Signals(UnixStream);
+
+impl Signals {
+    pub(super) fn catch() -> io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            pipe::register(signal, theirs.try_clone()?)?;
+        }
+        Ok(Self(ours))
+    }
+
+    /// Whether one came since the last call.
+    pub(super) fn raised(&mut self) -> bool {
+        matches!(self.0.read(&mut [0; 16]), Ok(1..))
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,17 @@
+//! The Linux kernel as the peer: in a namespace, at the other end of a cable.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(feature = "tokio")]
+mod example;
+mod hostile;
+mod neighbours;
+mod queues;
+mod raw;
+mod ring;
+mod segments;
+#[cfg(feature = "tokio")]
+mod stack;
+mod tap;
+mod wake;

@@ -1,0 +1,84 @@
+//! IP packets on one side, Ethernet frames on the other: next hops, ARP in and out, and packets that
+//! wait for a neighbour.
+//!
+//! [`Link`] is all of it, over any driver of `embassy-net-driver`: the drivers of the embedded world
+//! are its backends, and there is no driver trait of our own. [`InPlace`] is the same without copies, for
+//! drivers that can do a little more. [`Transparent`] is for stacks that insist on Ethernet and a
+//! neighbour cache of their own. A stack on a link asks for what it needs by [`IpLink`].
+//!
+//! Not in here: DHCP, fragments, IPv6, and packets from a stack to itself, which are the stack's own
+//! business.
+//!
+//! Reading order of the files: `device` is the link as its owner and the stack see it, `inner` what it
+//! does with a frame or a packet, `receive` whether a frame is for us, `route` where a packet goes,
+//! `parking` how it waits, `frame` what it is put in, `buffers` where it is meanwhile. `claims` keeps own
+//! addresses ours; `event` and `counters` are what others see.
+
+mod buffers;
+mod claims;
+mod counters;
+mod device;
+mod event;
+mod frame;
+mod in_place;
+mod inner;
+mod parking;
+#[cfg(feature = "smoltcp-v0.14")]
+pub mod phy;
+mod receive;
+mod route;
+pub mod transparent;
+
+use core::net::Ipv4Addr;
+use core::task::Context;
+
+use embassy_net_driver::Driver;
+
+pub use claims::MAX_CLAIMS;
+pub use counters::{LinkCounters, RxDrop, TxDrop};
+pub use device::{Arrived, ClaimError, Link, Room};
+pub use event::LinkEvent;
+pub use in_place::{Draft, DriverInPlace, HEADROOM, InPlace, Part, RoomInPlace};
+pub use route::{MAX_ROUTES, Route, RouteError};
+pub use transparent::Transparent;
+
+use crate::cache::HoldError;
+use crate::resolver::Hold;
+use crate::time::Instant;
+
+/// What a stack needs to know of the link under it, beside the IP packets that it sends and receives
+/// through [`Driver`] ([`HardwareAddress::Ip`](embassy_net_driver::HardwareAddress::Ip)).
+pub trait IpLink: Driver {
+    /// A claim on a next hop.
+    type Hold: Hold;
+
+    /// Does what is due: the link's state, ARP frames and waiting packets that can leave. Call it when
+    /// [`poll_timeout`](Self::poll_timeout) has come, and when the driver has woken `context`.
+    fn poll(&mut self, now: Instant, context: &mut Context<'_>);
+
+    /// When [`poll`](Self::poll) wants to be called next.
+    fn poll_timeout(&self) -> Option<Instant>;
+
+    /// Our own address for packets to there, if there is a way.
+    fn source_for(&self, destination: Ipv4Addr) -> Option<Ipv4Addr>;
+
+    /// Claims the next hop on the way to a destination: the neighbour itself, or a gateway. `None`
+    /// where nobody has to be asked: broadcast and multicast.
+    fn hold(&self, destination: Ipv4Addr) -> Result<Option<Self::Hold>, NoWay>;
+
+    /// The own addresses as `(address, prefix length)`, and a number that changes with them.
+    fn addresses(&self) -> (u32, &[crate::cache::Prefix]);
+}
+
+/// Why there is no way to a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum NoWay {
+    /// The next hop cannot be held.
+    #[error("the next hop cannot be held: {0}")]
+    Hold(#[from] HoldError),
+    /// No prefix and no gateway leads there.
+    #[error("no prefix and no gateway leads to {0}: set a gateway")]
+    NoRoute(Ipv4Addr),
+}

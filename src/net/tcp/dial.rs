@@ -1,0 +1,176 @@
+//! Connections that we make: first the neighbour, then the SYN.
+
+use core::future::poll_fn;
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::task::{Context, Poll};
+
+use embedded_nal_async::TcpConnect;
+use smoltcp::socket::tcp::State;
+
+use super::slot::Role;
+use super::{Connection, TcpError};
+use crate::link::IpLink;
+use crate::net::Net;
+use crate::net::stats::count;
+use crate::net::wait;
+use crate::resolver::{Hold, ResolveError};
+
+/// How often a hold is taken anew when its entry is removed before it was resolved.
+const HOLDS: usize = 3;
+
+impl<'a, L: IpLink> TcpConnect for Net<'a, L> {
+    type Error = TcpError;
+
+    type Connection<'n>
+        = Connection<'n, 'a, L>
+    where
+        Self: 'n;
+
+    async fn connect<'n>(&'n self, remote: SocketAddr) -> Result<Connection<'n, 'a, L>, TcpError> {
+        match remote {
+            SocketAddr::V4(remote) => self.dial(remote).await,
+            SocketAddr::V6(_) => Err(TcpError::Ipv6),
+        }
+    }
+}
+
+impl<'a, L: IpLink> Net<'a, L> {
+    /// [`TcpConnect::connect`] for whoever knows that it is IPv4.
+    ///
+    /// The next hop is held first, and resolved before the SYN leaves, so that a neighbour that does
+    /// not answer is told from a peer that does not. Cancel-safe: dropping the future gives the
+    /// socket and the hold back at once.
+    pub async fn dial(&self, remote: SocketAddrV4) -> Result<Connection<'_, 'a, L>, TcpError> {
+        let dial = Dial::begin(self, remote)?;
+        dial.resolve().await?;
+        dial.open()?;
+        poll_fn(|context| dial.poll_connected(context)).await?;
+        Ok(dial.connection())
+    }
+}
+
+/// A dial in the making; dropped, it was not to be.
+struct Dial<'n, 'a, L: IpLink> {
+    net: &'n Net<'a, L>,
+    index: usize,
+    remote: SocketAddrV4,
+}
+
+impl<'n, 'a, L: IpLink> Dial<'n, 'a, L> {
+    fn begin(net: &'n Net<'a, L>, remote: SocketAddrV4) -> Result<Self, TcpError> {
+        if remote.port() == 0 || *remote.ip() == Ipv4Addr::UNSPECIFIED {
+            return Err(TcpError::InvalidRemote);
+        }
+        let mut inner = net.inner.borrow_mut();
+        let tcp = &mut inner.tcp;
+        count(&mut tcp.stats.dialled);
+        let index = tcp.claim(Role::Resolving).ok_or(TcpError::OutOfSockets)?;
+        // The time to connect begins now.
+        inner.wake();
+        drop(inner);
+        let dial = Self { net, index, remote };
+        dial.hold()?;
+        Ok(dial)
+    }
+
+    fn hold(&self) -> Result<(), TcpError> {
+        let mut inner = self.net.inner.borrow_mut();
+        // Where nobody has to be asked there is nobody to connect to, but groups and everybody.
+        let hold = inner
+            .link
+            .hold(*self.remote.ip())?
+            .ok_or(TcpError::InvalidRemote)?;
+        inner.tcp.slots[self.index].hold = Some(hold);
+        Ok(())
+    }
+
+    async fn resolve(&self) -> Result<(), TcpError> {
+        for _ in 0..HOLDS {
+            match poll_fn(|context| self.poll_resolved(context)).await {
+                Ok(()) => return Ok(()),
+                Err(ResolveError::Aborted) => self.hold()?,
+                Err(ResolveError::Refused(error)) => return Err(TcpError::NotHeld(error)),
+                Err(ResolveError::Unreachable) => break,
+            }
+        }
+        if let Some(failure) = self.failure() {
+            return Err(failure);
+        }
+        count(&mut self.net.inner.borrow_mut().tcp.stats.unreachable);
+        Err(TcpError::Unreachable)
+    }
+
+    fn failure(&self) -> Option<TcpError> {
+        self.net.inner.borrow().tcp.slots[self.index].failure
+    }
+
+    fn poll_resolved(&self, context: &mut Context<'_>) -> Poll<Result<(), ResolveError>> {
+        let mut inner = self.net.inner.borrow_mut();
+        let slot = &mut inner.tcp.slots[self.index];
+        let Some(hold) = &slot.hold else {
+            // Taken away with the failure that the caller looks for.
+            return Poll::Ready(Err(ResolveError::Unreachable));
+        };
+        let resolved = hold.poll_resolved(context);
+        wait(&mut slot.waker, context.waker());
+        resolved.map_ok(|_mac| ())
+    }
+
+    fn open(&self) -> Result<(), TcpError> {
+        let mut inner = self.net.inner.borrow_mut();
+        let inner = &mut *inner;
+        let ip = *self.remote.ip();
+        let source = inner.link.source_for(ip).ok_or(TcpError::NoRoute(ip))?;
+        let port = inner
+            .random
+            .port(|port| inner.tcp.uses_port(port))
+            .ok_or(TcpError::OutOfSockets)?;
+        let local = SocketAddrV4::new(source, port);
+        inner.tcp.slots[self.index].remote = Some(self.remote);
+        inner
+            .tcp
+            .open(self.index, &mut inner.engine, local, self.remote)?;
+        inner.tcp.order();
+        inner.wake();
+        Ok(())
+    }
+
+    fn poll_connected(&self, context: &mut Context<'_>) -> Poll<Result<(), TcpError>> {
+        let mut inner = self.net.inner.borrow_mut();
+        let slot = &mut inner.tcp.slots[self.index];
+        if let Some(failure) = slot.failure {
+            return Poll::Ready(Err(failure));
+        }
+        if matches!(slot.state, State::Established | State::CloseWait) {
+            return Poll::Ready(Ok(()));
+        }
+        wait(&mut slot.waker, context.waker());
+        Poll::Pending
+    }
+
+    fn connection(self) -> Connection<'n, 'a, L> {
+        let Self {
+            net,
+            index,
+            remote: _,
+        } = self;
+        // It is the connection that gives the socket back now.
+        core::mem::forget(self);
+        let mut inner = net.inner.borrow_mut();
+        let tcp = &mut inner.tcp;
+        count(&mut tcp.stats.connected);
+        let slot = &mut tcp.slots[index];
+        slot.role = Role::Open;
+        slot.deadline = None;
+        slot.waker = None;
+        Connection::new(net, index)
+    }
+}
+
+impl<L: IpLink> Drop for Dial<'_, '_, L> {
+    fn drop(&mut self) {
+        let mut inner = self.net.inner.borrow_mut();
+        inner.tcp.release(self.index);
+        inner.wake();
+    }
+}

@@ -1,0 +1,24 @@
+//! The stack over a real link: the Linux kernel and real programs at the other end of a cable, in
+//! network namespaces that the tests make themselves.
+#![cfg(target_os = "linux")]
+
+mod cold;
+mod datagrams;
+mod hostile;
+mod kernel;
+mod lies;
+mod names;
+mod program;
+mod same;
+mod story;
+mod tcp;
+mod us;
+
+// The cable, and namespaces to lay it in.
+#[path = "../../backends/linux/tests/support/mod.rs"]
+mod support;
+
+// Frames that broke others.
+#[allow(dead_code)]
+#[path = "../cases/corpus.rs"]
+mod corpus;

@@ -1,0 +1,133 @@
+//! Programs that others wrote, as peers: started for one test, and killed at its end.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::cable::THEIR_IP;
+use crate::support::run;
+
+/// After which a program that is waited for will never get there.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running program; dropped, it is killed.
+pub struct Program {
+    name: String,
+    child: Child,
+    lines: Receiver<String>,
+    said: Vec<String>,
+}
+
+impl Program {
+    /// Starts it. It does not outlive this thread, whatever becomes of us.
+    pub fn start(name: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", name])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("setpriv is a part of util-linux");
+        let (line, lines) = channel();
+        let stdout = child.stdout.take().expect("piped");
+        let stderr = child.stderr.take().expect("piped");
+        for output in [Box::new(stdout) as Box<dyn Read + Send>, Box::new(stderr)] {
+            let line = line.clone();
+            thread::spawn(move || {
+                let read = BufReader::new(output).lines().map_while(Result::ok);
+                read.map_while(|text| line.send(text).ok()).for_each(drop);
+            });
+        }
+        Self {
+            name: name.into(),
+            child,
+            lines,
+            said: Vec::new(),
+        }
+    }
+
+    /// Waits until it has said this.
+    #[track_caller]
+    pub fn expect(&mut self, text: &str) {
+        self.expect_times(1, text);
+    }
+
+    /// Waits until it has said this in as many lines.
+    #[track_caller]
+    pub fn expect_times(&mut self, times: usize, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let said_it = |said: &[String]| said.iter().filter(|line| line.contains(text)).count();
+        while said_it(&self.said) < times {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.said.push(line),
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("{} has ended: is it installed? {:#?}", self.name, self.said)
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("{} does not say `{text}`: {:#?}", self.name, self.said)
+                }
+            }
+        }
+    }
+
+    /// What it has said so far.
+    pub fn said(&mut self) -> &[String] {
+        self.said.extend(self.lines.try_iter());
+        &self.said
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: &str) {
+        run("kill", &["-s", signal, &self.child.id().to_string()]);
+    }
+
+    /// Waits until it takes connections at this port.
+    #[track_caller]
+    pub fn listens(&mut self, port: u16) {
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect((THEIR_IP, port)).is_err() {
+            let ended = self.child.try_wait().expect("it is our child").is_some();
+            let said = self.said();
+            assert!(!ended, "has ended: is it installed? {said:#?}");
+            assert!(Instant::now() < deadline, "does not listen: {said:#?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // An error is that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A file for a program; dropped, it is removed.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn write(name: &str, text: &str) -> Self {
+        let name = format!("whohas-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, text).expect("there is room for a few bytes");
+        Self(path)
+    }
+
+    pub fn path(&self) -> &str {
+        self.0.to_str().expect("we chose the name")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
