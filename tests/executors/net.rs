@@ -3,16 +3,15 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU16;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Condvar, LazyLock, Mutex, Once, mpsc};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
+use embassy_futures::join::join;
+use embassy_futures::select::{Either, select};
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
 use embassy_time_driver::Driver as TimeDriver;
 use embedded_io_async::{Read, Write};
@@ -231,57 +230,14 @@ async fn story<T: Timer + Copy>(timer: T) {
             reader.read_exact(&mut received).await.expect("all of it");
             assert!(received == body);
         };
-        both(write, read).await;
+        join(write, read).await;
         let refused = client.dial(SocketAddrV4::new(ip(1), 8)).await;
         Ok::<_, TcpError>(refused.map(drop))
     };
-    let stacks = both(server.run(&timer), client.run(&timer));
-    let ((), refused) = first(stacks, both(echo, dial)).await;
+    let stacks = select(server.run(&timer), client.run(&timer));
+    // While the stacks run, which they do for ever.
+    let Either::Second(((), refused)) = select(stacks, join(echo, dial)).await;
     assert_eq!(refused, Ok(Err(TcpError::Refused)));
-}
-
-async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
-    let (mut a, mut b) = (pin!(a), pin!(b));
-    let (mut of_a, mut of_b) = (None, None);
-    poll_fn(|context| {
-        if of_a.is_none() {
-            of_a = ready(a.as_mut().poll(context));
-        }
-        if of_b.is_none() {
-            of_b = ready(b.as_mut().poll(context));
-        }
-        match (of_a.take(), of_b.take()) {
-            (Some(a), Some(b)) => Poll::Ready((a, b)),
-            (a, b) => {
-                (of_a, of_b) = (a, b);
-                Poll::Pending
-            }
-        }
-    })
-    .await
-}
-
-fn ready<T>(poll: Poll<T>) -> Option<T> {
-    match poll {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
-    }
-}
-
-/// The story, while the stacks run.
-async fn first<T>(
-    stacks: impl Future<Output = (Infallible, Infallible)>,
-    story: impl Future<Output = T>,
-) -> T {
-    let (mut stacks, mut story) = (pin!(stacks), pin!(story));
-    poll_fn(|context| {
-        if let Poll::Ready(output) = story.as_mut().poll(context) {
-            return Poll::Ready(output);
-        }
-        let _ = stacks.as_mut().poll(context);
-        Poll::Pending
-    })
-    .await
 }
 
 #[test]

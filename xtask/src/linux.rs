@@ -23,13 +23,13 @@ const NOBODY: &str = "65534";
 pub(crate) fn test(project: &Project, shell: &Shell) -> Result<String> {
     let built = Built::build(project, shell, PACKAGE)?;
     let command = built.program("whohas")?;
-    Suite::new(built, "WHOHAS_COMMAND", command).test(project, shell)
+    Suite::new(built, "WHOHAS_COMMAND", command).test(shell)
 }
 
 pub(crate) fn test_peers(project: &Project, shell: &Shell) -> Result<String> {
     let built = Built::build(project, shell, PEERS)?;
     let collector = setup::collector(project).context("found by the setup")?;
-    Suite::new(built, "WHOHAS_COLLECTOR", collector).test(project, shell)
+    Suite::new(built, "WHOHAS_COLLECTOR", collector).test(shell)
 }
 
 /// What cargo has made of a package.
@@ -103,12 +103,12 @@ impl Suite {
         }
     }
 
-    fn test(&self, project: &Project, shell: &Shell) -> Result<String> {
+    fn test(&self, shell: &Shell) -> Result<String> {
         let mine = self.run(shell, "tests", |program| Command::new(program))?;
         if answer(Command::new("id").arg("-u")).is_none_or(|id| id != "0") {
             return Ok(format!("{mine} tests as an ordinary user"));
         }
-        let readable = self.for_everybody(&project.target_dir)?;
+        let readable = self.for_everybody()?;
         let as_nobody = |program: &Path| {
             let mut command = Command::new("setpriv");
             command
@@ -116,18 +116,18 @@ impl Suite {
                 .arg(program);
             command
         };
-        let others = readable.run(shell, "tests as nobody", as_nobody)?;
+        let others = readable.run(shell, "tests as nobody", as_nobody);
         fs::remove_dir_all(&readable.home).context("what was copied for everybody")?;
+        let others = others?;
         Ok(format!(
             "{mine} tests as root, {others} as an ordinary user"
         ))
     }
 
     /// Copies for users who may not look into our folders.
-    fn for_everybody(&self, target_dir: &Path) -> Result<Self> {
+    fn for_everybody(&self) -> Result<Self> {
         let home = std::env::temp_dir().join(format!("whohas-tests-{}", std::process::id()));
-        fs::create_dir(&home)
-            .with_context(|| format!("{} beside {}", home.display(), target_dir.display()))?;
+        fs::create_dir(&home).with_context(|| home.display().to_string())?;
         fs::set_permissions(&home, fs::Permissions::from_mode(0o755))?;
         let copy = |program: &PathBuf| -> Result<PathBuf> {
             let name = program.file_name().context("a program has a name")?;
