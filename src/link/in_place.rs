@@ -10,7 +10,7 @@ use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxTok
 use super::device::{FRAMES_AT_ONCE, Link};
 use super::frame::{HEADER_LEN, TAG_LEN};
 use super::inner::{Core, Took};
-use super::{IpLink, NoWay};
+use super::{Flow, IpLink, NoWay};
 use crate::cache::Prefix;
 use crate::resolver::Driven;
 use crate::time::{Clock, Instant};
@@ -39,6 +39,12 @@ pub trait DriverInPlace: Driver {
 
     /// Room for a frame; `None`, and a wake-up when there is some, if there is none.
     fn draft(&mut self, context: &mut Context<'_>) -> Option<Self::Draft<'_>>;
+
+    /// Whether the frames of a flow are received by this driver; see [`IpLink::arrives`].
+    fn arrives(&self, flow: Flow) -> bool {
+        let _ = flow;
+        true
+    }
 }
 
 /// Room for a frame that may be given back: dropped, nothing is sent.
@@ -200,6 +206,10 @@ impl<D: DriverInPlace, R: Driven, C: Clock, const PACKETS: usize, const BYTES: u
 
     fn addresses(&self) -> (u32, &[Prefix]) {
         self.0.addresses()
+    }
+
+    fn arrives(&self, flow: Flow) -> bool {
+        self.0.driver.arrives(flow)
     }
 }
 

@@ -25,12 +25,13 @@ impl Random {
         bits ^ (bits >> 31)
     }
 
-    /// A port that nobody uses: a random one, or the next free one behind it. `None` when all are
-    /// used.
-    pub(super) fn port(&mut self, used: impl Fn(u16) -> bool) -> Option<u16> {
+    /// A port that would do: a random one, or the next behind it. `None` when none would.
+    pub(super) fn port(&mut self, would_do: impl Fn(u16) -> bool) -> Option<u16> {
         let (first, last) = EPHEMERAL.into_inner();
         let start = first + (self.next() % u64::from(last - first + 1)) as u16;
-        (start..=last).chain(first..start).find(|&port| !used(port))
+        (start..=last)
+            .chain(first..start)
+            .find(|&port| would_do(port))
     }
 }
 
@@ -41,18 +42,18 @@ mod tests {
     #[test]
     fn ports_are_ephemeral_differ_by_seed_and_are_never_those_in_use() {
         let mut random = Random::new(1);
-        let port = random.port(|_| false).unwrap();
+        let port = random.port(|_| true).unwrap();
         assert!(EPHEMERAL.contains(&port));
-        assert_ne!(Random::new(2).port(|_| false), Some(port));
-        assert_eq!(Random::new(1).port(|_| false), Some(port));
-        assert_ne!(Random::new(1).port(|used| used == port), Some(port));
+        assert_ne!(Random::new(2).port(|_| true), Some(port));
+        assert_eq!(Random::new(1).port(|_| true), Some(port));
+        assert_ne!(Random::new(1).port(|other| other != port), Some(port));
     }
 
     #[test]
     fn the_last_free_port_is_found_and_then_none() {
         for free in [49_152, 60_000, 65_535] {
-            assert_eq!(Random::new(3).port(|port| port != free), Some(free));
+            assert_eq!(Random::new(3).port(|port| port == free), Some(free));
         }
-        assert_eq!(Random::new(3).port(|_| true), None);
+        assert_eq!(Random::new(3).port(|_| false), None);
     }
 }
