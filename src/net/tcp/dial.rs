@@ -10,9 +10,9 @@ use smoltcp::socket::tcp::State;
 use super::slot::Role;
 use super::{Connection, TcpError};
 use crate::link::{Flow, IpLink};
-use crate::net::{Inner, Net};
 use crate::net::stats::count;
 use crate::net::wait;
+use crate::net::{Inner, Net};
 use crate::resolver::{Hold, ResolveError};
 use crate::wire::IpProtocol;
 
