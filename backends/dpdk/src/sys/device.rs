@@ -141,7 +141,7 @@ pub(crate) struct Device {
     name: String,
     /// What the port is made of, if it is made of rings.
     rings: Vec<Arc<Ring>>,
-    eal: Eal,
+    _eal: Eal,
 }
 
 /// How a port is to be started.
@@ -193,7 +193,7 @@ impl Device {
             port,
             name: name.to_owned(),
             rings: Vec::new(),
-            eal: eal.clone(),
+            _eal: eal.clone(),
         })
     }
 
@@ -316,10 +316,6 @@ pub(crate) struct Started {
 impl Started {
     pub(crate) fn name(&self) -> &str {
         self.device.name()
-    }
-
-    pub(crate) fn eal(&self) -> &Eal {
-        &self.device.eal
     }
 
     pub(crate) fn pools(&self) -> &[Pool] {
