@@ -52,7 +52,7 @@ fn stubborn(dropped: Rc<Cell<bool>>) -> impl Future<Output = ()> {
     let last = Last(dropped);
     async {
         let _last = last;
-        pending().await
+        pending::<()>().await;
     }
 }
 
