@@ -242,7 +242,7 @@ mod tests {
         poll_fn(|context| {
             polls.set(polls.get() + 1);
             context.waker().wake_by_ref();
-            Poll::Pending
+            Poll::<()>::Pending
         })
         .await;
     }
