@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::num::{NonZeroU16, NonZeroU64};
 use std::str::FromStr;
 use std::time::Duration;
@@ -20,12 +20,11 @@ dpdk_http --address IP/BITS --iface NAME [OPTION..]
     serves on a network interface of the kernel's that has no address (DPDK's net_af_packet)
 dpdk_http --address IP/BITS [OPTION..] -- DPDK-ARGUMENT..
     serves on the first port that DPDK finds with these arguments
-dpdk_http --kernel IP:PORT [--queues THREADS]
-    the same service on the kernel's sockets, to compare with
 
   --gateway IP    the way to everybody who is not in our network
   --port PORT     80 if not given
   --queues N      one if not given, two for the demo
+  --spin          never sleeps: each queue takes a processor for itself
   --seconds N     ends by itself
   --once          ends when the demo has fetched a page";
 
@@ -44,10 +43,6 @@ pub(crate) enum Command {
         serve: Serve,
         once: bool,
     },
-    Kernel {
-        address: SocketAddr,
-        threads: NonZeroU16,
-    },
 }
 
 /// Where to serve.
@@ -59,6 +54,8 @@ pub(crate) struct Serve {
     pub(crate) port: NonZeroU16,
     pub(crate) queues: NonZeroU16,
     pub(crate) device: Device,
+    /// Whether queues look for frames without a pause.
+    pub(crate) spin: bool,
     /// `None`: until a signal comes.
     pub(crate) duration: Option<Duration>,
 }
@@ -106,6 +103,10 @@ impl Command {
                     given.once = true;
                     continue;
                 }
+                Long("spin") => {
+                    given.spin = true;
+                    continue;
+                }
                 // Behind `--`, or in front of it by mistake: DPDK says what it does not know.
                 Value(word) => {
                     given.dpdk.push(word.clone().string()?);
@@ -125,7 +126,6 @@ impl Command {
                 "port" => given.port = Some(value(&mut parser, &option, parsed)?),
                 "queues" => given.queues = Some(value(&mut parser, &option, parsed)?),
                 "seconds" => given.seconds = Some(value(&mut parser, &option, parsed)?),
-                "kernel" => given.kernel = Some(value(&mut parser, &option, parsed)?),
                 "iface" => given.iface = Some(parser.value()?.string()?),
                 _ => {
                     return Err(Misuse(format!(
@@ -164,13 +164,13 @@ fn prefix(word: &str) -> Result<Prefix, String> {
 struct Given {
     demo: bool,
     once: bool,
+    spin: bool,
     address: Option<Prefix>,
     gateway: Option<Ipv4Addr>,
     port: Option<NonZeroU16>,
     queues: Option<NonZeroU16>,
     seconds: Option<NonZeroU64>,
     iface: Option<String>,
-    kernel: Option<SocketAddr>,
     dpdk: Vec<String>,
 }
 
@@ -179,13 +179,13 @@ impl Given {
         let Self {
             demo,
             once,
+            spin,
             address,
             gateway,
             port,
             queues,
             seconds,
             iface,
-            kernel,
             dpdk,
         } = self;
         let misuse = |text: &str| Err(Misuse(text.to_owned()));
@@ -193,13 +193,6 @@ impl Given {
         let has_place = has_place || !dpdk.is_empty();
         if once && !demo {
             return misuse("--once is for --demo");
-        }
-        if let Some(address) = kernel {
-            if demo || has_place || port.is_some() || seconds.is_some() {
-                return misuse("--kernel goes with --queues only");
-            }
-            let threads = queues.unwrap_or(ONE);
-            return Ok(Command::Kernel { address, threads });
         }
         if demo && has_place {
             return misuse(
@@ -217,6 +210,7 @@ impl Given {
                 port,
                 queues: queues.unwrap_or(TWO),
                 device: Device::Interface(super::demo::US.to_owned()),
+                spin,
                 duration,
             };
             return Ok(Command::Demo { serve, once });
@@ -236,6 +230,7 @@ impl Given {
             port,
             queues: queues.unwrap_or(ONE),
             device,
+            spin,
             duration,
         }))
     }

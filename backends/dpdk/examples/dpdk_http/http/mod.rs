@@ -87,6 +87,12 @@ pub(crate) trait Stream: Read + Write {
     fn finish(&mut self) -> impl Future<Output = Result<(), Self::Error>>;
 }
 
+impl<S: Stream> Stream for &mut S {
+    async fn finish(&mut self) -> Result<(), Self::Error> {
+        S::finish(self).await
+    }
+}
+
 /// Answers the requests of one connection, until either side has had enough.
 ///
 /// It waits for ever for a peer that is silent: see [`serve_patiently`].
