@@ -35,10 +35,10 @@ fn frame(flow: &Flow, tag: Option<VlanTag>, fragment: Fragment, options: u8) -> 
         fragment,
     };
     let header_len = 20 + usize::from(options) * 4;
-    // Options are "no operation"; padding follows the packet.
-    let mut frame = vec![1; ethernet.len() + header_len + 8 + 6];
+    // Options are "no operation"; behind a TCP header's 20 bytes follows padding.
+    let mut frame = vec![1; ethernet.len() + header_len + 20 + 6];
     let packet = ethernet.emit(&mut frame).unwrap();
-    header.emit(packet, header_len - 20 + 8).unwrap();
+    header.emit(packet, header_len).unwrap();
     packet[0] = 0x45 + options;
     packet[header_len..][..2].copy_from_slice(&remote.port().to_be_bytes());
     packet[header_len + 2..][..2].copy_from_slice(&flow.local.port().to_be_bytes());
@@ -67,7 +67,11 @@ fn parsed(frame: &[u8]) -> Option<Flow> {
     let Fragment::Whole { .. } = header.fragment else {
         return None;
     };
-    let &[a, b, c, d] = payload.first_chunk()?;
+    let least = match header.protocol {
+        IpProtocol::TCP => 20,
+        _ => 8,
+    };
+    let &[a, b, c, d] = payload.get(..least)?.first_chunk()?;
     Some(Flow {
         protocol: header.protocol,
         local: SocketAddrV4::new(header.destination, u16::from_be_bytes([c, d])),
@@ -265,16 +269,16 @@ fn tcp_from_anybody_or_to_any_address_is_not_one_queues() {
 }
 
 #[test]
-fn padding_behind_a_packet_is_not_taken_for_ports() {
+fn padding_behind_a_packet_is_not_taken_for_a_header() {
     let steering = Steering::by_software(4).unwrap();
     let whole = Fragment::Whole {
         dont_fragment: true,
     };
     let mut frame = frame(&tcp(50_000), None, whole, 0);
     assert!(steering.owner_of_frame(&frame).is_some());
-    frame[16..18].copy_from_slice(&24_u16.to_be_bytes());
+    frame[16..18].copy_from_slice(&40_u16.to_be_bytes());
     assert!(steering.owner_of_frame(&frame).is_some());
-    frame[16..18].copy_from_slice(&23_u16.to_be_bytes());
+    frame[16..18].copy_from_slice(&39_u16.to_be_bytes());
     assert_eq!(steering.owner_of_frame(&frame), None);
 }
 
