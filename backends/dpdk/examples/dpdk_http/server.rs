@@ -3,13 +3,12 @@
 use std::cell::Cell;
 use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
-use std::num::NonZeroU16;
 use std::thread;
 use std::time::Duration;
 
 use embassy_futures::select::{Either, select};
 use embedded_io_async::Read;
-use whohas::link::{InPlace, IpLink};
+use whohas::link::{InPlace, IpLink, Route};
 use whohas::net::{Config, Connection, Limits, Net, TcpError};
 use whohas::resolver::shared::{Reader, Shape, SharedResolver};
 use whohas::time::Clock;
@@ -90,7 +89,8 @@ impl<'s> Server<'s> {
         };
         let clock = SystemClock::new();
         let options = RunOptions::new().eal(&eal).clock(&clock).idle(idle);
-        println!("{port:?}\nserving on {}, port {}", serve.address, serve.port);
+        println!("{}: {}", port.name(), port.steering());
+        println!("serving at {}, port {}", serve.address.ip(), serve.port);
         let (report, done) = thread::scope(|scope| {
             let watch = scope.spawn(|| watch(&board, &clock, serve.duration, stop));
             let beside = scope.spawn(beside);
@@ -137,20 +137,16 @@ fn serve_queue(
 ) -> Result<(), String> {
     let number = queue.number();
     let mut link: InPlace<_, _, _> = InPlace::new(queue, reader, lcore.clock());
-    let told = link.set_addresses(&[serve.address]);
-    told.map_err(|error| error.to_string())?;
-    if let Some(gateway) = serve.gateway {
-        link.set_gateway(Some(gateway));
-    }
+    link.set_addresses(&[serve.address]).map_err(text)?;
+    let route = serve.gateway.map(Route::default_via);
+    link.set_routes(route.as_slice()).map_err(text)?;
     let net = Net::growing(link, Limits::default(), Config::new(random()));
     let pages = Pages::new(board);
 
     // After all that they borrow.
     let tasks = lcore.tasks();
     let (net, pages, connections) = (&net, &pages, tasks.spawner());
-    let mut listener = net
-        .listen(serve.port, BACKLOG)
-        .map_err(|error| error.to_string())?;
+    let mut listener = net.listen(serve.port, BACKLOG).map_err(text)?;
     let accept = async move {
         while let Either::First((connection, _peer)) =
             select(listener.accept(), lcore.stopping()).await
@@ -159,7 +155,7 @@ fn serve_queue(
             let _ = connections.spawn(serve_connection(connection, pages, lcore));
         }
     };
-    tasks.spawn(accept).map_err(|error| error.to_string())?;
+    tasks.spawn(accept).map_err(text)?;
     let mut next = Instant::ZERO;
     lcore.run(tasks, |turn| {
         net.poll(turn.now(), turn.context());
@@ -226,6 +222,11 @@ impl Site for Pages<'_> {
     fn answered(&self, _status: Status) {
         self.requests.set(self.requests.get() + 1);
     }
+}
+
+/// An error on its way to another thread.
+fn text(error: impl Error) -> String {
+    error.to_string()
 }
 
 /// Another number for every queue of every run, which nobody can guess.

@@ -21,7 +21,7 @@ use std::future::Future;
 
 use embedded_io_async::{Read, Write};
 
-pub(crate) use patience::{Ended, serve_patiently};
+pub(crate) use patience::serve_patiently;
 use request::{Head, Method};
 pub(crate) use response::Status;
 
