@@ -65,6 +65,8 @@ impl Demo {
         let url = url(port);
         let words = ["--silent", "--show-error", "--include", "--max-time", "10"];
         for path in ["hello", "status"] {
+            // The status is brought up to date now and then.
+            thread::sleep(Duration::from_millis(250));
             let page = format!("{url}{path}");
             let words: Vec<_> = words.into_iter().chain([page.as_str()]).collect();
             println!("{}", tool("curl", &words)?);

@@ -79,7 +79,9 @@ impl<'s> Server<'s> {
         let resolver = SharedResolver::new(Policy::STRICT, shape);
         let readers = queues.iter().map(|_| resolver.reader());
         let readers = readers.collect::<Result<Vec<_>, _>>()?;
+        let clock = SystemClock::new();
         let board = Board::new(&eal, &port, &resolver);
+        board.refresh(clock.now());
         let idle = match serve.spin {
             true => Idle::Spin,
             false => Idle::Sleep {
@@ -87,7 +89,6 @@ impl<'s> Server<'s> {
                 at_most: NAP,
             },
         };
-        let clock = SystemClock::new();
         let options = RunOptions::new().eal(&eal).clock(&clock).idle(idle);
         println!("{}: {}", port.name(), port.steering());
         println!("serving at {}, port {}", serve.address.ip(), serve.port);
@@ -101,7 +102,12 @@ impl<'s> Server<'s> {
             // In case that they have ended for another reason.
             stop.raise();
             let joined = (watch.join(), beside.join());
-            (report, joined.1.map_err(|_panic| "what went on beside it has panicked"))
+            (
+                report,
+                joined
+                    .1
+                    .map_err(|_panic| "what went on beside it has panicked"),
+            )
         });
         // Nobody is left who could have one.
         match port.frames_in_use() {
@@ -119,8 +125,8 @@ impl<'s> Server<'s> {
 /// Brings the status page up to date until the end, and says when that is.
 fn watch(board: &Board<'_>, clock: &SystemClock, duration: Option<Duration>, stop: &Stop) {
     while !stop.is_raised() {
-        board.refresh(clock.now());
         thread::sleep(INTERVAL);
+        board.refresh(clock.now());
         if duration.is_some_and(|duration| clock.now() >= Instant::ZERO + duration) {
             stop.raise();
         }

@@ -107,7 +107,8 @@ impl<'s> Board<'s> {
     fn queues(&self) -> Value {
         let counters = self.port.queue_counters().into_iter();
         let queues = counters.zip(&self.seen).enumerate();
-        let told = queues.map(|(number, (counters, seen))| queue(number, &counters, *unpoisoned(seen)));
+        let told =
+            queues.map(|(number, (counters, seen))| queue(number, &counters, *unpoisoned(seen)));
         told.collect()
     }
 

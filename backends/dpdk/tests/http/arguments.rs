@@ -23,6 +23,7 @@ fn serve(queues: u16, device: Device) -> Serve {
         port: number(80),
         queues: number(queues),
         device,
+        spin: false,
         duration: None,
     }
 }
@@ -38,10 +39,11 @@ fn an_interface_or_what_dpdk_is_told() {
     let expected = Serve {
         gateway: Some(Ipv4Addr::new(10, 0, 0, 254)),
         port: number(8080),
+        spin: true,
         duration: Some(Duration::from_secs(3)),
         ..serve(4, Device::Dpdk(words.to_vec()))
     };
-    let line = "--address=10.0.0.1/24 --gateway 10.0.0.254 --port 8080 --queues 4 --seconds 3 \
+    let line = "--address=10.0.0.1/24 --gateway 10.0.0.254 --port 8080 --queues 4 --seconds 3 --spin \
         -- -l 0-1 --vdev=x --demo";
     assert_eq!(parse(line), Ok(Command::Serve(expected)));
 }
@@ -53,14 +55,6 @@ fn the_demo_has_two_queues_unless_told_otherwise() {
         let serve = serve(queues, us());
         assert_eq!(parse(line), Ok(Command::Demo { serve, once }), "{line}");
     }
-}
-
-#[test]
-fn the_kernel_has_threads() {
-    let address = "127.0.0.1:8080".parse().expect("an address");
-    let threads = number(3);
-    let expected = Command::Kernel { address, threads };
-    assert_eq!(parse("--kernel 127.0.0.1:8080 --queues 3"), Ok(expected));
 }
 
 #[test]
@@ -83,7 +77,6 @@ fn what_cannot_be_followed_is_named() {
         ("--queues", "--queues"),
         ("--demo --iface eth0", "--demo"),
         ("--once", "--demo"),
-        ("--kernel 127.0.0.1:80 --demo", "--kernel"),
         ("--vdev=net_null0", "behind `--`"),
         ("-l 0", "behind `--`"),
     ] {

@@ -1,11 +1,15 @@
-//! The HTTP of `examples/dpdk_http`, without DPDK: on pipes in memory, cut into odd pieces, and with curl
-//! on a socket of the kernel's.
+//! `examples/dpdk_http`: its HTTP without DPDK, on pipes in memory, cut into odd pieces, and with curl on
+//! a socket of the kernel's; and the program itself, with the kernel at the other end of its cable.
 
 mod arguments;
 mod curl;
+mod kernel;
 mod patience;
 mod pipe;
+mod program;
 mod protocol;
+#[path = "../support/mod.rs"]
+mod support;
 
 // For the name of its interface.
 #[allow(dead_code)]
@@ -13,15 +17,11 @@ mod protocol;
 mod demo;
 #[path = "../../examples/dpdk_http/http/mod.rs"]
 mod http;
-#[path = "../../examples/dpdk_http/site.rs"]
-mod site;
-// For its clock, and its sockets of tokio's.
-#[allow(dead_code)]
-#[path = "../../examples/dpdk_http/kernel.rs"]
-mod kernel;
 #[allow(dead_code)]
 #[path = "../../examples/dpdk_http/arguments.rs"]
 mod options;
+#[path = "../../examples/dpdk_http/site.rs"]
+mod site;
 
 use std::cell::RefCell;
 

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::sleep;
 
 use crate::Pages;
-use crate::http::{Ended, serve_patiently};
+use crate::http::patience::{Ended, serve_patiently};
 use crate::kernel::TokioClock;
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@
 //! writes the status line, each header and the body on their own, flushes between head and body, and
 //! takes the bytes of a chunked body for the next request.
 
-mod patience;
+pub(crate) mod patience;
 mod request;
 mod response;
 
