@@ -1,10 +1,10 @@
-//! The same service on the kernel's sockets, to compare with: as many threads as there would be queues,
-//! each with a listener of its own on the same port.
+//! The example's service on the kernel's sockets: as many threads as there would be queues, each with a
+//! listener of its own on the same port.
 
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::rc::Rc;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
@@ -18,7 +18,9 @@ use tokio::time::sleep_until;
 use whohas::Instant;
 use whohas::time::{Clock, Timer};
 
+use super::contender::{NEAR, NEAR_IP, PORT, PREFIX_LEN, serve_until_told, set_up_near_end};
 use super::http::{Answer, Site, Stream, serve_patiently};
+use super::namespace::tool;
 use super::site;
 
 /// As long as connections may be idle.
@@ -26,24 +28,28 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// SYNs that wait to be accepted.
 const BACKLOG: u32 = 1_024;
 
-/// Serves until the process ends.
-pub(crate) fn run(address: SocketAddr, threads: NonZeroU16) -> io::Result<()> {
-    let mut running = Vec::new();
-    for _ in 0..threads.get() {
-        running.push(thread::spawn(move || serve(address)));
+pub(crate) const WHO: &str = "tokio on the kernel's sockets";
+
+pub(crate) fn serve(threads: u16) {
+    set_up_near_end();
+    tool(&format!(
+        "ip address add {NEAR_IP}/{PREFIX_LEN} dev {NEAR}"
+    ));
+    let ready = Arc::new(Barrier::new(1 + usize::from(threads)));
+    for _ in 0..threads {
+        let ready = ready.clone();
+        // They end with the process.
+        thread::spawn(move || serve_on_thread(&ready).expect("it serves"));
     }
-    for thread in running {
-        thread
-            .join()
-            .map_err(|_| io::Error::other("a thread has panicked"))??;
-    }
-    Ok(())
+    ready.wait();
+    serve_until_told();
 }
 
-fn serve(address: SocketAddr) -> io::Result<()> {
+fn serve_on_thread(ready: &Barrier) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
-        let listener = listen(address)?;
+        let listener = listen((NEAR_IP, PORT).into())?;
+        ready.wait();
         let clock = TokioClock::new();
         let pages = Rc::new(Pages);
         loop {
