@@ -1,6 +1,14 @@
 //! Ports made of rings: any frame on any queue, in virtual time.
+//!
+//! Each scenario ends with a look at the pools: every frame must be back, see `world::on_rings`.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
+mod bursts;
 mod errors;
+mod full;
+mod moves;
+mod stopped;
+mod world;
