@@ -10,5 +10,7 @@ mod bursts;
 mod errors;
 mod full;
 mod moves;
+mod pieces;
+mod pressure;
 mod stopped;
 mod world;

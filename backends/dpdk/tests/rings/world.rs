@@ -180,6 +180,8 @@ impl<'r> World<'r> {
                 // A pass is bounded: there may be more.
                 busy |= link.counters().received > before;
                 busy |= link.poll_timeout().is_some_and(|next| next <= now);
+            }
+            for number in self.links.keys() {
                 while let Some(frame) = self.cable.sent(*number) {
                     self.lan.lan().send(self.socket, &frame);
                     self.seen.push((now, *number, frame));
