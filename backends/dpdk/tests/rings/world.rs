@@ -285,13 +285,22 @@ pub fn send(link: &mut QueueLink<'_>, packet: &[u8]) -> bool {
     true
 }
 
-/// An IPv4 packet.
+/// An IPv4 packet of none of the protocols whose ports anybody would look at.
 pub fn packet(source: Ipv4Addr, destination: Ipv4Addr, payload: &[u8]) -> Vec<u8> {
+    packet_of(IpProtocol(253), source, destination, payload)
+}
+
+/// An IPv4 packet.
+pub fn packet_of(
+    protocol: IpProtocol,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    payload: &[u8],
+) -> Vec<u8> {
     let header = Ipv4Header {
         source,
         destination,
-        // None whose ports anybody would look at.
-        protocol: IpProtocol::ICMP,
+        protocol,
         ttl: 64,
         service: 0,
         identification: 7,
