@@ -10,6 +10,7 @@ mod bursts;
 mod errors;
 mod flood;
 mod full;
+mod handed;
 mod moves;
 mod pieces;
 mod pressure;
