@@ -364,7 +364,7 @@ async fn answer_names<L: whohas::link::IpLink>(net: &Net<'_, L>) {
 }
 
 /// A datagram to an ephemeral port of ours, which is the queue's that this function says.
-fn datagram_for(queue: u16, n: u32) -> Vec<u8> {
+pub fn datagram_for(queue: u16, n: u32) -> Vec<u8> {
     let port = (49_152..)
         .find(|port| port % QUEUES == queue)
         .expect("one of four");
