@@ -17,6 +17,8 @@ pub(crate) const FRONT: usize = 128;
 
 /// How many frames a registered thread keeps for itself, so that it need not ask the others.
 const CACHE: u32 = 256;
+/// The most that it keeps of those that it has freed, before it gives them back.
+pub(crate) const KEPT: u32 = CACHE + CACHE / 2;
 
 /// Names are global: each pool and ring has one more.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
