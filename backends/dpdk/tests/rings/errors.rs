@@ -36,7 +36,7 @@ scenario! {
         let text = error.to_string();
         println!("{text}");
         assert!(text.contains("no port is called net_af_packet0"), "{text}");
-        assert!(text.contains("SIOCGIFINDEX"), "{text}");
+        assert!(text.contains("failed to initialize net_af_packet0"), "{text}");
     }
 }
 
