@@ -17,7 +17,10 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 /// DPDK's environment. Clones are the same one; when the last is dropped, and with it whatever was made
 /// of them, DPDK is shut down. A process has one in its life.
 #[derive(Clone)]
-pub struct Eal(Arc<Running>);
+pub struct Eal(
+    // Held for what its end does.
+    #[expect(dead_code)] Arc<Running>,
+);
 
 struct Running {
     /// Where DPDK has put its files.
