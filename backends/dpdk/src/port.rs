@@ -8,7 +8,7 @@ use whohas::link::HEADROOM;
 
 use crate::handover::{Fabric, QueueCounters};
 use crate::queue::Queue;
-use crate::steering::Steering;
+use crate::steering::{Steering, SteeringError};
 use crate::sys::Failure;
 use crate::sys::device::{Device, LinkStatus, PortInfo, PortStats, Rule, Setup, Spread, Started};
 use crate::sys::eal::Eal;
@@ -17,6 +17,8 @@ use crate::sys::pool::Pool;
 
 /// The length of an Ethernet header.
 const HEADER_LEN: usize = 14;
+/// How long the key is by which most cards spread flows.
+const CUSTOMARY_KEY_LEN: usize = 40;
 /// What a card wants to have at least for a frame that it receives.
 const LEAST_ROOM: usize = 2048;
 
@@ -182,7 +184,7 @@ impl PortOptions {
         };
         let (started, pairs) = device.start(&setup)?;
         let mac = self.set_mac(&started, &info)?;
-        let steering = steering(&started, &info, spreads, self.queues);
+        let steering = steering(&started, &info, spreads, self.queues)?;
         let hands_over = self.hands_over && self.queues > 1;
         let fabric = Arc::new(Fabric::new(
             self.queues,
@@ -211,6 +213,19 @@ impl PortOptions {
                 queues: self.queues,
                 most,
             });
+        }
+        if let Some(key) = &self.key {
+            // Where a driver does not say, it takes as much as most cards have.
+            let wanted = match info.key_len {
+                0 => CUSTOMARY_KEY_LEN,
+                len => len,
+            };
+            if key.len() != wanted {
+                return Err(OpenError::SpreadKey {
+                    len: key.len(),
+                    wanted,
+                });
+            }
         }
         let (least, greatest) = info.mtu_bounds;
         match self.mtu {
@@ -247,10 +262,26 @@ impl PortOptions {
     }
 }
 
-/// By whom flows are spread: by the card, as far as it says how, or else as we like it.
-fn steering(port: &Started, info: &PortInfo, spreads: bool, queues: u16) -> Steering {
-    let _ = (port, info, spreads);
-    Steering::by_software(queues)
+/// By whom flows are spread: by the card, where it says how and each queue can reach everybody, or else
+/// as we like it.
+fn steering(
+    port: &Started,
+    info: &PortInfo,
+    spreads: bool,
+    queues: u16,
+) -> Result<Steering, SteeringError> {
+    match spreads.then(|| of_card(port, info, queues)).flatten() {
+        Some(steering) => Ok(steering),
+        None => Steering::by_software(queues),
+    }
+}
+
+fn of_card(port: &Started, info: &PortInfo, queues: u16) -> Option<Steering> {
+    let (key, by_ports) = port.spread_key(info.key_len).ok()?;
+    let table = port.spread_table(info.table_len).ok()?;
+    by_ports
+        .then(|| Steering::of_card(&key, &table, queues, by_ports).ok())
+        .flatten()
 }
 
 /// A card or a virtual device that runs.
@@ -380,6 +411,17 @@ pub enum OpenError {
         queues: u16,
         /// How many it can have.
         most: u16,
+    },
+    /// Flows cannot be steered to so many queues.
+    #[error(transparent)]
+    Steering(#[from] SteeringError),
+    /// The card spreads flows by a key of another length.
+    #[error("the card spreads flows by a key of {wanted} bytes, and not of {len}")]
+    SpreadKey {
+        /// How long the key is that was given.
+        len: usize,
+        /// How long it must be.
+        wanted: usize,
     },
     /// Somebody has it.
     #[error("{0} is open already: a port is opened once")]
