@@ -22,8 +22,8 @@ fn frames_ports_and_pools_leave_nothing_behind() {
 
     let mac = UnicastMac::new([2, 0, 0, 0, 0, 1]).unwrap();
     let options = PortOptions::new().queues(2).mac(mac);
-    for _ in 0..3 {
-        frames_cross(&eal, &options);
+    for cable_goes_first in [false, true] {
+        frames_cross(&eal, &options, cable_goes_first);
     }
     let failure = PortOptions::new().open(&eal, "net_nowhere0").unwrap_err();
     assert!(failure.to_string().contains("net_nowhere0"), "{failure}");
@@ -58,7 +58,7 @@ fn pool_runs_dry(pool: &Pool) {
     assert_eq!(pool.in_use(), 0);
 }
 
-fn frames_cross(eal: &Eal, options: &PortOptions) {
+fn frames_cross(eal: &Eal, options: &PortOptions, cable_goes_first: bool) {
     let (port, mut queues, cable) = Cable::open(eal, options).unwrap();
     let idle = port.frames_in_use();
     assert!(port.info().is_ok() && port.link().is_ok() && port.stats().is_ok());
@@ -78,8 +78,21 @@ fn frames_cross(eal: &Eal, options: &PortOptions) {
         // The other is in the ring yet when the ring ends.
         assert_eq!(cable.sent(number).unwrap(), FRAME);
     }
+    assert_eq!(port.frames_in_use(), idle);
+    // One of the port's own, and one that it never fetches.
+    burst
+        .push(port.pools()[0].frame_of(&FRAME).unwrap())
+        .unwrap();
+    queues[0].send_frames(&mut burst);
+    assert_eq!(port.frames_in_use(), idle + 1);
     cable.deliver(0, &FRAME).unwrap();
     assert_eq!(cable.frames_in_use(), 3);
-    assert_eq!(port.frames_in_use(), idle);
-    drop((queues, port));
+    // A pool that cannot be freed keeps DPDK running, which valgrind tells.
+    if cable_goes_first {
+        drop(cable);
+        drop((queues, port));
+    } else {
+        drop((queues, port));
+        drop(cable);
+    }
 }

@@ -141,6 +141,8 @@ pub(crate) struct Device {
     name: String,
     /// What the port is made of, if it is made of rings.
     rings: Vec<Arc<Ring>>,
+    /// After the rings: frames that are in them may be of these.
+    pools: Vec<Pool>,
     _eal: Eal,
 }
 
@@ -193,6 +195,7 @@ impl Device {
             port,
             name: name.to_owned(),
             rings: Vec::new(),
+            pools: Vec::new(),
             _eal: eal.clone(),
         })
     }
@@ -200,6 +203,12 @@ impl Device {
     /// Keeps these for as long as the port is there.
     pub(super) fn keep(mut self, rings: impl IntoIterator<Item = Arc<Ring>>) -> Self {
         self.rings.extend(rings);
+        self
+    }
+
+    /// Keeps the pool of frames that others send to the port.
+    pub(crate) fn keep_pool(mut self, pool: &Pool) -> Self {
+        self.pools.push(pool.clone());
         self
     }
 
