@@ -203,11 +203,28 @@ impl Device {
         })
     }
 
-    /// Keeps these for as long as the port is there, which is no longer than this.
-    pub(super) fn keep(mut self, rings: impl IntoIterator<Item = Arc<Ring>>) -> Self {
-        self.rings.extend(rings);
-        self.closes = true;
-        self
+    /// Makes a port of these rings, which are there for as long as it is, and it no longer than this.
+    pub(super) fn make(
+        eal: &Eal,
+        rings: Vec<Arc<Ring>>,
+        make: impl FnOnce() -> Result<u16, Failure>,
+    ) -> Result<Self, Failure> {
+        // Nobody may have it before us.
+        let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let port = make()?;
+        claimed.insert(port);
+        drop(claimed);
+        let named = Self::list(eal)
+            .into_iter()
+            .find(|(number, _)| *number == port);
+        Ok(Self {
+            port,
+            name: named.map(|(_, name)| name).unwrap_or_default(),
+            rings,
+            closes: true,
+            pools: Vec::new(),
+            _eal: eal.clone(),
+        })
     }
 
     /// Keeps the pool of frames that others send to the port.
