@@ -1,0 +1,83 @@
+//! The kernel dials us, and its connections spread over our queues.
+
+use std::time::Duration;
+
+use crate::host::{Account, Host};
+use crate::namespace::wire_test;
+use crate::sniffer::count_requests;
+use crate::veth::{self, OUR_IP, THEIR_IP};
+use crate::{peer, servers};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// So many of so many complete, whichever queue they come to.
+#[track_caller]
+fn all_complete(queues: u16, connections: usize) {
+    let (_eal, port, ours) = veth::open(queues);
+    let host = Host::new(port);
+    let (requests, (accounts, outcome)) = count_requests(|| {
+        host.work(ours, servers::echo, |_| {
+            peer::connect((OUR_IP, servers::ECHO).into(), connections, PATIENCE)
+        })
+    });
+    report(queues, &accounts);
+    println!(
+        "note: {queues} queues: {} of {connections} connections of the kernel's, {} ARP requests of ours in {:?}",
+        outcome.echoed,
+        requests.total(),
+        requests.listened
+    );
+    assert_eq!(outcome.failures, [""; 0], "{:?}", host.port.queue_counters());
+    assert_eq!(outcome.echoed, connections);
+    let accepted: u32 = accounts.iter().map(|account| account.stats.tcp.accepted).sum();
+    assert_eq!(accepted as usize, connections);
+    assert!(requests.by_target.contains_key(&THEIR_IP));
+    requests.assert_few();
+}
+
+/// Where things arrived.
+pub fn report<T>(queues: u16, accounts: &[Account<T>]) {
+    let arp = accounts.iter().map(|account| account.link.arp);
+    let accepted = accounts.iter().map(|account| account.stats.tcp.accepted);
+    println!(
+        "note: {queues} queues: ARP frames that landed on each {:?}, connections {:?}",
+        arp.collect::<Vec<_>>(),
+        accepted.collect::<Vec<_>>()
+    );
+}
+
+wire_test! {
+    fn on_1_queue_64_of_64_complete() {
+        all_complete(1, 64);
+    }
+}
+
+wire_test! {
+    fn on_2_queues_64_of_64_complete() {
+        all_complete(2, 64);
+    }
+}
+
+wire_test! {
+    fn on_4_queues_64_of_64_complete() {
+        all_complete(4, 64);
+    }
+}
+
+wire_test! {
+    fn on_1_queue_1000_of_1000_complete() {
+        all_complete(1, 1_000);
+    }
+}
+
+wire_test! {
+    fn on_2_queues_1000_of_1000_complete() {
+        all_complete(2, 1_000);
+    }
+}
+
+wire_test! {
+    fn on_4_queues_1000_of_1000_complete() {
+        all_complete(4, 1_000);
+    }
+}

@@ -1,0 +1,12 @@
+//! Ports of DPDK with the Linux kernel at the other end of the cable.
+//!
+//! Every test is a process in a network namespace of its own. Lines that begin with `note: ` tell what
+//! was seen, beside what has to be.
+
+mod host;
+mod kernel_dials;
+mod namespace;
+mod peer;
+mod servers;
+mod sniffer;
+mod veth;

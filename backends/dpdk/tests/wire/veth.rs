@@ -1,0 +1,76 @@
+//! A cable with a port of ours at one end and the kernel at the other.
+
+use std::net::Ipv4Addr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use whohas_dpdk::{Eal, EalOptions, Port, PortOptions, Queue};
+use whohas_linux::Interface;
+
+use crate::namespace::run;
+
+/// Our end, which has no address of the kernel's.
+pub const US: &str = "us";
+/// The kernel's end.
+pub const THEM: &str = "them";
+/// Our address, which the kernel does not know of.
+pub const OUR_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+/// The kernel's address.
+pub const THEIR_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+/// Both are in a prefix of this length.
+pub const PREFIX_LEN: u8 = 16;
+
+/// The port at our end.
+const PORT: &str = "net_af_packet0";
+
+/// Lays the cable, with this many queues at each end.
+pub fn lay(queues: u16) {
+    let queues = queues.to_string();
+    #[rustfmt::skip]
+    run("ip", &[
+        "link", "add", US, "numtxqueues", &queues, "numrxqueues", &queues, "type", "veth",
+        "peer", "name", THEM, "numtxqueues", &queues, "numrxqueues", &queues,
+    ]);
+    // Or the kernel leaves checksums to a card that there is not.
+    run("ethtool", &["-K", THEM, "tx", "off"]);
+    for end in [US, THEM] {
+        // No IPv6 of the kernel's between the frames of a test.
+        run("ip", &["link", "set", end, "addrgenmode", "none"]);
+        run("ip", &["link", "set", end, "up"]);
+    }
+    for end in [US, THEM] {
+        wait_until(end, |interface| interface.running);
+    }
+    let prefix = format!("{THEIR_IP}/{PREFIX_LEN}");
+    run("ip", &["addr", "add", &prefix, "dev", THEM]);
+}
+
+/// Until the kernel says this of an interface: carriers come and go a little later than commands.
+#[track_caller]
+pub fn wait_until(name: &str, holds: impl Fn(&Interface) -> bool) {
+    let patience = Instant::now() + Duration::from_secs(10);
+    loop {
+        let interface = Interface::find(name).unwrap_or_else(|error| panic!("{error}"));
+        if holds(&interface) {
+            return;
+        }
+        assert!(Instant::now() < patience, "in vain: {interface:?}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Lays the cable and opens our end.
+#[track_caller]
+pub fn open(queues: u16) -> (Eal, Port, Vec<Queue>) {
+    lay(queues);
+    let device = format!("{PORT},iface={US},qpairs={queues}");
+    let eal = EalOptions::without_hardware(256)
+        .device(&device)
+        .start()
+        .unwrap_or_else(|error| panic!("{error}"));
+    let (port, queues) = PortOptions::new()
+        .queues(queues)
+        .open(&eal, PORT)
+        .unwrap_or_else(|error| panic!("{error}"));
+    (eal, port, queues)
+}
