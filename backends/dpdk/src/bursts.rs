@@ -1,5 +1,7 @@
 //! Frames from the card and to it, counted, and those that are another queue's to that queue.
 
+use whohas::wire::Transport;
+
 use crate::handover::{Fabric, Handed};
 use crate::sys::device::Pair;
 use crate::sys::mbuf::{BURST, Burst, Mbuf, Sum};
@@ -63,8 +65,8 @@ fn take_over(queue: u16, fabric: &Fabric, frames: &mut Burst) -> usize {
 
 /// Takes out what is not for this queue, of all but the first frames. Returns how many that were.
 fn sort_out(queue: u16, fabric: &Fabric, frames: &mut Burst, first: usize) -> usize {
-    let is_ours =
-        |frame: &Mbuf| frame.sum() != Sum::Bad && other_owner(queue, fabric, frame).is_none();
+    let is_bad = |frame: &Mbuf| fabric.offloads_sums() && !has_right_sum(frame);
+    let is_ours = |frame: &Mbuf| !is_bad(frame) && other_owner(queue, fabric, frame).is_none();
     if frames.as_mut_slice()[first..].iter().all(is_ours) {
         return 0;
     }
@@ -75,7 +77,7 @@ fn sort_out(queue: u16, fabric: &Fabric, frames: &mut Burst, first: usize) -> us
         if number < first || is_ours(&frame) {
             // Cannot fail: one was taken.
             let _ = frames.push(frame);
-        } else if frame.sum() == Sum::Bad {
+        } else if is_bad(&frame) {
             tally.bad_sum.add(1);
         } else if let Some(owner) = other_owner(queue, fabric, &frame) {
             match fabric.hand_over(owner, frame) {
@@ -85,6 +87,15 @@ fn sort_out(queue: u16, fabric: &Fabric, frames: &mut Burst, first: usize) -> us
         }
     }
     before - frames.len()
+}
+
+/// Whether the checksum of TCP or UDP is right, as the card says, or we where it has not looked.
+fn has_right_sum(frame: &Mbuf) -> bool {
+    match frame.sum() {
+        Sum::Bad => false,
+        Sum::Good => true,
+        Sum::Unknown => Transport::find(frame).is_none_or(|transport| transport.is_intact(frame)),
+    }
 }
 
 /// The queue whose frame this is, if it is another than this.

@@ -21,6 +21,8 @@ pub(crate) struct Fabric {
     steering: Steering,
     /// Frames are looked at for whose they are.
     hands_over: bool,
+    /// The card has to do with the checksums of TCP and UDP, and the stack has not.
+    offloads_sums: bool,
     link: LinkWatch,
 }
 
@@ -41,7 +43,12 @@ pub(crate) enum Handed {
 }
 
 impl Fabric {
-    pub(crate) fn new(queues: u16, inbox: usize, steering: Steering, hands_over: bool) -> Self {
+    pub(crate) fn new(
+        queues: u16,
+        inbox: usize,
+        steering: Steering,
+        (hands_over, offloads_sums): (bool, bool),
+    ) -> Self {
         let seat = |_| {
             CachePadded::new(Seat {
                 inbox: ArrayQueue::new(inbox.max(1)),
@@ -53,6 +60,7 @@ impl Fabric {
             seats: (0..queues).map(seat).collect(),
             steering,
             hands_over,
+            offloads_sums,
             link: LinkWatch::new(),
         }
     }
@@ -63,6 +71,10 @@ impl Fabric {
 
     pub(crate) fn hands_over(&self) -> bool {
         self.hands_over
+    }
+
+    pub(crate) fn offloads_sums(&self) -> bool {
+        self.offloads_sums
     }
 
     pub(crate) fn link(&self) -> &LinkWatch {
@@ -182,7 +194,7 @@ counters! {
     handed_over,
     /// Frames of these that the queue whose they were had no room for, or that was gone.
     lost_over,
-    /// Frames of these whose checksum the card has found wrong.
+    /// Frames of these whose checksum was wrong, where these are the card's to look at.
     bad_sum,
     /// Frames in pieces that did not fit into one, or that were not the port's alone. They are not among
     /// the received.

@@ -42,6 +42,7 @@ pub struct PortOptions {
     key: Option<Vec<u8>>,
     inbox: usize,
     hands_over: bool,
+    offloads_sums: bool,
     promiscuous: bool,
 }
 
@@ -56,6 +57,7 @@ impl Default for PortOptions {
             key: None,
             inbox: 256,
             hands_over: true,
+            offloads_sums: false,
             promiscuous: false,
         }
     }
@@ -118,6 +120,14 @@ impl PortOptions {
         self
     }
 
+    /// Leaves the checksums of TCP and UDP to the card, where it
+    /// [checks](PortInfo::checks_sums) and [fills in](PortInfo::fills_in_sums) both. What it has not
+    /// looked at is looked at here, and what is wrong is dropped and counted: the stack need do nothing.
+    pub fn offload_sums(mut self) -> Self {
+        self.offloads_sums = true;
+        self
+    }
+
     /// Receives frames for other stations too.
     pub fn promiscuous(mut self) -> Self {
         self.promiscuous = true;
@@ -157,6 +167,7 @@ impl PortOptions {
         let pools = (0..self.queues).map(|_| Pool::new(eal, self.frames_for_queue(), room));
         let pools = pools.collect::<Result<Vec<_>, _>>()?;
         let spreads = self.queues > 1 && (info.spreads_tcp || info.spreads_ip);
+        let sums = self.offloads_sums && info.checks_sums && info.fills_in_sums;
         let setup = Setup {
             pools: &pools,
             descriptors: self.descriptors,
@@ -166,14 +177,19 @@ impl PortOptions {
                 by_ports: info.spreads_tcp,
                 by_addresses: info.spreads_ip,
             }),
-            sums: false,
+            sums,
             promiscuous: self.promiscuous,
         };
         let (started, pairs) = device.start(&setup)?;
         let mac = self.set_mac(&started, &info)?;
         let steering = steering(&started, &info, spreads, self.queues);
         let hands_over = self.hands_over && self.queues > 1;
-        let fabric = Arc::new(Fabric::new(self.queues, self.inbox, steering, hands_over));
+        let fabric = Arc::new(Fabric::new(
+            self.queues,
+            self.inbox,
+            steering,
+            (hands_over, sums),
+        ));
         fabric.link().refresh(&started);
         let queues = pairs
             .into_iter()

@@ -5,13 +5,16 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::task::Context;
 
-use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
+use embassy_net_driver::{
+    Capabilities, Checksum, Driver, HardwareAddress, LinkState, RxToken, TxToken,
+};
 use whohas::link::{Draft, DriverInPlace, Flow};
+use whohas::wire::{IpProtocol, Transport};
 
 use crate::bursts::{fetch, send};
 use crate::handover::{Fabric, QueueCounters};
 use crate::sys::device::{Pair, Started};
-use crate::sys::mbuf::Burst;
+use crate::sys::mbuf::{Burst, Mbuf, Summed};
 use crate::sys::pool::{FRONT, Pool};
 
 /// Between two looks at the clock for the state of the link.
@@ -173,10 +176,31 @@ impl Sender {
         }
         if let Some(mut frame) = self.spare.pop() {
             frame.set_range(FRONT + range.start..FRONT + range.end);
+            if fabric.offloads_sums() {
+                leave_sum(&mut frame);
+            }
             // Cannot fail: there was room before the token was given out.
             let _ = self.to_send.push(frame);
         }
     }
+}
+
+/// Leaves the checksum of TCP or UDP to the card.
+fn leave_sum(frame: &mut Mbuf) {
+    let Some(transport) = Transport::find(frame) else {
+        return;
+    };
+    transport.begin_checksum(frame, transport.end() - transport.start());
+    let summed = match transport.protocol() {
+        IpProtocol::TCP => Summed::Tcp,
+        _udp => Summed::Udp,
+    };
+    // Cannot truncate: an Ethernet header has 18 bytes at most, one of IPv4 60.
+    let headers = (
+        transport.network() as u8,
+        (transport.start() - transport.network()) as u8,
+    );
+    frame.fill_in(summed, headers);
 }
 
 impl Driver for Queue {
@@ -223,6 +247,10 @@ impl Driver for Queue {
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::default();
         capabilities.max_transmission_unit = self.sender.longest;
+        if self.fabric.offloads_sums() {
+            capabilities.checksum.tcp = Checksum::None;
+            capabilities.checksum.udp = Checksum::None;
+        }
         capabilities
     }
 

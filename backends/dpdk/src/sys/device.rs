@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char, c_int};
 use std::fmt;
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::eal::Eal;
 use super::failure::Failure;
@@ -289,6 +289,7 @@ impl Device {
         let started = Arc::new(Started {
             device: self,
             pools: setup.pools.to_vec(),
+            asking: Mutex::new(()),
         });
         let pair = |queue| Pair {
             port: started.device.port,
@@ -311,6 +312,8 @@ impl Drop for Device {
 pub(crate) struct Started {
     device: Device,
     pools: Vec<Pool>,
+    /// Held by whoever asks the port for something: drivers expect one at a time.
+    asking: Mutex<()>,
 }
 
 impl Started {
@@ -322,11 +325,17 @@ impl Started {
         &self.pools
     }
 
+    fn ask(&self) -> MutexGuard<'_, ()> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn info(&self) -> Result<PortInfo, Failure> {
+        let _asking = self.ask();
         self.device.info()
     }
 
     pub(crate) fn link(&self) -> Result<LinkStatus, Failure> {
+        let _asking = self.ask();
         let mut link = RawLink {
             mbit_per_s: 0,
             up: false,
@@ -348,6 +357,7 @@ impl Started {
     }
 
     pub(crate) fn stats(&self) -> Result<PortStats, Failure> {
+        let _asking = self.ask();
         let mut stats = std::mem::MaybeUninit::<RawStats>::zeroed();
         // SAFETY: it fills in the structure, which is the shim's own.
         let code = unsafe { ffi::whohas_stats(self.device.port, stats.as_mut_ptr()) };
@@ -376,6 +386,7 @@ impl Started {
     }
 
     pub(crate) fn set_mac(&self, mac: [u8; 6]) -> Result<(), Failure> {
+        let _asking = self.ask();
         // SAFETY: it reads six bytes.
         let code = unsafe { ffi::whohas_set_mac(self.device.port, mac.as_ptr()) };
         check("rte_eth_dev_default_mac_addr_set", code)
@@ -383,6 +394,7 @@ impl Started {
 
     /// The key with which the card spreads flows, and whether by ports of TCP too.
     pub(crate) fn spread_key(&self, len: usize) -> Result<(Vec<u8>, bool), Failure> {
+        let _asking = self.ask();
         let mut key = vec![0; len];
         let mut functions = 0;
         let len = u8::try_from(len).unwrap_or(u8::MAX);
@@ -398,6 +410,7 @@ impl Started {
 
     /// The table by which the card spreads flows: a queue for each remainder of their hash.
     pub(crate) fn spread_table(&self, len: usize) -> Result<Vec<u16>, Failure> {
+        let _asking = self.ask();
         let mut table = vec![0; len];
         let len = u16::try_from(len).unwrap_or(u16::MAX);
         // SAFETY: it writes no more than the length that it is told.
@@ -408,6 +421,7 @@ impl Started {
 
     /// Has the card put all ARP on one queue, as long as the rule lives.
     pub(crate) fn steer_arp(self: &Arc<Self>, queue: u16) -> Result<Rule, Failure> {
+        let _asking = self.ask();
         const CALL: &str = "rte_flow_create";
         let mut message = [0; 256];
         let port = self.device.port;
@@ -445,6 +459,7 @@ unsafe impl Send for Rule {}
 
 impl Drop for Rule {
     fn drop(&mut self) {
+        let _asking = self.started.ask();
         // SAFETY: the rule is this port's, and the port runs.
         unsafe { ffi::whohas_forget_flow(self.started.device.port, self.flow.as_ptr()) };
     }
