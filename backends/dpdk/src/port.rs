@@ -12,6 +12,7 @@ use crate::steering::Steering;
 use crate::sys::Failure;
 use crate::sys::device::{Device, LinkStatus, PortInfo, PortStats, Rule, Setup, Spread, Started};
 use crate::sys::eal::Eal;
+use crate::sys::failure::{in_a_line, take_log};
 use crate::sys::mbuf::BURST;
 use crate::sys::pool::Pool;
 
@@ -148,6 +149,7 @@ impl PortOptions {
             return Err(OpenError::NoPort {
                 name: name.to_owned(),
                 names,
+                log: take_log(),
             });
         };
         let device = Device::claim(eal, *number, name);
@@ -366,12 +368,18 @@ pub enum OpenError {
     #[error("{0} has no hardware address of its own: give it one with `PortOptions::mac`")]
     NoMac(String),
     /// No port has this name.
-    #[error("no port is called {name}; there are: {}", list(names))]
+    #[error(
+        "no port is called {name}; there are: {}{}",
+        list(names),
+        in_a_line(log)
+    )]
     NoPort {
         /// The name.
         name: String,
         /// Those of all ports.
         names: Vec<String>,
+        /// What DPDK has logged: it starts without a device that it cannot have.
+        log: String,
     },
     /// The port cannot have as many queues.
     #[error("{queues} queues are not between 1 and {most}, which is what the port can have")]

@@ -141,6 +141,8 @@ pub(crate) struct Device {
     name: String,
     /// What the port is made of, if it is made of rings.
     rings: Vec<Arc<Ring>>,
+    /// It is closed in the end, and then it is no more.
+    closes: bool,
     _eal: Eal,
 }
 
@@ -193,13 +195,15 @@ impl Device {
             port,
             name: name.to_owned(),
             rings: Vec::new(),
+            closes: false,
             _eal: eal.clone(),
         })
     }
 
-    /// Keeps these for as long as the port is there.
+    /// Keeps these for as long as the port is there, which is no longer than this.
     pub(super) fn keep(mut self, rings: impl IntoIterator<Item = Arc<Ring>>) -> Self {
         self.rings.extend(rings);
+        self.closes = true;
         self
     }
 
@@ -239,7 +243,7 @@ impl Device {
     }
 
     /// Sets the port up and starts it.
-    pub(crate) fn start(self, setup: &Setup<'_>) -> Result<(Arc<Started>, Vec<Pair>), Failure> {
+    pub(crate) fn start(mut self, setup: &Setup<'_>) -> Result<(Arc<Started>, Vec<Pair>), Failure> {
         let pools: Vec<_> = setup.pools.iter().map(Pool::as_ptr).collect();
         // SAFETY: constants.
         let functions = |spread: &Spread<'_>| unsafe {
@@ -286,6 +290,7 @@ impl Device {
         // SAFETY: a constant string.
         let call = unsafe { CStr::from_ptr(call) };
         check(&call.to_string_lossy(), code)?;
+        self.closes = true;
         let started = Arc::new(Started {
             device: self,
             pools: setup.pools.to_vec(),
@@ -304,6 +309,10 @@ impl Device {
 impl Drop for Device {
     fn drop(&mut self) {
         let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.closes {
+            // SAFETY: it is ours and does not run: `Started` has stopped it, if there was one.
+            unsafe { ffi::rte_eth_dev_close(self.port) };
+        }
         claimed.remove(&self.port);
     }
 }
@@ -444,7 +453,7 @@ impl Started {
 impl Drop for Started {
     fn drop(&mut self) {
         // SAFETY: it runs, and all that called it is gone: queues and rules have clones of this.
-        unsafe { ffi::whohas_stop(self.device.port) };
+        unsafe { ffi::rte_eth_dev_stop(self.device.port) };
     }
 }
 
