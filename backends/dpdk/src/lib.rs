@@ -10,6 +10,7 @@ mod eal;
 mod handover;
 mod port;
 mod queue;
+pub mod run;
 pub mod steering;
 // The one place where memory and calls are not the compiler's to check.
 #[allow(unsafe_code)]
@@ -20,6 +21,9 @@ pub use eal::EalOptions;
 pub use handover::QueueCounters;
 pub use port::{ArpRule, OpenError, Port, PortOptions};
 pub use queue::{Queue, Received, Room};
+pub use run::{
+    Cores, Idle, Lcore, LoopClock, Pace, RunOptions, Stop, SystemClock, run_to_completion,
+};
 pub use sys::Failure;
 pub use sys::device::{LinkStatus, PortInfo, PortStats};
 pub use sys::eal::{Eal, EalError};
