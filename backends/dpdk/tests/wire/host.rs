@@ -1,59 +1,30 @@
 //! Us: a thread for each queue, with a stack on a link, and one resolver for all of them.
 
-use std::future::Future;
-use std::panic::resume_unwind;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::cell::Cell;
 use std::thread;
 use std::time::Duration;
 
-use async_executor::LocalExecutor;
 use whohas::link::{InPlace, LinkCounters};
 use whohas::net::{Config, Limits, Net, Stats};
 use whohas::resolver::shared::{Reader, Shape, SharedResolver};
-use whohas::time::Clock;
-use whohas::{Instant, Policy, Prefix};
-use whohas_dpdk::{Port, Queue};
+use whohas::{Policy, Prefix};
+use whohas_dpdk::run::{Ended, Spawner};
+use whohas_dpdk::{
+    Eal, Idle, Lcore, LoopClock, Port, Queue, RunOptions, Stop, run_to_completion,
+};
 
-use crate::veth::{OUR_IP, PREFIX_LEN};
-
-/// How long a queue sleeps that has nothing to do: the machine is not ours alone.
-const NAP: Duration = Duration::from_micros(50);
-/// How many tasks get their turn between two bursts.
-const TASKS_AT_ONCE: usize = 256;
+use crate::veth::{self, OUR_IP, PREFIX_LEN};
 
 /// A queue's link.
-pub type QueueLink<'r> = InPlace<Queue, &'r Reader, Ticks>;
+pub type QueueLink<'r> = InPlace<Queue, &'r Reader, LoopClock>;
 /// A queue's stack.
 pub type QueueNet<'r> = Net<'static, QueueLink<'r>>;
-
-/// One clock for all queues.
-#[derive(Clone, Copy, Debug)]
-pub struct Ticks {
-    epoch: std::time::Instant,
-}
-
-impl Ticks {
-    pub fn start() -> Self {
-        Self {
-            epoch: std::time::Instant::now(),
-        }
-    }
-}
-
-impl Clock for Ticks {
-    fn now(&self) -> Instant {
-        Instant::from_micros(self.epoch.elapsed().as_micros() as u64)
-    }
-}
 
 /// What a program on a queue has.
 pub struct Station<'n, 'r> {
     pub net: &'n QueueNet<'r>,
     /// For what the program does beside.
-    pub tasks: LocalExecutor<'n>,
+    pub tasks: Spawner<'n>,
     pub queue: u16,
 }
 
@@ -66,47 +37,75 @@ pub struct Account<T> {
     pub result: Option<T>,
 }
 
-/// All queues of a port, and what they know together.
+/// A port, and what its queues know together.
 pub struct Host {
+    // Before DPDK.
     pub port: Port,
     pub resolver: SharedResolver,
-    clock: Ticks,
-    stop: AtomicBool,
+    eal: Eal,
 }
 
 impl Host {
-    pub fn new(port: Port) -> Self {
-        Self {
+    /// At the end of a new cable to the kernel.
+    #[track_caller]
+    pub fn on_veth(queues: u16) -> (Self, Vec<Queue>) {
+        let (eal, port, queues) = veth::open(queues);
+        let resolver = SharedResolver::new(Policy::STRICT, Shape::default());
+        let host = Self {
             port,
-            resolver: SharedResolver::new(Policy::STRICT, Shape::default()),
-            clock: Ticks::start(),
-            stop: AtomicBool::new(false),
-        }
+            resolver,
+            eal,
+        };
+        (host, queues)
     }
 
     /// Runs `program` on every queue until `meanwhile` has ended. Then all frames have to be back.
+    #[track_caller]
     pub fn work<T: Send, M>(
         &self,
         queues: Vec<Queue>,
-        program: impl AsyncFn(&Station<'_, '_>) -> T + Sync,
-        meanwhile: impl FnOnce(&Self) -> M,
+        program: impl AsyncFn(Station<'_, '_>) -> T + Sync,
+        meanwhile: impl FnOnce() -> M,
     ) -> (Vec<Account<T>>, M) {
-        let program = &program;
+        let (ended, outcome) = self.work_to_any_end(queues, program, meanwhile);
+        let accounts = ended.into_iter().map(|ended| match ended {
+            Ended::Done(account) => account,
+            other => panic!("a queue has ended otherwise: {:?}", other.done().is_some()),
+        });
+        (accounts.collect(), outcome)
+    }
+
+    /// As [`work`](Self::work), whatever may become of single queues.
+    #[track_caller]
+    pub fn work_to_any_end<T: Send, M>(
+        &self,
+        queues: Vec<Queue>,
+        program: impl AsyncFn(Station<'_, '_>) -> T + Sync,
+        meanwhile: impl FnOnce() -> M,
+    ) -> (Vec<Ended<Account<T>>>, M) {
+        let idle = Idle::Sleep {
+            after: 4,
+            // The processors are not ours alone.
+            at_most: Duration::from_micros(50),
+        };
+        let options = RunOptions::new()
+            .eal(&self.eal)
+            .idle(idle)
+            // Servers never end.
+            .grace(Duration::ZERO);
+        let stop = Stop::new();
         let outcome = thread::scope(|scope| {
-            let threads = queues
-                .into_iter()
-                .map(|queue| scope.spawn(move || self.work_on(queue, program)));
-            let threads = threads.collect::<Vec<_>>();
+            let run = scope.spawn(|| {
+                run_to_completion(queues, &options, &stop, |lcore, queue| {
+                    self.work_on(&lcore, queue, &program)
+                })
+            });
             let outcome = {
                 // Whatever becomes of it: nobody would wait for less.
-                let _stop = StopAtEnd(&self.stop);
-                meanwhile(self)
+                let _stop = StopAtEnd(&stop);
+                meanwhile()
             };
-            let accounts = threads.into_iter().map(|thread| match thread.join() {
-                Ok(account) => account,
-                Err(panic) => resume_unwind(panic),
-            });
-            (accounts.collect(), outcome)
+            (run.join().expect("panics are caught").lcores, outcome)
         });
         assert_eq!(self.port.frames_in_use(), 0, "frames were lost");
         outcome
@@ -114,12 +113,13 @@ impl Host {
 
     fn work_on<T>(
         &self,
+        lcore: &Lcore<'_>,
         queue: Queue,
-        program: &impl AsyncFn(&Station<'_, '_>) -> T,
+        program: &impl AsyncFn(Station<'_, '_>) -> T,
     ) -> Account<T> {
         let number = queue.number();
         let reader = self.resolver.reader().expect("a place for every queue");
-        let mut link = InPlace::new(queue, &reader, self.clock);
+        let mut link = InPlace::new(queue, &reader, lcore.clock());
         let own = Prefix::new(OUR_IP, PREFIX_LEN).expect("a prefix");
         link.set_addresses(&[own]).expect("an address");
         let limits = Limits {
@@ -128,63 +128,31 @@ impl Host {
             ..Limits::default()
         };
         let net = Net::growing(link, limits, Config::new(u64::from(number) + 0x5eed));
+        let result = Cell::new(None);
+        let tasks = lcore.tasks();
         let station = Station {
             net: &net,
-            tasks: LocalExecutor::new(),
+            tasks: tasks.spawner(),
             queue: number,
         };
-        let result = self.turn(&station, program(&station));
+        let main = async { result.set(Some(program(station).await)) };
+        tasks.spawn(main).expect("room for the first task");
+        lcore.run(tasks, |turn| {
+            net.poll(turn.now(), turn.context());
+            net.poll_timeout()
+        });
         Account {
             stats: net.stats(),
             link: net.with_link(|link| *link.counters()),
-            result,
+            result: result.take(),
         }
-    }
-
-    /// The loop of a queue.
-    fn turn<F: Future>(&self, station: &Station<'_, '_>, program: F) -> Option<F::Output> {
-        let mut program = pin!(program);
-        let woken = Arc::new(Woken(AtomicBool::new(true)));
-        let waker = Waker::from(woken.clone());
-        let mut result = None;
-        while !self.stop.load(Ordering::Relaxed) {
-            let before = station.net.stats().packets;
-            let mut polling = Context::from_waker(Waker::noop());
-            station.net.poll(self.clock.now(), &mut polling);
-            let mut busy = station.net.stats().packets != before;
-            if result.is_none() && woken.0.swap(false, Ordering::Relaxed) {
-                busy = true;
-                let polled = program.as_mut().poll(&mut Context::from_waker(&waker));
-                if let Poll::Ready(output) = polled {
-                    result = Some(output);
-                }
-            }
-            for _ in 0..TASKS_AT_ONCE {
-                if !station.tasks.try_tick() {
-                    break;
-                }
-                busy = true;
-            }
-            if !busy {
-                thread::sleep(NAP);
-            }
-        }
-        result
     }
 }
 
-struct StopAtEnd<'a>(&'a AtomicBool);
+struct StopAtEnd<'a>(&'a Stop);
 
 impl Drop for StopAtEnd<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.raise();
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::host::{Account, Host};
-use crate::namespace::wire_test;
+use crate::support::wire_scenario;
 use crate::sniffer::count_requests;
-use crate::veth::{self, OUR_IP, THEIR_IP};
+use crate::veth::{OUR_IP, THEIR_IP};
 use crate::{peer, servers};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -13,10 +13,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// So many of so many complete, whichever queue they come to.
 #[track_caller]
 fn all_complete(queues: u16, connections: usize) {
-    let (_eal, port, ours) = veth::open(queues);
-    let host = Host::new(port);
+    let (host, ours) = Host::on_veth(queues);
     let (requests, (accounts, outcome)) = count_requests(|| {
-        host.work(ours, servers::echo, |_| {
+        host.work(ours, servers::echo, || {
             peer::connect((OUR_IP, servers::ECHO).into(), connections, PATIENCE)
         })
     });
@@ -46,37 +45,37 @@ pub fn report<T>(queues: u16, accounts: &[Account<T>]) {
     );
 }
 
-wire_test! {
+wire_scenario! {
     fn on_1_queue_64_of_64_complete() {
         all_complete(1, 64);
     }
 }
 
-wire_test! {
+wire_scenario! {
     fn on_2_queues_64_of_64_complete() {
         all_complete(2, 64);
     }
 }
 
-wire_test! {
+wire_scenario! {
     fn on_4_queues_64_of_64_complete() {
         all_complete(4, 64);
     }
 }
 
-wire_test! {
+wire_scenario! {
     fn on_1_queue_1000_of_1000_complete() {
         all_complete(1, 1_000);
     }
 }
 
-wire_test! {
+wire_scenario! {
     fn on_2_queues_1000_of_1000_complete() {
         all_complete(2, 1_000);
     }
 }
 
-wire_test! {
+wire_scenario! {
     fn on_4_queues_1000_of_1000_complete() {
         all_complete(4, 1_000);
     }

@@ -5,8 +5,9 @@
 
 mod host;
 mod kernel_dials;
-mod namespace;
 mod peer;
 mod servers;
 mod sniffer;
+#[path = "../support/mod.rs"]
+mod support;
 mod veth;

@@ -17,8 +17,8 @@ pub const ECHO: u16 = 7;
 const BACKLOG: usize = 64;
 
 /// Sends back what comes, over TCP and UDP, for ever.
-pub async fn echo(station: &Station<'_, '_>) -> Infallible {
-    join(echo_streams(station), echo_datagrams(station)).await.0
+pub async fn echo(station: Station<'_, '_>) -> Infallible {
+    join(echo_streams(&station), echo_datagrams(&station)).await.0
 }
 
 async fn echo_streams(station: &Station<'_, '_>) -> Infallible {
@@ -27,7 +27,8 @@ async fn echo_streams(station: &Station<'_, '_>) -> Infallible {
     let mut listener = listener.expect("a stack of its own on every queue");
     loop {
         let (connection, _) = listener.accept().await;
-        station.tasks.spawn(echo_stream(connection)).detach();
+        let spawned = station.tasks.spawn(echo_stream(connection));
+        spawned.expect("room for more tasks than there are sockets");
     }
 }
 

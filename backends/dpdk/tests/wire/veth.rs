@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use whohas_dpdk::{Eal, EalOptions, Port, PortOptions, Queue};
 use whohas_linux::Interface;
 
-use crate::namespace::run;
+use crate::support::run;
 
 /// Our end, which has no address of the kernel's.
 pub const US: &str = "us";
