@@ -17,7 +17,8 @@ use crate::sys::eal::{Eal, EalError};
 /// ```
 ///
 /// Without root, DPDK puts its files to `$XDG_RUNTIME_DIR`, or to a folder for temporary files. In a user
-/// namespace it believes to be root: set `XDG_RUNTIME_DIR` for it there, or it does not start.
+/// namespace it believes to be root and may not write where root does: set `RUNTIME_DIRECTORY` to a folder
+/// of yours there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EalOptions {
     arguments: Vec<String>,
