@@ -6,8 +6,13 @@
 mod host;
 mod kernel_dials;
 mod peer;
+mod ports;
+mod programs;
+mod queue_zero;
 mod servers;
 mod sniffer;
+mod stops;
 #[path = "../support/mod.rs"]
 mod support;
 mod veth;
+mod we_dial;

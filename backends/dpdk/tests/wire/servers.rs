@@ -10,11 +10,12 @@ use embedded_nal_async::{UdpStack, UnconnectedUdp};
 use whohas::net::Connection;
 
 use crate::host::{QueueLink, Station};
+use crate::peer;
 
 /// The echo service's port.
 pub const ECHO: u16 = 7;
 /// How many wait to be accepted on each queue.
-const BACKLOG: usize = 64;
+const BACKLOG: usize = peer::AT_ONCE;
 
 /// Sends back what comes, over TCP and UDP, for ever.
 pub async fn echo(station: Station<'_, '_>) -> Infallible {
