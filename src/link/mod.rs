@@ -30,6 +30,7 @@ mod route;
 pub mod transparent;
 
 use core::net::{Ipv4Addr, SocketAddrV4};
+use core::ops::RangeInclusive;
 use core::task::Context;
 
 use embassy_net_driver::Driver;
@@ -77,6 +78,12 @@ pub trait IpLink: Driver {
         true
     }
 }
+
+/// The ports from which we open flows of our own: those that IANA leaves for this (RFC 6335 section 6).
+///
+/// A stack on one of several queues chooses among them, and a driver looks at no others when it asks
+/// itself whether a frame belongs to another queue: servers listen elsewhere, and on every queue.
+pub const EPHEMERAL_PORTS: RangeInclusive<u16> = 49_152..=65_535;
 
 /// What one peer sends to one port of ours, or all peers do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

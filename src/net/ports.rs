@@ -1,9 +1,6 @@
 //! Random numbers from the caller's seed, and the ephemeral ports drawn from them (RFC 6056).
 
-use core::ops::RangeInclusive;
-
-/// The ports that IANA leaves for this (RFC 6335 section 6).
-const EPHEMERAL: RangeInclusive<u16> = 49_152..=65_535;
+use crate::link::EPHEMERAL_PORTS;
 
 /// SplitMix64. As hard to foresee as its seed and no harder: four bytes of output give nothing away,
 /// a long run of them would.
@@ -27,7 +24,7 @@ impl Random {
 
     /// A port that would do: a random one, or the next behind it. `None` when none would.
     pub(super) fn port(&mut self, would_do: impl Fn(u16) -> bool) -> Option<u16> {
-        let (first, last) = EPHEMERAL.into_inner();
+        let (first, last) = EPHEMERAL_PORTS.into_inner();
         let start = first + (self.next() % u64::from(last - first + 1)) as u16;
         (start..=last)
             .chain(first..start)
@@ -43,7 +40,7 @@ mod tests {
     fn ports_are_ephemeral_differ_by_seed_and_are_never_those_in_use() {
         let mut random = Random::new(1);
         let port = random.port(|_| true).unwrap();
-        assert!(EPHEMERAL.contains(&port));
+        assert!(EPHEMERAL_PORTS.contains(&port));
         assert_ne!(Random::new(2).port(|_| true), Some(port));
         assert_eq!(Random::new(1).port(|_| true), Some(port));
         assert_ne!(Random::new(1).port(|other| other != port), Some(port));

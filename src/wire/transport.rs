@@ -3,7 +3,7 @@
 //!
 //! A frame's transport header is found or it is not; a frame where it is not found is left alone.
 
-use super::{EtherType, InternetSum, IpProtocol};
+use super::{EtherType, IPV4_HEADER_LEN, InternetSum, IpProtocol};
 
 /// Where in a frame a TCP or UDP header and its data are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,7 @@ pub struct Transport {
 }
 
 /// The number at `at`, in a frame that is long enough.
+#[inline]
 fn half(frame: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([frame[at], frame[at + 1]])
 }
@@ -25,6 +26,7 @@ fn set_half(frame: &mut [u8], at: usize, value: u16) {
 
 impl Transport {
     /// Looks for it: in unfragmented IPv4, tagged or not, all of it within the frame.
+    #[inline]
     pub fn find(frame: &[u8]) -> Option<Self> {
         const VLAN: u16 = 0x8100;
         const IPV4: u16 = EtherType::IPV4.0;
@@ -33,21 +35,21 @@ impl Transport {
             VLAN if half(frame, 16) == IPV4 => 18,
             _ => return None,
         };
-        let ip = &frame[network..];
-        let header_len = usize::from(ip[0] & 0x0f) * 4;
-        let total_len = usize::from(half(ip, 2));
-        let fragment = half(ip, 6) & 0x3fff;
-        let protocol = IpProtocol(ip[9]);
+        let ip = frame.get(network..)?;
+        let header = ip.first_chunk::<IPV4_HEADER_LEN>()?;
+        let header_len = match header[0] {
+            version_and_len @ 0x45..=0x4f => usize::from(version_and_len & 0x0f) * 4,
+            _ => return None,
+        };
+        let total_len = usize::from(half(header, 2));
+        let fragment = half(header, 6) & 0x3fff;
+        let protocol = IpProtocol(header[9]);
         let least = match protocol {
             IpProtocol::TCP => 20,
             IpProtocol::UDP => 8,
             _ => return None,
         };
-        let sane = ip[0] >> 4 == 4
-            && header_len >= 20
-            && fragment == 0
-            && total_len >= header_len + least
-            && total_len <= ip.len();
+        let sane = fragment == 0 && total_len >= header_len + least && total_len <= ip.len();
         sane.then_some(Self {
             protocol,
             network,

@@ -8,7 +8,7 @@ use whohas::link::HEADROOM;
 
 use crate::handover::{Fabric, QueueCounters};
 use crate::queue::Queue;
-use crate::steering::Steering;
+use crate::steering::{Steering, SteeringError};
 use crate::sys::Failure;
 use crate::sys::device::{Device, LinkStatus, PortInfo, PortStats, Rule, Setup, Spread, Started};
 use crate::sys::eal::Eal;
@@ -184,7 +184,7 @@ impl PortOptions {
         };
         let (started, pairs) = device.start(&setup)?;
         let mac = self.set_mac(&started, &info)?;
-        let steering = steering(&started, &info, spreads, self.queues);
+        let steering = steering(&started, &info, spreads, self.queues)?;
         let hands_over = self.hands_over && self.queues > 1;
         let fabric = Arc::new(Fabric::new(
             self.queues,
@@ -249,10 +249,26 @@ impl PortOptions {
     }
 }
 
-/// By whom flows are spread: by the card, as far as it says how, or else as we like it.
-fn steering(port: &Started, info: &PortInfo, spreads: bool, queues: u16) -> Steering {
-    let _ = (port, info, spreads);
-    Steering::by_software(queues)
+/// By whom flows are spread: by the card, where it says how and each queue can reach everybody, or else
+/// as we like it.
+fn steering(
+    port: &Started,
+    info: &PortInfo,
+    spreads: bool,
+    queues: u16,
+) -> Result<Steering, SteeringError> {
+    match spreads.then(|| of_card(port, info, queues)).flatten() {
+        Some(steering) => Ok(steering),
+        None => Steering::by_software(queues),
+    }
+}
+
+fn of_card(port: &Started, info: &PortInfo, queues: u16) -> Option<Steering> {
+    let (key, by_ports) = port.spread_key(info.key_len).ok()?;
+    let table = port.spread_table(info.table_len).ok()?;
+    by_ports
+        .then(|| Steering::of_card(&key, &table, queues, by_ports).ok())
+        .flatten()
 }
 
 /// A card or a virtual device that runs.
@@ -389,6 +405,9 @@ pub enum OpenError {
         /// How many it can have.
         most: u16,
     },
+    /// Flows cannot be steered to so many queues.
+    #[error(transparent)]
+    Steering(#[from] SteeringError),
     /// Somebody has it.
     #[error("{0} is open already: a port is opened once")]
     Taken(String),

@@ -404,14 +404,16 @@ impl Started {
     /// The key with which the card spreads flows, and whether by ports of TCP too.
     pub(crate) fn spread_key(&self, len: usize) -> Result<(Vec<u8>, bool), Failure> {
         let _asking = self.ask();
-        let mut key = vec![0; len];
+        // There are drivers that write 40 bytes whatever they are told, and say that they have none.
+        let mut key = vec![0; usize::from(u8::MAX)];
         let mut functions = 0;
         let len = u8::try_from(len).unwrap_or(u8::MAX);
-        // SAFETY: it writes no more than the length that it is told.
+        // SAFETY: there is room for the longest key that can be said.
         let code = unsafe {
             ffi::whohas_rss_key(self.device.port, key.as_mut_ptr(), len, &raw mut functions)
         };
         check("rte_eth_dev_rss_hash_conf_get", code)?;
+        key.truncate(len.into());
         // SAFETY: a constant.
         let by_ports = functions & unsafe { ffi::whohas_rss_tcp } != 0;
         Ok((key, by_ports))
