@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use whohas_dpdk::Queue;
+
 use crate::host::{Account, Host};
-use crate::support::wire_scenario;
 use crate::sniffer::count_requests;
+use crate::support::wire_scenario;
 use crate::veth::{OUR_IP, THEIR_IP};
 use crate::{peer, servers};
 
@@ -12,8 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// So many of so many complete, whichever queue they come to.
 #[track_caller]
-fn all_complete(queues: u16, connections: usize) {
-    let (host, ours) = Host::on_veth(queues);
+fn all_complete((host, ours): (Host, Vec<Queue>), connections: usize) {
+    let queues = ours.len();
     let (requests, (accounts, outcome)) = count_requests(|| {
         host.work(ours, servers::echo, || {
             peer::connect((OUR_IP, servers::ECHO).into(), connections, PATIENCE)
@@ -26,16 +28,24 @@ fn all_complete(queues: u16, connections: usize) {
         requests.total(),
         requests.listened
     );
-    assert_eq!(outcome.failures, [""; 0], "{:?}", host.port.queue_counters());
+    assert_eq!(
+        outcome.failures,
+        [""; 0],
+        "{:?}",
+        host.port.queue_counters()
+    );
     assert_eq!(outcome.echoed, connections);
-    let accepted: u32 = accounts.iter().map(|account| account.stats.tcp.accepted).sum();
+    let accepted: u32 = accounts
+        .iter()
+        .map(|account| account.stats.tcp.accepted)
+        .sum();
     assert_eq!(accepted as usize, connections);
     assert!(requests.by_target.contains_key(&THEIR_IP));
     requests.assert_few();
 }
 
 /// Where things arrived.
-pub fn report<T>(queues: u16, accounts: &[Account<T>]) {
+fn report<T>(queues: usize, accounts: &[Account<T>]) {
     let arp = accounts.iter().map(|account| account.link.arp);
     let accepted = accounts.iter().map(|account| account.stats.tcp.accepted);
     println!(
@@ -47,36 +57,42 @@ pub fn report<T>(queues: u16, accounts: &[Account<T>]) {
 
 wire_scenario! {
     fn on_1_queue_64_of_64_complete() {
-        all_complete(1, 64);
+        all_complete(Host::on_veth(1), 64);
     }
 }
 
 wire_scenario! {
     fn on_2_queues_64_of_64_complete() {
-        all_complete(2, 64);
+        all_complete(Host::on_veth(2), 64);
     }
 }
 
 wire_scenario! {
     fn on_4_queues_64_of_64_complete() {
-        all_complete(4, 64);
+        all_complete(Host::on_veth(4), 64);
     }
 }
 
 wire_scenario! {
     fn on_1_queue_1000_of_1000_complete() {
-        all_complete(1, 1_000);
+        all_complete(Host::on_veth(1), 1_000);
     }
 }
 
 wire_scenario! {
     fn on_2_queues_1000_of_1000_complete() {
-        all_complete(2, 1_000);
+        all_complete(Host::on_veth(2), 1_000);
     }
 }
 
 wire_scenario! {
     fn on_4_queues_1000_of_1000_complete() {
-        all_complete(4, 1_000);
+        all_complete(Host::on_veth(4), 1_000);
+    }
+}
+
+wire_scenario! {
+    fn on_4_queues_of_a_tap_64_of_64_complete() {
+        all_complete(Host::on_tap(4), 64);
     }
 }

@@ -41,7 +41,12 @@ pub fn connect(service: SocketAddr, count: usize, patience: Duration) -> Outcome
     })
 }
 
-async fn connect_wave(service: SocketAddr, count: usize, patience: Duration, outcome: &mut Outcome) {
+async fn connect_wave(
+    service: SocketAddr,
+    count: usize,
+    patience: Duration,
+    outcome: &mut Outcome,
+) {
     let mut dials = JoinSet::new();
     for number in 0..count {
         dials.spawn(async move {

@@ -25,7 +25,7 @@ fn tell(port: &Port) {
     let info = port.info().unwrap_or_else(|failure| panic!("{failure}"));
     let yes = |is| if is { "yes" } else { "no" };
     println!(
-        "note: {}: queues {:?}, spreads TCP {}, by addresses {}, key {} bytes, table {} entries, checks sums {}, \
+        "note: {}: queues at most {:?}, spreads TCP {}, by addresses {}, key {} bytes, table {} entries, checks sums {}, \
          fills in sums {}, MAC {:02x?}, MTU {} {:?}, link {:?}",
         info.driver,
         info.max_queues,
@@ -40,7 +40,11 @@ fn tell(port: &Port) {
         info.mtu_bounds,
         port.link().map(|link| (link.up, link.mbit_per_s)),
     );
-    println!("note: {}: {:?}", info.driver, port.steering());
+    println!(
+        "note: {}: TCP arrives where it belongs: {}",
+        info.driver,
+        yes(port.steering().is_predicted())
+    );
     match port.steer_arp(0) {
         Ok(rule) => println!("note: {}: all ARP to one queue: yes {rule:?}", info.driver),
         Err(failure) => println!("note: {}: all ARP to one queue: {failure}", info.driver),
@@ -49,7 +53,10 @@ fn tell(port: &Port) {
 
 /// Opens a virtual device with as many queues as it has, four at most, and tells of it.
 fn tell_of(device: &str) {
-    let name = device.split(',').next().expect("something is in front of a comma");
+    let name = device
+        .split(',')
+        .next()
+        .expect("something is in front of a comma");
     let eal = match EalOptions::without_hardware(128).device(device).start() {
         Ok(eal) => eal,
         Err(error) => return println!("note: {device}: not here: {error}"),
@@ -108,7 +115,7 @@ wire_scenario! {
 
 wire_scenario! {
     fn what_net_ring_is() {
-        let eal = EalOptions::without_hardware(64).start().expect("no device, no failure");
+        let eal = EalOptions::without_hardware(128).start().expect("no device, no failure");
         let ours = UnicastMac::new([2, 0, 0, 0, 0, 1]).expect("a unicast address");
         let (port, _queues, _cable) = Cable::open(&eal, &options(4).mac(ours)).expect("rings");
         tell(&port);

@@ -1,15 +1,18 @@
 //! Programs of the kernel's side: `ping`, `arping`, datagrams, and a cable that is pulled out.
 
-use std::io::ErrorKind;
-use std::net::UdpSocket;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpStream, UdpSocket};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use embassy_futures::join::join;
+use embedded_nal_async::{UdpStack, UnconnectedUdp};
 use whohas::link::LinkCounters;
+use whohas::time::{Clock, Timer};
 
-use crate::host::{Account, Host};
+use crate::host::{Account, Host, Station};
 use crate::support::{attempt, run, wire_scenario};
-use crate::veth::{self, OUR_IP, THEM, US};
+use crate::veth::{self, OUR_IP, THEIR_IP, THEM, US};
 use crate::{peer, servers};
 
 const QUEUES: u16 = 4;
@@ -59,7 +62,9 @@ wire_scenario! {
 fn assert_echoed(said: &[u8]) {
     let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
     socket.connect((OUR_IP, servers::ECHO)).expect("a way");
-    socket.set_read_timeout(Some(Duration::from_secs(1))).expect("an option");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .expect("an option");
     let mut heard = [0; 64];
     for _ in 0..10 {
         socket.send(said).expect("room");
@@ -88,27 +93,113 @@ wire_scenario! {
 wire_scenario! {
     fn a_cable_that_is_pulled_out_and_put_in_again_does_no_harm() {
         let (host, ours) = Host::on_veth(QUEUES);
-        let (_, ()) = host.work(ours, servers::echo, || {
+        host.work(ours, servers::echo, || {
             let service = (OUR_IP, servers::ECHO).into();
             assert_eq!(peer::connect(service, 16, PATIENCE).failures, [""; 0]);
-            let up = |expected| format!("{:?}", host.port.link().map(|link| link.up == expected));
-            println!("note: net_af_packet: the link is told as up: {}", up(true));
+            let mut open = TcpStream::connect(service).expect("a connection");
+            assert_heard(&mut open, b"before");
             run("ip", &["link", "set", THEM, "down"]);
             veth::wait_until(US, |interface| !interface.running);
             // Longer than the queues take to ask for it.
             thread::sleep(Duration::from_millis(300));
-            println!("note: net_af_packet: a link that lost its carrier is told as down: {}", up(false));
+            let told = host.port.link().expect("a driver that tells");
+            println!("note: net_af_packet: without a carrier the link is told as {}", if told.up { "up" } else { "down" });
             run("ip", &["link", "set", THEM, "up"]);
             veth::wait_until(US, |interface| interface.running);
-            // With the link the kernel has forgotten its routes, not its addresses.
-            let patience = Instant::now() + PATIENCE;
-            loop {
-                let outcome = peer::connect(service, 16, PATIENCE);
-                if outcome.failures.is_empty() {
-                    break;
-                }
-                assert!(Instant::now() < patience, "{outcome:?}");
-            }
+            assert_heard(&mut open, b"after");
+            assert_eq!(peer::connect(service, 16, PATIENCE).failures, [""; 0]);
         });
     }
+}
+
+/// Goes on sending, whatever becomes of it.
+async fn chatter(station: &Station<'_, '_>) {
+    let clock = station.net.with_link(|link| link.clock().clone());
+    let any = (Ipv4Addr::UNSPECIFIED, 0).into();
+    let socket = station.net.udp().bind_single(any).await;
+    let (local, mut socket) = socket.expect("a stack of its own");
+    loop {
+        // Without a way there is none to send by.
+        let _ = socket.send(local, (THEIR_IP, 9).into(), &[0; 200]).await;
+        clock
+            .wait_until(clock.now() + Duration::from_millis(1))
+            .await;
+    }
+}
+
+wire_scenario! {
+    fn an_interface_that_was_down_while_its_port_sent_is_used_again() {
+        let (host, ours) = Host::on_veth(QUEUES);
+        let program = async |station: Station<'_, '_>| {
+            let beside = station.clone();
+            join(servers::echo(station), chatter(&beside)).await;
+        };
+        host.work(ours, program, || {
+            let service = (OUR_IP, servers::ECHO).into();
+            let mut open = TcpStream::connect(service).expect("a connection");
+            assert_heard(&mut open, b"before");
+            run("ip", &["link", "set", US, "down"]);
+            thread::sleep(Duration::from_millis(300));
+            run("ip", &["link", "set", US, "up"]);
+            veth::wait_until(THEM, |interface| interface.running);
+            assert_heard(&mut open, b"after");
+            assert_eq!(peer::connect(service, 16, PATIENCE).failures, [""; 0]);
+        });
+        for (queue, counters) in host.port.queue_counters().iter().enumerate() {
+            println!("note: {QUEUES} queues, queue {queue}: {} sent, {} times no room", counters.sent, counters.postponed);
+        }
+        println!("note: {:?}", host.port.stats());
+    }
+}
+
+#[track_caller]
+fn assert_heard(stream: &mut TcpStream, said: &[u8]) {
+    stream.set_read_timeout(Some(PATIENCE)).expect("an option");
+    stream.write_all(said).expect("a connection");
+    let mut heard = vec![0; said.len()];
+    stream.read_exact(&mut heard).expect("an echo");
+    assert_eq!(heard, said);
+}
+
+wire_scenario! {
+    fn megabytes_come_back_as_they_were() {
+        const LEN: usize = 1 << 20;
+        let (host, ours) = Host::on_veth(QUEUES);
+        let (accounts, ()) = host.work(ours, servers::echo, || {
+            thread::scope(|scope| {
+                for number in 0..8 {
+                    scope.spawn(move || assert_comes_back(number, LEN));
+                }
+            });
+        });
+        let accepted = accounts.iter().map(|account| account.stats.tcp.accepted);
+        println!("note: {QUEUES} queues: connections with a megabyte each way {:?}", accepted.collect::<Vec<_>>());
+        for (queue, counters) in host.port.queue_counters().iter().enumerate() {
+            println!(
+                "note: {QUEUES} queues, queue {queue}: {} received, {} sent, {} times no room",
+                counters.received, counters.sent, counters.postponed
+            );
+            assert_eq!((counters.refused, counters.too_long, counters.no_frame), (0, 0, 0));
+        }
+    }
+}
+
+/// Says `len` bytes that only this number says, and hears them.
+#[track_caller]
+fn assert_comes_back(number: usize, len: usize) {
+    let said = (0..len).map(|at| (at / 251 + at + number) as u8);
+    let said = said.collect::<Vec<_>>();
+    let mut stream = TcpStream::connect((OUR_IP, servers::ECHO)).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("an option");
+    let mut saying = stream.try_clone().expect("a descriptor");
+    let heard = thread::scope(|scope| {
+        scope.spawn(|| {
+            saying.write_all(&said).expect("a connection");
+            saying.shutdown(Shutdown::Write).expect("a connection");
+        });
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).expect("an echo");
+        heard
+    });
+    assert!(heard == said, "{} bytes came back", heard.len());
 }

@@ -19,7 +19,9 @@ const BACKLOG: usize = peer::AT_ONCE;
 
 /// Sends back what comes, over TCP and UDP, for ever.
 pub async fn echo(station: Station<'_, '_>) -> Infallible {
-    join(echo_streams(&station), echo_datagrams(&station)).await.0
+    join(echo_streams(&station), echo_datagrams(&station))
+        .await
+        .0
 }
 
 async fn echo_streams(station: &Station<'_, '_>) -> Infallible {

@@ -26,10 +26,6 @@ impl Requests {
         self.by_target.values().sum()
     }
 
-    pub fn most(&self) -> u32 {
-        self.by_target.values().copied().max().unwrap_or(0)
-    }
-
     /// At most one for each neighbour and interval.
     #[track_caller]
     pub fn assert_few(&self) {

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use whohas::UnicastMac;
 use whohas_dpdk::{Eal, EalOptions, Port, PortOptions, Queue};
 use whohas_linux::Interface;
 
@@ -22,6 +23,8 @@ pub const PREFIX_LEN: u8 = 16;
 
 /// The port at our end.
 const PORT: &str = "net_af_packet0";
+/// A port that makes the kernel's end itself.
+const TAP: &str = "net_tap0";
 
 /// Lays the cable, with this many queues at each end.
 pub fn lay(queues: u16) {
@@ -41,8 +44,7 @@ pub fn lay(queues: u16) {
     for end in [US, THEM] {
         wait_until(end, |interface| interface.running);
     }
-    let prefix = format!("{THEIR_IP}/{PREFIX_LEN}");
-    run("ip", &["addr", "add", &prefix, "dev", THEM]);
+    give_them_an_address();
 }
 
 /// Until the kernel says this of an interface: carriers come and go a little later than commands.
@@ -64,13 +66,34 @@ pub fn wait_until(name: &str, holds: impl Fn(&Interface) -> bool) {
 pub fn open(queues: u16) -> (Eal, Port, Vec<Queue>) {
     lay(queues);
     let device = format!("{PORT},iface={US},qpairs={queues}");
-    let eal = EalOptions::without_hardware(256)
-        .device(&device)
-        .start()
-        .unwrap_or_else(|error| panic!("{error}"));
-    let (port, queues) = PortOptions::new()
-        .queues(queues)
-        .open(&eal, PORT)
-        .unwrap_or_else(|error| panic!("{error}"));
+    let options = PortOptions::new().queues(queues);
+    start(&device, PORT, &options)
+}
+
+/// The other way to the kernel: a port whose other end is an interface of the kernel's.
+#[track_caller]
+pub fn open_tap(queues: u16) -> (Eal, Port, Vec<Queue>) {
+    let ours = UnicastMac::new([2, 0, 0, 0, 0, 1]).expect("a unicast address");
+    let options = PortOptions::new().queues(queues).mac(ours);
+    let opened = start(&format!("{TAP},iface={THEM}"), TAP, &options);
+    // Both ends have ours at first.
+    run("ip", &["link", "set", THEM, "addrgenmode", "none"]);
+    run("ip", &["link", "set", THEM, "address", "02:00:00:00:00:02"]);
+    run("ip", &["link", "set", THEM, "up"]);
+    give_them_an_address();
+    opened
+}
+
+#[track_caller]
+fn start(device: &str, name: &str, options: &PortOptions) -> (Eal, Port, Vec<Queue>) {
+    let eal = EalOptions::without_hardware(256).device(device).start();
+    let eal = eal.unwrap_or_else(|error| panic!("{error}"));
+    let opened = options.open(&eal, name);
+    let (port, queues) = opened.unwrap_or_else(|error| panic!("{error}"));
     (eal, port, queues)
+}
+
+fn give_them_an_address() {
+    let prefix = format!("{THEIR_IP}/{PREFIX_LEN}");
+    run("ip", &["addr", "add", &prefix, "dev", THEM]);
 }

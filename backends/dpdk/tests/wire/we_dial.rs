@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use embassy_futures::join::join_array;
 use embedded_io_async::{Read, Write};
 
+use whohas_dpdk::Queue;
+
 use crate::host::{Host, Station};
 use crate::peer::EchoService;
 use crate::sniffer::count_requests;
@@ -51,8 +53,8 @@ async fn talk(station: &Station<'_, '_>, remote: SocketAddrV4) -> Result<(), Str
 }
 
 #[track_caller]
-fn all_connect(queues: u16) {
-    let (host, ours) = Host::on_veth(queues);
+fn all_connect((host, ours): (Host, Vec<Queue>)) {
+    let queues = ours.len();
     for number in 1..=ADDRESSES {
         let address = format!("10.0.1.{number}/32");
         run("ip", &["addr", "add", &address, "dev", THEM]);
@@ -67,8 +69,12 @@ fn all_connect(queues: u16) {
     let (requests, (accounts, ())) = count_requests(|| {
         host.work(ours, program, || {
             let patience = Instant::now() + PATIENCE;
-            while done.load(Ordering::Acquire) < usize::from(queues) {
-                assert!(Instant::now() < patience, "in vain: {:?}", host.port.queue_counters());
+            while done.load(Ordering::Acquire) < queues {
+                assert!(
+                    Instant::now() < patience,
+                    "in vain: {:?}",
+                    host.port.queue_counters()
+                );
                 thread::sleep(Duration::from_millis(1));
             }
         })
@@ -87,14 +93,18 @@ fn all_connect(queues: u16) {
     for (queue, counters) in host.port.queue_counters().iter().enumerate() {
         println!(
             "note: {queues} queues, queue {queue}: {} arrived, of which it kept {} and handed {} to others; \
-             {} came from others",
-            counters.received, counters.kept, counters.handed_over, counters.taken_over
+             {} came from others; {} were lost on the way",
+            counters.received,
+            counters.kept,
+            counters.handed_over,
+            counters.taken_over,
+            counters.lost_over
         );
     }
     for account in accounts {
         assert_eq!(account.result.expect("it has ended"), [""; 0]);
     }
-    assert_eq!(connected, vec![u32::from(ADDRESSES); usize::from(queues)]);
+    assert_eq!(connected, vec![u32::from(ADDRESSES); queues]);
     // One for all queues together.
     assert_eq!(requests.by_target.len(), usize::from(ADDRESSES));
     requests.assert_few();
@@ -102,18 +112,24 @@ fn all_connect(queues: u16) {
 
 wire_scenario! {
     fn from_1_queue_all_of_100_addresses_answer() {
-        all_connect(1);
+        all_connect(Host::on_veth(1));
     }
 }
 
 wire_scenario! {
     fn from_2_queues_all_of_100_addresses_answer() {
-        all_connect(2);
+        all_connect(Host::on_veth(2));
     }
 }
 
 wire_scenario! {
     fn from_4_queues_all_of_100_addresses_answer() {
-        all_connect(4);
+        all_connect(Host::on_veth(4));
+    }
+}
+
+wire_scenario! {
+    fn from_4_queues_of_a_tap_all_of_100_addresses_answer() {
+        all_connect(Host::on_tap(4));
     }
 }
