@@ -85,6 +85,11 @@ impl Cable {
         ring.take().map(|frame| frame.to_vec())
     }
 
+    /// Where the frames of this end come from.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// How many frames this end has: those on their way to the port, or with it.
     pub fn frames_in_use(&self) -> u32 {
         self.pool.in_use()

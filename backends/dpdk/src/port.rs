@@ -18,6 +18,8 @@ use crate::sys::pool::Pool;
 
 /// The length of an Ethernet header.
 const HEADER_LEN: usize = 14;
+/// How long the key is by which most cards spread flows.
+const CUSTOMARY_KEY_LEN: usize = 40;
 /// What a card wants to have at least for a frame that it receives.
 const LEAST_ROOM: usize = 2048;
 
@@ -214,6 +216,19 @@ impl PortOptions {
                 most,
             });
         }
+        if let Some(key) = &self.key {
+            // Where a driver does not say, it takes as much as most cards have.
+            let wanted = match info.key_len {
+                0 => CUSTOMARY_KEY_LEN,
+                len => len,
+            };
+            if key.len() != wanted {
+                return Err(OpenError::SpreadKey {
+                    len: key.len(),
+                    wanted,
+                });
+            }
+        }
         let (least, greatest) = info.mtu_bounds;
         match self.mtu {
             Some(mtu) if !(least..=greatest).contains(&mtu) => Err(OpenError::Mtu {
@@ -408,6 +423,14 @@ pub enum OpenError {
     /// Flows cannot be steered to so many queues.
     #[error(transparent)]
     Steering(#[from] SteeringError),
+    /// The card spreads flows by a key of another length.
+    #[error("the card spreads flows by a key of {wanted} bytes, and not of {len}")]
+    SpreadKey {
+        /// How long the key is that was given.
+        len: usize,
+        /// How long it must be.
+        wanted: usize,
+    },
     /// Somebody has it.
     #[error("{0} is open already: a port is opened once")]
     Taken(String),

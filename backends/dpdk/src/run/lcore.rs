@@ -53,7 +53,7 @@ pub struct Turn<'t> {
 
 /// What a turn has come to.
 ///
-/// Of what [`Net::poll_timeout`](https://docs.rs/whohas) returns one is made by itself.
+/// One is made of what the stack's `poll_timeout` returns, an `Option<Instant>`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
     /// There was something to do, and there may be more: look again at once.

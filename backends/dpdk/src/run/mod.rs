@@ -4,30 +4,68 @@
 //! belongs to it alone. There it builds its link, its stack and its tasks, and runs its [loop](Lcore::run):
 //! poll the stack, poll the tasks that want to be, and again. It does not know what a seat is.
 //!
-//! ```ignore
-//! // A port's queues, and a reader of the one resolver for each.
-//! let clock = SystemClock::new();
+//! ```no_run
+//! use core::net::Ipv4Addr;
+//! use core::num::NonZeroU16;
+//!
+//! use embassy_futures::select::{Either, select};
+//! use embedded_io_async::{Read, Write};
+//! use whohas::link::InPlace;
+//! use whohas::net::{Config, Limits, Net};
+//! use whohas::resolver::shared::{Shape, SharedResolver};
+//! use whohas::{Policy, Prefix};
+//! use whohas_dpdk::run::{Cores, RunOptions, Stop, SystemClock, run_to_completion};
+//! use whohas_dpdk::{EalOptions, PortOptions};
+//!
+//! # fn truly_random() -> u64 { 0 }
+//! let eal = EalOptions::new().start()?;
+//! let (_port, queues) = PortOptions::new().queues(4).open(&eal, "0000:01:00.0")?;
+//! let own = [Prefix::new(Ipv4Addr::new(10, 0, 0, 1), 24)?];
 //! let resolver = SharedResolver::new(Policy::STRICT, Shape { queues: 4, ..Shape::default() });
-//! let seats = queues.into_iter().map(|queue| (queue, resolver.reader().unwrap()));
-//! let options = RunOptions::new().eal(&eal).cores(Cores::These(vec![1, 2, 3, 4])).clock(&clock);
+//!
+//! // Each thread gets a queue, and a reader of what all of them know.
+//! let readers = queues.iter().map(|_| resolver.reader()).collect::<Result<Vec<_>, _>>()?;
+//! let seats = queues.into_iter().zip(readers);
+//! let clock = SystemClock::new();
+//! let options = RunOptions::new().eal(&eal).clock(&clock).cores(Cores::These(vec![1, 2, 3, 4]));
+//! let stop = Stop::new();
 //!
 //! let report = run_to_completion(seats, &options, &stop, |lcore, (queue, reader)| {
 //!     let mut link: InPlace<_, _, _> = InPlace::new(queue, &reader, lcore.clock());
-//!     link.set_addresses(&[own])?;
-//!     let net = Net::growing(link, Limits::default(), Config::new(seed(lcore.index())));
-//!     let listener = net.listen(80, 16)?;
+//!     link.set_addresses(&own).unwrap();
+//!     let net = Net::growing(link, Limits::default(), Config::new(truly_random()));
 //!
 //!     // After all that they borrow.
 //!     let tasks = lcore.tasks();
-//!     for _ in 0..16 {
-//!         tasks.spawn(serve(&listener, lcore.stopping()))?;
-//!     }
+//!     let (lcore, net, connections) = (&lcore, &net, tasks.spawner());
+//!     let accept = async move {
+//!         let port = const { NonZeroU16::new(7).unwrap() };
+//!         let mut listener = net.listen(port, 16).unwrap();
+//!         while let Either::First((mut connection, _)) =
+//!             select(listener.accept(), lcore.stopping()).await
+//!         {
+//!             let echo = async move {
+//!                 let mut bytes = [0; 1024];
+//!                 while let Ok(len @ 1..) = connection.read(&mut bytes).await {
+//!                     if connection.write_all(&bytes[..len]).await.is_err() {
+//!                         return;
+//!                     }
+//!                 }
+//!                 let _ = connection.close().await;
+//!             };
+//!             // With as many as there may be, this one is dropped: it closes.
+//!             let _ = connections.spawn(echo);
+//!         }
+//!     };
+//!     tasks.spawn(accept).unwrap();
 //!     lcore.run(tasks, |turn| {
 //!         net.poll(turn.now(), turn.context());
 //!         net.poll_timeout()
 //!     });
-//!     Ok(net.stats())
+//!     net.stats()
 //! });
+//! # drop(report);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # How it ends

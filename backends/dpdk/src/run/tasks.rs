@@ -242,9 +242,9 @@ mod tests {
         poll_fn(|context| {
             polls.set(polls.get() + 1);
             context.waker().wake_by_ref();
-            Poll::Pending
+            Poll::<()>::Pending
         })
-        .await
+        .await;
     }
 
     #[test]
@@ -315,7 +315,7 @@ mod tests {
         tasks
             .spawn(async move {
                 let _last = last;
-                pending().await
+                pending::<()>().await;
             })
             .unwrap();
         tasks.poll(64);
@@ -379,7 +379,7 @@ mod tests {
             let other = held.clone();
             let spawned = tasks.spawn(async move {
                 let _other = other;
-                pending().await
+                pending::<()>().await;
             });
             spawned.unwrap();
             tasks.spawn(async { panic!("on purpose") }).unwrap();

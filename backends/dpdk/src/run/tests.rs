@@ -1,14 +1,13 @@
 //! Loops by a clock that is set by hand, and runs of several threads.
 
 use std::cell::Cell;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::task::Waker;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use whohas::Instant;
@@ -52,7 +51,7 @@ fn stubborn(dropped: Rc<Cell<bool>>) -> impl Future<Output = ()> {
     let last = Last(dropped);
     async {
         let _last = last;
-        pending().await
+        pending::<()>().await;
     }
 }
 
@@ -63,9 +62,9 @@ fn a_task_that_never_rests_does_not_keep_the_queue_from_coming_round() {
     alone(&hand, &options, &stop, |lcore| {
         let tasks = lcore.tasks();
         for _ in 0..10 {
-            let restless = std::future::poll_fn(|context| {
+            let restless = poll_fn(|context| {
                 context.waker().wake_by_ref();
-                std::task::Poll::Pending
+                Poll::Pending
             });
             tasks.spawn(restless).unwrap();
         }
@@ -237,7 +236,7 @@ fn stopping_can_be_one_of_two_things_that_a_task_waits_for() {
         let (stopping, left) = (lcore.stopping(), Cell::new(false));
         let task = async {
             let mut stopping = pin!(stopping);
-            std::future::poll_fn(|context| {
+            poll_fn(|context| {
                 // As those do that poll only the part which was woken.
                 stopping.as_mut().poll(context)
             })
@@ -283,13 +282,13 @@ fn a_task_woken_by_another_thread_ends_a_sleep() {
         alone(&hand, &options, &stop, |lcore| {
             let tasks = lcore.tasks();
             let task = async {
-                std::future::poll_fn(|context| {
+                poll_fn(|context| {
                     if is_free.is_raised() {
-                        return std::task::Poll::Ready(());
+                        return Poll::Ready(());
                     }
                     // The other thread may be gone.
                     let _ = give.send(context.waker().clone());
-                    std::task::Poll::Pending
+                    Poll::Pending
                 })
                 .await;
                 lcore.leave();

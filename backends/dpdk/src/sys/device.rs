@@ -260,8 +260,8 @@ impl Device {
             tcp | ip
         };
         let key = setup.spread.as_ref().and_then(|spread| spread.key);
-        // SAFETY: constants.
         let (rx_offloads, tx_offloads) = match setup.sums {
+            // SAFETY: constants.
             true => unsafe {
                 (
                     ffi::whohas_rx_tcp_sum | ffi::whohas_rx_udp_sum,

@@ -81,7 +81,8 @@ impl Pool {
         unsafe { ffi::rte_mempool_in_use_count(self.as_ptr()) }
     }
 
-    /// Fills up a row of frames, as empty frames; false if there are not as many left.
+    /// Fills up a row of frames, as empty frames, or puts one more there if there are not as many left;
+    /// false if there is none.
     pub fn fill(&self, burst: &mut Burst) -> bool {
         let pool = self.as_ptr();
         if burst.is_full() {
@@ -96,7 +97,7 @@ impl Pool {
                 },
             )
         };
-        put > 0
+        put > 0 || self.frame().is_some_and(|frame| burst.push(frame).is_ok())
     }
 
     /// One empty frame.
