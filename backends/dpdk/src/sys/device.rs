@@ -141,6 +141,8 @@ pub(crate) struct Device {
     name: String,
     /// What the port is made of, if it is made of rings.
     rings: Vec<Arc<Ring>>,
+    /// After the rings: frames that are in them may be of these.
+    pools: Vec<Pool>,
     /// It is closed in the end, and then it is no more.
     closes: bool,
     _eal: Eal,
@@ -196,6 +198,7 @@ impl Device {
             name: name.to_owned(),
             rings: Vec::new(),
             closes: false,
+            pools: Vec::new(),
             _eal: eal.clone(),
         })
     }
@@ -204,6 +207,12 @@ impl Device {
     pub(super) fn keep(mut self, rings: impl IntoIterator<Item = Arc<Ring>>) -> Self {
         self.rings.extend(rings);
         self.closes = true;
+        self
+    }
+
+    /// Keeps the pool of frames that others send to the port.
+    pub(crate) fn keep_pool(mut self, pool: &Pool) -> Self {
+        self.pools.push(pool.clone());
         self
     }
 
