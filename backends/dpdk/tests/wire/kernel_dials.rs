@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use whohas::link::TxDrop;
 use whohas_dpdk::Queue;
 
 use crate::host::{Account, Host};
@@ -44,14 +45,21 @@ fn all_complete((host, ours): (Host, Vec<Queue>), connections: usize) {
     requests.assert_few();
 }
 
-/// Where things arrived.
+/// Where things arrived, and what had to wait.
 fn report<T>(queues: usize, accounts: &[Account<T>]) {
     let arp = accounts.iter().map(|account| account.link.arp);
     let accepted = accounts.iter().map(|account| account.stats.tcp.accepted);
+    let waited = accounts.iter().map(|account| account.link.waited);
+    let replaced = accounts
+        .iter()
+        .map(|account| account.link.tx(TxDrop::Replaced));
     println!(
-        "note: {queues} queues: ARP frames that landed on each {:?}, connections {:?}",
+        "note: {queues} queues: ARP frames that landed on each {:?}, connections {:?}; packets that waited \
+         for the neighbour {:?}, {} of them were replaced",
         arp.collect::<Vec<_>>(),
-        accepted.collect::<Vec<_>>()
+        accepted.collect::<Vec<_>>(),
+        waited.collect::<Vec<_>>(),
+        replaced.sum::<u64>()
     );
 }
 

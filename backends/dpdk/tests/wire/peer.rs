@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -87,7 +87,8 @@ async fn talk(mut stream: TcpStream, number: usize) -> io::Result<()> {
     }
 }
 
-/// Sends back what comes, on all addresses of the kernel's, until it is dropped.
+/// Sends back what comes, streams on all addresses of the kernel's and datagrams from its first, until
+/// it is dropped.
 pub struct EchoService {
     // Held for what its end does.
     _runtime: Runtime,
@@ -109,6 +110,15 @@ impl EchoService {
                     // The other end sees how it went.
                     let _ = tokio::io::copy(&mut read, &mut write).await;
                 });
+            }
+        });
+        let socket = runtime.block_on(UdpSocket::bind(("0.0.0.0", port)));
+        let socket = socket.expect("a port of a namespace of our own");
+        runtime.spawn(async move {
+            let mut buffer = [0; 2_048];
+            while let Ok((len, from)) = socket.recv_from(&mut buffer).await {
+                // The other end sees how it went.
+                let _ = socket.send_to(&buffer[..len], from).await;
             }
         });
         Self { _runtime: runtime }

@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use embassy_net_driver::{Driver, HardwareAddress, RxToken};
@@ -193,7 +193,7 @@ fn record(queues: u16) {
             let service = (OUR_IP, servers::ECHO).into();
             let outcome = peer::connect(service, CONNECTIONS, PATIENCE);
             stop.store(true, Ordering::Relaxed);
-            let replies = threads.into_iter().map(|thread| thread.join());
+            let replies = threads.into_iter().map(ScopedJoinHandle::join);
             let replies = replies.collect::<Result<Vec<_>, _>>();
             (outcome, replies.expect("no queue panics"))
         })
