@@ -24,7 +24,8 @@ fn all_complete((host, ours): (Host, Vec<Queue>), connections: usize) {
     });
     report(queues, &accounts);
     println!(
-        "note: {queues} queues: {} of {connections} connections of the kernel's, {} ARP requests of ours in {:?}",
+        "note: {queues} queues: {} of {connections} connections of the kernel's, {} ARP requests of ours \
+         in {:?}",
         outcome.echoed,
         requests.total(),
         requests.listened

@@ -25,8 +25,8 @@ fn tell(port: &Port) {
     let info = port.info().unwrap_or_else(|failure| panic!("{failure}"));
     let yes = |is| if is { "yes" } else { "no" };
     println!(
-        "note: {}: queues at most {:?}, spreads TCP {}, by addresses {}, key {} bytes, table {} entries, checks sums {}, \
-         fills in sums {}, MAC {:02x?}, MTU {} {:?}, link {:?}",
+        "note: {}: queues at most {:?}, spreads TCP {}, by addresses {}, key {} bytes, table {} entries, \
+         checks sums {}, fills in sums {}, MAC {:02x?}, MTU {} {:?}, link {:?}",
         info.driver,
         info.max_queues,
         yes(info.spreads_tcp),

@@ -34,11 +34,11 @@ wire_scenario! {
         }
         let (accounts, ()) = host.work(ours, servers::echo, || {
             for address in &addresses {
-                // Two, as one may be lost.
-                run("ping", &["-c", "2", "-i", "0.2", "-W", "5", "-I", address, &OUR_IP.to_string()]);
+                run("ping", &["-c", "1", "-W", "10", "-I", address, &OUR_IP.to_string()]);
             }
         });
-        println!("note: {QUEUES} queues: pings arrived on each {:?}", counted(&accounts, |link| link.handed_up));
+        let pings = counted(&accounts, |link| link.handed_up);
+        println!("note: {QUEUES} queues: pings arrived on each {pings:?}");
     }
 }
 
@@ -81,13 +81,21 @@ wire_scenario! {
     fn whoever_looks_for_a_free_address_learns_that_ours_is_in_use() {
         let (host, ours) = Host::on_veth(QUEUES);
         let (accounts, ()) = host.work(ours, servers::echo, || {
-            let (free, said) = attempt("arping", &["-D", "-c", "2", "-w", "3", "-I", THEM, &OUR_IP.to_string()]);
-            assert!(!free, "{said}");
-            let (free, said) = attempt("arping", &["-D", "-c", "2", "-w", "3", "-I", THEM, "10.0.0.99"]);
-            assert!(free, "{said}");
+            assert!(!is_free(OUR_IP));
+            assert!(is_free(Ipv4Addr::new(10, 0, 0, 99)));
         });
-        println!("note: {QUEUES} queues: ARP frames that landed on each {:?}", counted(&accounts, |link| link.arp));
+        let arp = counted(&accounts, |link| link.arp);
+        println!("note: {QUEUES} queues: ARP frames that landed on each {arp:?}");
     }
+}
+
+/// Whether nobody answers for this address (RFC 5227).
+#[track_caller]
+fn is_free(ip: Ipv4Addr) -> bool {
+    let ip = ip.to_string();
+    let (free, said) = attempt("arping", &["-D", "-c", "2", "-w", "3", "-I", THEM, &ip]);
+    assert!(said.contains("Sent"), "{said}");
+    free
 }
 
 wire_scenario! {
@@ -103,7 +111,7 @@ wire_scenario! {
             // Longer than the queues take to ask for it.
             thread::sleep(Duration::from_millis(300));
             let told = host.port.link().expect("a driver that tells");
-            println!("note: net_af_packet: without a carrier the link is told as {}", if told.up { "up" } else { "down" });
+            println!("note: net_af_packet: without a carrier {told:?}");
             run("ip", &["link", "set", THEM, "up"]);
             veth::wait_until(US, |interface| interface.running);
             assert_heard(&mut open, b"after");
@@ -146,9 +154,10 @@ wire_scenario! {
             assert_eq!(peer::connect(service, 16, PATIENCE).failures, [""; 0]);
         });
         for (queue, counters) in host.port.queue_counters().iter().enumerate() {
-            println!("note: {QUEUES} queues, queue {queue}: {} sent, {} times no room", counters.sent, counters.postponed);
+            let (sent, postponed) = (counters.sent, counters.postponed);
+            println!("note: {QUEUES} queues, queue {queue}: {sent} sent, {postponed} times no room");
         }
-        println!("note: {:?}", host.port.stats());
+        println!("note: net_af_packet: {:?}", host.port.stats());
     }
 }
 
@@ -173,7 +182,8 @@ wire_scenario! {
             });
         });
         let accepted = accounts.iter().map(|account| account.stats.tcp.accepted);
-        println!("note: {QUEUES} queues: connections with a megabyte each way {:?}", accepted.collect::<Vec<_>>());
+        let accepted = accepted.collect::<Vec<_>>();
+        println!("note: {QUEUES} queues: connections with a megabyte each way {accepted:?}");
         for (queue, counters) in host.port.queue_counters().iter().enumerate() {
             println!(
                 "note: {QUEUES} queues, queue {queue}: {} received, {} sent, {} times no room",

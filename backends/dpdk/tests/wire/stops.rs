@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
 use embassy_futures::select::{Either, select};
@@ -19,48 +20,43 @@ const CONNECTIONS: usize = 64;
 /// The kernel says a SYN twice to a queue that does not hear it.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
-/// What becomes of the connections when this queue does not go on.
+/// What becomes of the connections when the last queue does not go on.
 #[track_caller]
 fn the_others_go_on(panics: bool) {
     let (host, ours) = Host::on_veth(QUEUES);
-    let over = AtomicBool::new(false);
+    let (over, ended) = (AtomicBool::new(false), AtomicBool::new(false));
     let program = async |station: Station<'_, '_>| -> Option<Infallible> {
-        let is_last = station.queue == QUEUES - 1;
-        let until_over = poll_fn(|context| {
-            context.waker().wake_by_ref();
-            match over.load(Ordering::Relaxed) {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            }
-        });
-        if !is_last {
+        if station.queue < QUEUES - 1 {
             return Some(servers::echo(station).await);
         }
-        match select(servers::echo(station), until_over).await {
+        let _ended = SetAtEnd(&ended);
+        match select(servers::echo(station), until(&over)).await {
             Either::First(never) => Some(never),
             Either::Second(()) if panics => panic!("on purpose"),
             Either::Second(()) => None,
         }
     };
-    let (ended, (before, after)) = host.work_to_any_end(ours, program, || {
+    let (queues, (before, after)) = host.work_to_any_end(ours, program, || {
         let service = (OUR_IP, servers::ECHO).into();
         let before = peer::connect(service, CONNECTIONS, PATIENCE * 4);
-        over.store(true, Ordering::Relaxed);
+        over.store(true, Ordering::Release);
+        while !ended.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(1));
+        }
         (before, peer::connect(service, CONNECTIONS, PATIENCE))
     });
     assert_eq!(before.failures, [""; 0]);
-    let panicked = ended
+    let panicked = queues
         .iter()
-        .map(|ended| matches!(ended, Ended::Panicked(_)));
+        .map(|queue| matches!(queue, Ended::Panicked(_)));
     let expected = [false, false, false, panics];
     assert_eq!(panicked.collect::<Vec<_>>(), expected);
+    let what = match panics {
+        true => "ended in a panic",
+        false => "without a listener",
+    };
     println!(
-        "note: {QUEUES} queues, one of them {}: {} of {CONNECTIONS} connections complete",
-        if panics {
-            "ended in a panic"
-        } else {
-            "without a listener"
-        },
+        "note: {QUEUES} queues, one of them {what}: {} of {CONNECTIONS} connections complete",
         after.echoed
     );
     // With a queue that does not listen any more there is no connection; with the others all are well.
@@ -68,6 +64,27 @@ fn the_others_go_on(panics: bool) {
     assert!(after.failures.iter().all(is_dial), "{:?}", after.failures);
     // Flows spread over four queues.
     assert!(after.echoed > 0);
+}
+
+/// Until it is so.
+async fn until(condition: &AtomicBool) {
+    poll_fn(|context| {
+        context.waker().wake_by_ref();
+        match condition.load(Ordering::Acquire) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+}
+
+/// However it ends.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 wire_scenario! {
