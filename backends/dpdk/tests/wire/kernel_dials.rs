@@ -105,3 +105,20 @@ wire_scenario! {
         all_complete(Host::on_tap(4), 64);
     }
 }
+
+wire_scenario! {
+    fn on_the_queue_of_af_xdp_64_of_64_complete() {
+        if let Some((host, ours)) = Host::by("net_af_xdp") {
+            // DPDK 22.11's leaves in its rings what is there.
+            all_complete((host.without_counting_frames(), ours), 64);
+        }
+    }
+}
+
+wire_scenario! {
+    fn on_the_queue_of_pcap_64_of_64_complete() {
+        if let Some(ours) = Host::by("net_pcap") {
+            all_complete(ours, 64);
+        }
+    }
+}

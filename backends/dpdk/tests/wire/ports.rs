@@ -6,18 +6,13 @@ use whohas_dpdk::{Cable, Eal, EalOptions, OpenError, Port, PortOptions};
 use crate::support::wire_scenario;
 use crate::veth::{self, THEM, US};
 
+/// With frames enough for all of them.
 fn options(queues: u16) -> PortOptions {
-    PortOptions::new().queues(queues)
+    PortOptions::new().queues(queues).frames(4_095)
 }
 
-/// Opens a port, with a hardware address of ours if it has none.
 fn open(eal: &Eal, name: &str, queues: u16) -> Result<Port, OpenError> {
-    let ours = UnicastMac::new([2, 0, 0, 0, 0, 1]).expect("a unicast address");
     let opened = options(queues).open(eal, name);
-    let opened = match opened {
-        Err(OpenError::NoMac(_)) => options(queues).mac(ours).open(eal, name),
-        opened => opened,
-    };
     opened.map(|(port, _queues)| port)
 }
 

@@ -1,5 +1,6 @@
 //! A cable with a port of ours at one end and the kernel at the other.
 
+use std::error::Error;
 use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -82,6 +83,20 @@ pub fn open_tap(queues: u16) -> (Eal, Port, Vec<Queue>) {
     run("ip", &["link", "set", THEM, "up"]);
     give_them_an_address();
     opened
+}
+
+/// As [`open`], by another driver, which has one queue; or why it cannot be had.
+pub fn open_by(driver: &str) -> Result<(Eal, Port, Vec<Queue>), Box<dyn Error>> {
+    lay(1);
+    let name = format!("{driver}0");
+    let device = format!("{name},iface={US}");
+    let ours = Interface::find(US)?.mac.expect("an address of Ethernet");
+    let ours = UnicastMac::try_from(ours)?;
+    let eal = EalOptions::without_hardware(128).device(&device).start()?;
+    // XDP takes 2,048 of them for itself.
+    let options = PortOptions::new().frames(4_095).mac(ours);
+    let (port, queues) = options.open(&eal, &name)?;
+    Ok((eal, port, queues))
 }
 
 #[track_caller]
