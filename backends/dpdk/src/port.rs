@@ -14,7 +14,7 @@ use crate::sys::device::{Device, LinkStatus, PortInfo, PortStats, Rule, Setup, S
 use crate::sys::eal::Eal;
 use crate::sys::failure::{in_a_line, take_log};
 use crate::sys::mbuf::BURST;
-use crate::sys::pool::Pool;
+use crate::sys::pool::{KEPT, Pool};
 
 /// The length of an Ethernet header.
 const HEADER_LEN: usize = 14;
@@ -240,15 +240,18 @@ impl PortOptions {
         }
     }
 
-    /// Enough for what the card has, what a queue has, what other queues have of it, and what
+    /// Enough for what the card has, what a queue has, what other queues have of it, and what their
     /// threads keep for themselves.
     fn frames_for_queue(&self) -> u32 {
         let (receive, transmit) = self.descriptors;
         let ours = u32::from(receive) + u32::from(transmit) + 4 * BURST as u32;
-        let theirs = (self.inbox as u32).saturating_mul(u32::from(self.queues) - 1);
+        let inbox = u32::try_from(self.inbox).unwrap_or(u32::MAX);
+        let others = u32::from(self.queues).saturating_sub(1);
+        let theirs = inbox.saturating_add(KEPT).saturating_mul(others);
         // A power of two less one is what DPDK's rings have room for.
-        let enough = ours.saturating_add(theirs).saturating_add(512);
-        self.frames.unwrap_or(enough.next_power_of_two() - 1)
+        let enough = ours.saturating_add(theirs).checked_next_power_of_two();
+        self.frames
+            .unwrap_or_else(|| enough.map_or(u32::MAX, |enough| enough - 1))
     }
 
     fn set_mac(&self, port: &Started, info: &PortInfo) -> Result<UnicastMac, OpenError> {

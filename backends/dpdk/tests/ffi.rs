@@ -27,6 +27,13 @@ fn frames_ports_and_pools_leave_nothing_behind() {
     }
     let failure = PortOptions::new().open(&eal, "net_nowhere0").unwrap_err();
     assert!(failure.to_string().contains("net_nowhere0"), "{failure}");
+
+    // A frame outlives its pool, and DPDK runs until it has come back and somebody has looked.
+    let frame = pool.frame_of(&FRAME).unwrap();
+    drop(pool);
+    assert_eq!(frame[..], FRAME);
+    drop(frame);
+    drop(eal);
 }
 
 fn frames_go_back(pool: &Pool) {

@@ -141,10 +141,10 @@ pub(crate) struct Device {
     name: String,
     /// What the port is made of, if it is made of rings.
     rings: Vec<Arc<Ring>>,
-    /// After the rings: frames that are in them may be of these.
-    pools: Vec<Pool>,
     /// It is closed in the end, and then it is no more.
     closes: bool,
+    /// After the rings: frames that are in them may be of these.
+    pools: Vec<Pool>,
     _eal: Eal,
 }
 

@@ -1,11 +1,10 @@
 //! Flows that a queue opens, with their answers on another: they are handed over.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroU16;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -13,12 +12,12 @@ use embassy_net_driver::{Driver, RxToken};
 use embedded_io_async::{Read, Write};
 use embedded_nal_async::{AddrType, ConnectedUdp, Dns, UdpStack, UnconnectedUdp};
 use whohas::cache::Fixed;
-use whohas::link::{Flow, Link};
+use whohas::link::{Flow, IpLink, Link};
 use whohas::net::{Config, DnsClient, Limits, Net};
 use whohas::resolver::shared::{Reader, Shape, SharedResolver};
 use whohas::sim::{Lan, LanClock, LanDriver, PortId, Rng, SharedLan};
 use whohas::wire::{EtherType, IpProtocol};
-use whohas::{LocalResolver, Prefix};
+use whohas::{Instant, LocalResolver, Prefix};
 use whohas_dpdk::steering::Steering;
 use whohas_dpdk::{Burst, Cable, Port, Queue, QueueCounters};
 
@@ -35,7 +34,7 @@ type PeerLink = Link<LanDriver, &'static LocalResolver<Fixed<16>>, LanClock>;
 type QueueNet<'r> = Net<'static, QueueLink<'r>>;
 type Task<'n> = Pin<Box<dyn Future<Output = ()> + 'n>>;
 
-fn stack<L: whohas::link::IpLink>(link: L, seed: u64) -> Net<'static, L> {
+fn stack<L: IpLink>(link: L, seed: u64) -> Net<'static, L> {
     let limits = Limits {
         receive: 4_096,
         send: 4_096,
@@ -54,7 +53,7 @@ struct Site<'r> {
     nets: Vec<QueueNet<'r>>,
     peer: Net<'static, PeerLink>,
     /// Where everything arrives.
-    all_on: Rc<RefCell<u16>>,
+    all_on: Cell<u16>,
     /// What had to be handed over, from and to.
     foreign: RefCell<Vec<(u16, u16)>>,
 }
@@ -76,7 +75,7 @@ impl<'r> Site<'r> {
             plug,
             cable,
             steering: port.steering(),
-            all_on: Rc::default(),
+            all_on: Cell::default(),
             foreign: RefCell::default(),
         }
     }
@@ -88,7 +87,7 @@ impl<'r> Site<'r> {
         self.lan.advance_to(now);
         let mut busy = self.lan.next_event().is_some_and(|next| next <= now);
         while let Some(frame) = { self.lan.lan().receive(self.plug) } {
-            let on = *self.all_on.borrow();
+            let on = self.all_on.get();
             if let Some(owner) = self.steering.owner_of_frame(&frame)
                 && owner != on
             {
@@ -109,7 +108,7 @@ impl<'r> Site<'r> {
         let before = tasks.len();
         tasks.retain_mut(|task| task.as_mut().poll(&mut context).is_pending());
         busy |= tasks.len() < before;
-        let is_due = |at: Option<whohas::Instant>| at.is_some_and(|at| at <= now);
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         busy | is_due(self.peer.poll_timeout())
             | self.nets.iter().any(|net| is_due(net.poll_timeout()))
     }
@@ -169,15 +168,11 @@ impl<'r> Site<'r> {
         })
     }
 
-    fn counters(&self, port: &Port) -> Vec<QueueCounters> {
-        port.queue_counters()
-    }
-
     /// What was handed over is what had to be.
     #[track_caller]
     fn check_handed(&self, port: &Port) {
         let foreign = self.foreign.borrow();
-        for (number, counters) in (0..).zip(self.counters(port)) {
+        for (number, counters) in (0..).zip(port.queue_counters()) {
             let from = foreign.iter().filter(|(on, _)| *on == number).count() as u64;
             let to = foreign.iter().filter(|(_, owner)| *owner == number).count() as u64;
             let QueueCounters {
@@ -197,7 +192,7 @@ impl<'r> Site<'r> {
 }
 
 /// Dials, says something, hears it again, and closes.
-async fn converse<L: whohas::link::IpLink>(
+async fn converse<L: IpLink>(
     net: &Net<'_, L>,
     n: u8,
     locals: &RefCell<Vec<SocketAddrV4>>,
@@ -230,7 +225,7 @@ scenario! {
             let mut echo = site.echo();
             let mut dials = 0;
             for hears in 0..QUEUES {
-                *site.all_on.borrow_mut() = hears;
+                site.all_on.set(hears);
                 let locals: Vec<_> = (0..QUEUES).map(|_| RefCell::new(Vec::new())).collect();
                 let mut tasks: Vec<Task<'_>> = Vec::new();
                 for (net, locals) in site.nets.iter().zip(&locals) {
@@ -270,7 +265,7 @@ scenario! {
             let readers = readers(&resolver, &queues);
             let site = Site::new(port, cable, queues, &readers);
             let mut echo = site.echo();
-            *site.all_on.borrow_mut() = 1;
+            site.all_on.set(1);
             let connected = RefCell::new(Vec::new());
             let mut tasks: Vec<Task<'_>> = Vec::new();
             for (number, net) in site.nets.iter().enumerate() {
@@ -298,7 +293,7 @@ scenario! {
             });
             let answered = RefCell::new(0);
             for hears in 0..QUEUES {
-                *site.all_on.borrow_mut() = hears;
+                site.all_on.set(hears);
                 let mut tasks: Vec<Task<'_>> = Vec::new();
                 for net in &site.nets {
                     let (answered, clock) = (&answered, site.lan.clock());
@@ -339,7 +334,7 @@ async fn both(a: impl Future, b: impl Future) {
     .await;
 }
 
-async fn echo_datagrams<L: whohas::link::IpLink>(net: &Net<'_, L>) {
+async fn echo_datagrams<L: IpLink>(net: &Net<'_, L>) {
     let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, ECHO));
     let mut socket = net.udp().bind_multiple(local).await.expect("a socket");
     let mut bytes = [0; 256];
@@ -349,7 +344,7 @@ async fn echo_datagrams<L: whohas::link::IpLink>(net: &Net<'_, L>) {
 }
 
 /// A server that knows everybody, at 10.0.0.77.
-async fn answer_names<L: whohas::link::IpLink>(net: &Net<'_, L>) {
+async fn answer_names<L: IpLink>(net: &Net<'_, L>) {
     let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, NAMES));
     let mut socket = net.udp().bind_multiple(local).await.expect("a socket");
     let mut bytes = [0; 256];
@@ -364,7 +359,7 @@ async fn answer_names<L: whohas::link::IpLink>(net: &Net<'_, L>) {
 }
 
 /// A datagram to an ephemeral port of ours, which is the queue's that this function says.
-fn datagram_for(queue: u16, n: u32) -> Vec<u8> {
+pub fn datagram_for(queue: u16, n: u32) -> Vec<u8> {
     let port = (49_152..)
         .find(|port| port % QUEUES == queue)
         .expect("one of four");

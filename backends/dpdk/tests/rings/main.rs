@@ -9,6 +9,7 @@ mod answers;
 mod bursts;
 mod errors;
 mod flood;
+mod frames;
 mod full;
 mod handed;
 mod moves;

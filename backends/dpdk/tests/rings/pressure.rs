@@ -116,10 +116,9 @@ scenario! {
             let mut queue = queues.pop().expect("one");
             let mut context = Context::from_waker(Waker::noop());
             for _ in 0..1_000 {
-                drop(queue.transmit(&mut context).expect("room"));
+                let _dropped = queue.transmit(&mut context).expect("room");
                 let mut draft = queue.draft(&mut context).expect("room");
                 draft.bytes(1_514).fill(1);
-                drop(draft);
             }
             let too_long = queue.transmit(&mut context).expect("room");
             too_long.consume(1_515, |frame| frame.fill(1));

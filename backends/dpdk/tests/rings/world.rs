@@ -43,10 +43,6 @@ pub fn own() -> Prefix {
     Prefix::new(ip(US), 24).expect("24 bits")
 }
 
-pub fn millis(millis: u64) -> Instant {
-    Instant::from_millis(millis)
-}
-
 pub fn options(queues: u16) -> PortOptions {
     PortOptions::new().queues(queues).mac(mac(US))
 }
@@ -92,6 +88,9 @@ pub fn link<'r>(queue: Queue, reader: &'r Reader, lan: &SharedLan) -> QueueLink<
     link
 }
 
+/// Says on which queue a frame arrives.
+pub type Spread<'r> = Box<dyn FnMut(&[u8]) -> u16 + 'r>;
+
 pub struct World<'r> {
     pub lan: SharedLan,
     /// Where the cable is plugged in.
@@ -100,8 +99,7 @@ pub struct World<'r> {
     pub links: BTreeMap<u16, QueueLink<'r>>,
     /// Queues that nobody polls.
     pub stopped: BTreeSet<u16>,
-    /// The queue on which a frame arrives.
-    pub spread: Box<dyn FnMut(&[u8]) -> u16 + 'r>,
+    pub spread: Spread<'r>,
     /// What arrived and found no room in the queue's ring.
     pub missed: u64,
     /// The packets that the stacks got, and on which queue.
