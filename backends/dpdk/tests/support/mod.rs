@@ -140,12 +140,18 @@ fn texts(output: &Output) -> (String, String) {
 /// Runs a program that has to succeed; returns what it printed.
 #[track_caller]
 pub fn run(program: &str, arguments: &[&str]) -> String {
+    let (success, output) = attempt(program, arguments);
+    assert!(success, "{program} {arguments:?}: {output}");
+    output
+}
+
+/// Runs a program that may fail; returns whether it did not, and what it printed.
+#[track_caller]
+pub fn attempt(program: &str, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(program)
         .args(arguments)
         .output()
         .unwrap_or_else(|error| panic!("{program} does not run ({error}): is it installed?"));
     let (stdout, stderr) = texts(&output);
-    let success = output.status.success();
-    assert!(success, "{program} {arguments:?}: {stdout}{stderr}");
-    stdout
+    (output.status.success(), stdout + &stderr)
 }
