@@ -140,7 +140,7 @@ pub(crate) struct Device {
     port: u16,
     name: String,
     /// What the port is made of, if it is made of rings.
-    rings: Vec<Arc<Ring>>,
+    _rings: Vec<Arc<Ring>>,
     /// It is closed in the end, and then it is no more.
     closes: bool,
     /// After the rings: frames that are in them may be of these.
@@ -196,7 +196,7 @@ impl Device {
         claimed.insert(port).then(|| Self {
             port,
             name: name.to_owned(),
-            rings: Vec::new(),
+            _rings: Vec::new(),
             closes: false,
             pools: Vec::new(),
             _eal: eal.clone(),
@@ -220,7 +220,7 @@ impl Device {
         Ok(Self {
             port,
             name: named.map(|(_, name)| name).unwrap_or_default(),
-            rings,
+            _rings: rings,
             closes: true,
             pools: Vec::new(),
             _eal: eal.clone(),
