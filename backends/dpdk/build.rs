@@ -21,6 +21,7 @@ const LIBRARIES: [&str; 6] = [
 fn main() {
     println!("cargo::rerun-if-changed=shim");
     println!("cargo::rerun-if-env-changed=PKG_CONFIG");
+    println!("cargo::rerun-if-env-changed=PKG_CONFIG_LIBDIR");
     println!("cargo::rerun-if-env-changed=PKG_CONFIG_PATH");
     if env::var_os("DOCS_RS").is_some() {
         // Documentation is not linked.

@@ -312,14 +312,10 @@ int whohas_start(uint16_t port, const struct whohas_setup *setup, const char **c
 	if (code == 0 && setup->promiscuous) {
 		*call = "rte_eth_promiscuous_enable";
 		code = rte_eth_promiscuous_enable(port);
+		if (code != 0)
+			rte_eth_dev_stop(port);
 	}
 	return code;
-}
-
-void whohas_stop(uint16_t port)
-{
-	if (rte_eth_dev_stop(port) == 0)
-		rte_eth_dev_close(port);
 }
 
 struct whohas_link {

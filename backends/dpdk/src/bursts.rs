@@ -2,6 +2,8 @@
 
 use whohas::wire::Transport;
 
+use std::mem;
+
 use crate::handover::{Fabric, Handed};
 use crate::sys::device::Pair;
 use crate::sys::mbuf::{BURST, Burst, Mbuf, Sum};
@@ -72,10 +74,11 @@ fn sort_out(queue: u16, fabric: &Fabric, frames: &mut Burst, first: usize) -> us
     }
     let tally = fabric.tally(queue);
     let before = frames.len();
-    for number in 0..before {
-        let Some(frame) = frames.pop() else { break };
+    let mut unsorted = mem::take(frames);
+    while let Some(frame) = unsorted.pop() {
+        let number = before - unsorted.len() - 1;
         if number < first || is_ours(&frame) {
-            // Cannot fail: one was taken.
+            // Cannot fail: all of them have room.
             let _ = frames.push(frame);
         } else if is_bad(&frame) {
             tally.bad_sum.add(1);

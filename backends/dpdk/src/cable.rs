@@ -32,8 +32,9 @@ const DEPTH: u32 = 1024;
 pub struct Cable {
     to_port: Vec<Arc<Ring>>,
     from_port: Vec<Arc<Ring>>,
-    /// After the rings: frames that are in them are of it.
+    /// After the rings: frames that are in them are of it, or the port's.
     pool: Pool,
+    _port_pools: Vec<Pool>,
 }
 
 impl Cable {
@@ -43,13 +44,17 @@ impl Cable {
         let rings = || -> Result<Vec<_>, OpenError> {
             (0..queues).map(|_| Ok(Ring::new(eal, DEPTH)?)).collect()
         };
+        let (to_port, from_port) = (rings()?, rings()?);
+        let pool = Pool::new(eal, 2 * DEPTH - 1, 2048)?;
+        let device = ring::device(eal, &to_port, &from_port)?;
+        // Whichever end goes first, the other has frames that are of its pools.
+        let (port, queues) = options.open_device(eal, device.keep_pool(&pool))?;
         let cable = Self {
-            to_port: rings()?,
-            from_port: rings()?,
-            pool: Pool::new(eal, 2 * DEPTH - 1, 2048)?,
+            to_port,
+            from_port,
+            pool,
+            _port_pools: port.pools().to_vec(),
         };
-        let device = ring::device(eal, &cable.to_port, &cable.from_port)?;
-        let (port, queues) = options.open_device(eal, device)?;
         Ok((port, queues, cable))
     }
 
@@ -83,6 +88,11 @@ impl Cable {
     pub fn sent(&self, queue: u16) -> Option<Vec<u8>> {
         let ring = self.from_port.get(usize::from(queue))?;
         ring.take().map(|frame| frame.to_vec())
+    }
+
+    /// Where the frames of this end come from.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// How many frames this end has: those on their way to the port, or with it.

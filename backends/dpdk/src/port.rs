@@ -12,8 +12,9 @@ use crate::steering::{Steering, SteeringError};
 use crate::sys::Failure;
 use crate::sys::device::{Device, LinkStatus, PortInfo, PortStats, Rule, Setup, Spread, Started};
 use crate::sys::eal::Eal;
+use crate::sys::failure::{in_a_line, take_log};
 use crate::sys::mbuf::BURST;
-use crate::sys::pool::Pool;
+use crate::sys::pool::{KEPT, Pool};
 
 /// The length of an Ethernet header.
 const HEADER_LEN: usize = 14;
@@ -150,6 +151,7 @@ impl PortOptions {
             return Err(OpenError::NoPort {
                 name: name.to_owned(),
                 names,
+                log: take_log(),
             });
         };
         let device = Device::claim(eal, *number, name);
@@ -238,15 +240,18 @@ impl PortOptions {
         }
     }
 
-    /// Enough for what the card has, what a queue has, what other queues have of it, and what
+    /// Enough for what the card has, what a queue has, what other queues have of it, and what their
     /// threads keep for themselves.
     fn frames_for_queue(&self) -> u32 {
         let (receive, transmit) = self.descriptors;
         let ours = u32::from(receive) + u32::from(transmit) + 4 * BURST as u32;
-        let theirs = (self.inbox as u32).saturating_mul(u32::from(self.queues) - 1);
+        let inbox = u32::try_from(self.inbox).unwrap_or(u32::MAX);
+        let others = u32::from(self.queues).saturating_sub(1);
+        let theirs = inbox.saturating_add(KEPT).saturating_mul(others);
         // A power of two less one is what DPDK's rings have room for.
-        let enough = ours.saturating_add(theirs).saturating_add(512);
-        self.frames.unwrap_or(enough.next_power_of_two() - 1)
+        let enough = ours.saturating_add(theirs).checked_next_power_of_two();
+        self.frames
+            .unwrap_or_else(|| enough.map_or(u32::MAX, |enough| enough - 1))
     }
 
     fn set_mac(&self, port: &Started, info: &PortInfo) -> Result<UnicastMac, OpenError> {
@@ -397,12 +402,18 @@ pub enum OpenError {
     #[error("{0} has no hardware address of its own: give it one with `PortOptions::mac`")]
     NoMac(String),
     /// No port has this name.
-    #[error("no port is called {name}; there are: {}", list(names))]
+    #[error(
+        "no port is called {name}; there are: {}{}",
+        list(names),
+        in_a_line(log)
+    )]
     NoPort {
         /// The name.
         name: String,
         /// Those of all ports.
         names: Vec<String>,
+        /// What DPDK has logged: it starts without a device that it cannot have.
+        log: String,
     },
     /// The port cannot have as many queues.
     #[error("{queues} queues are not between 1 and {most}, which is what the port can have")]

@@ -155,9 +155,10 @@ impl<'a> Lcore<'a> {
 
     /// Runs the loop until it is to [stop](Stop), and its tasks have ended or have used up their grace.
     ///
-    /// In each turn the clock is read, timers that are due wake their tasks, `turn` is called once, and
-    /// then tasks that want to be polled are: each once, and no more than the
-    /// [budget](RunOptions::budget). So the queue comes round however much the tasks have to do.
+    /// In each turn the clock is read, timers that are due wake their tasks, tasks that want to be polled
+    /// are, each once and no more than the [budget](RunOptions::budget), and then `turn` is called once.
+    /// So the queue comes round however much the tasks have to do, and no frame is looked at before
+    /// the first tasks have begun to listen.
     ///
     /// A turn in which a task was polled counts as busy whatever `turn` says. After the last task has
     /// ended, `turn` is called a few times more, until it is idle, to send what they have left.
@@ -185,11 +186,12 @@ impl<'a> Lcore<'a> {
             if end.is_some_and(|end| tasks.is_empty() || now >= end) {
                 break;
             }
-            let pace = turn(now, end.is_some());
+            // Before the first frame is looked at, whoever is to listen for it listens.
             let polled = tasks.poll(self.options.budget);
             self.add(|counters| &mut counters.polled, polled);
+            let pace = turn(now, end.is_some());
             let is_told = end.is_none() && self.is_stopping();
-            if pace.busy || polled > 0 || is_told {
+            if pace.busy || polled > 0 || is_told || tasks.is_any_ready() {
                 idle_turns = 0;
                 continue;
             }

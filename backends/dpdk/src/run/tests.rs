@@ -85,6 +85,21 @@ fn a_task_that_never_rests_does_not_keep_the_queue_from_coming_round() {
 }
 
 #[test]
+fn who_is_to_listen_listens_before_the_first_frame_is_looked_at() {
+    let (hand, stop, listens) = (Hand::default(), Stop::new(), Cell::new(false));
+    let options = RunOptions::new().grace(Duration::ZERO);
+    alone(&hand, &options, &stop, |lcore| {
+        let tasks = lcore.tasks();
+        tasks.spawn(async { listens.set(true) }).unwrap();
+        lcore.run(tasks, |_turn| {
+            assert!(listens.get());
+            stop.raise();
+            Pace::IDLE
+        });
+    });
+}
+
+#[test]
 fn a_task_is_woken_in_the_turn_of_its_deadline() {
     let (hand, stop, ended) = (Hand::default(), Stop::new(), Cell::new(None));
     let deadline = Instant::from_secs(5);

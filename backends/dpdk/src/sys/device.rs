@@ -140,7 +140,11 @@ pub(crate) struct Device {
     port: u16,
     name: String,
     /// What the port is made of, if it is made of rings.
-    rings: Vec<Arc<Ring>>,
+    _rings: Vec<Arc<Ring>>,
+    /// It is closed in the end, and then it is no more.
+    closes: bool,
+    /// After the rings: frames that are in them may be of these.
+    pools: Vec<Pool>,
     _eal: Eal,
 }
 
@@ -192,14 +196,40 @@ impl Device {
         claimed.insert(port).then(|| Self {
             port,
             name: name.to_owned(),
-            rings: Vec::new(),
+            _rings: Vec::new(),
+            closes: false,
+            pools: Vec::new(),
             _eal: eal.clone(),
         })
     }
 
-    /// Keeps these for as long as the port is there.
-    pub(super) fn keep(mut self, rings: impl IntoIterator<Item = Arc<Ring>>) -> Self {
-        self.rings.extend(rings);
+    /// Makes a port of these rings, which are there for as long as it is, and it no longer than this.
+    pub(super) fn make(
+        eal: &Eal,
+        rings: Vec<Arc<Ring>>,
+        make: impl FnOnce() -> Result<u16, Failure>,
+    ) -> Result<Self, Failure> {
+        // Nobody may have it before us.
+        let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let port = make()?;
+        claimed.insert(port);
+        drop(claimed);
+        let named = Self::list(eal)
+            .into_iter()
+            .find(|(number, _)| *number == port);
+        Ok(Self {
+            port,
+            name: named.map(|(_, name)| name).unwrap_or_default(),
+            _rings: rings,
+            closes: true,
+            pools: Vec::new(),
+            _eal: eal.clone(),
+        })
+    }
+
+    /// Keeps the pool of frames that others send to the port.
+    pub(crate) fn keep_pool(mut self, pool: &Pool) -> Self {
+        self.pools.push(pool.clone());
         self
     }
 
@@ -239,7 +269,7 @@ impl Device {
     }
 
     /// Sets the port up and starts it.
-    pub(crate) fn start(self, setup: &Setup<'_>) -> Result<(Arc<Started>, Vec<Pair>), Failure> {
+    pub(crate) fn start(mut self, setup: &Setup<'_>) -> Result<(Arc<Started>, Vec<Pair>), Failure> {
         let pools: Vec<_> = setup.pools.iter().map(Pool::as_ptr).collect();
         // SAFETY: constants.
         let functions = |spread: &Spread<'_>| unsafe {
@@ -286,6 +316,7 @@ impl Device {
         // SAFETY: a constant string.
         let call = unsafe { CStr::from_ptr(call) };
         check(&call.to_string_lossy(), code)?;
+        self.closes = true;
         let started = Arc::new(Started {
             device: self,
             pools: setup.pools.to_vec(),
@@ -304,6 +335,10 @@ impl Device {
 impl Drop for Device {
     fn drop(&mut self) {
         let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.closes {
+            // SAFETY: it is ours and does not run: `Started` has stopped it, if there was one.
+            unsafe { ffi::rte_eth_dev_close(self.port) };
+        }
         claimed.remove(&self.port);
     }
 }
@@ -446,7 +481,7 @@ impl Started {
 impl Drop for Started {
     fn drop(&mut self) {
         // SAFETY: it runs, and all that called it is gone: queues and rules have clones of this.
-        unsafe { ffi::whohas_stop(self.device.port) };
+        unsafe { ffi::rte_eth_dev_stop(self.device.port) };
     }
 }
 

@@ -10,6 +10,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::failure::Failure;
 use super::ffi;
+use super::pool::sweep;
 
 /// There was one already: DPDK starts once in a process.
 static STARTED: AtomicBool = AtomicBool::new(false);
@@ -87,6 +88,13 @@ impl Eal {
         // SAFETY: a constant string.
         let version = unsafe { CStr::from_ptr(ffi::rte_version()) };
         version.to_string_lossy().into_owned()
+    }
+}
+
+impl Drop for Eal {
+    fn drop(&mut self) {
+        // What was left may be all that keeps DPDK running.
+        sweep();
     }
 }
 

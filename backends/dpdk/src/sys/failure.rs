@@ -65,18 +65,21 @@ impl fmt::Display for Failure {
             reason,
             log,
         } = self;
-        write!(f, "{call}: {reason} ({code})")?;
-        for line in log.lines() {
-            write!(f, "; {}", line.trim())?;
-        }
-        Ok(())
+        write!(f, "{call}: {reason} ({code}){}", in_a_line(log))
     }
 }
 
 impl std::error::Error for Failure {}
 
+/// What was logged, to be put behind a message.
+pub(crate) fn in_a_line(log: &str) -> String {
+    log.lines()
+        .map(|line| format!("; {}", line.trim()))
+        .collect()
+}
+
 /// What was logged since it was last taken.
-fn take_log() -> String {
+pub(crate) fn take_log() -> String {
     let mut bytes = [0_u8; 2048];
     let room = bytes.as_mut_ptr().cast::<c_char>();
     // SAFETY: it writes no more than the length that it is told, and returns how much that was.

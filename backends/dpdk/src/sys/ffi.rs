@@ -71,6 +71,8 @@ unsafe extern "C" {
     ) -> c_int;
 
     pub(super) fn rte_eth_find_next_owned_by(port: u16, owner: u64) -> u64;
+    pub(super) fn rte_eth_dev_stop(port: u16) -> c_int;
+    pub(super) fn rte_eth_dev_close(port: u16) -> c_int;
     pub(super) fn rte_eth_dev_get_name_by_port(port: u16, name: *mut c_char) -> c_int;
 }
 
@@ -102,7 +104,6 @@ unsafe extern "C" {
         setup: *const RawSetup,
         call: *mut *const c_char,
     ) -> c_int;
-    pub(super) fn whohas_stop(port: u16);
     pub(super) fn whohas_link(port: u16, link: *mut RawLink) -> c_int;
     pub(super) fn whohas_stats(port: u16, stats: *mut RawStats) -> c_int;
     pub(super) fn whohas_set_mac(port: u16, mac: *const u8) -> c_int;

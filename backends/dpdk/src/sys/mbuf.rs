@@ -255,10 +255,10 @@ impl Burst {
 
     /// Keeps the frames for which `keep` says so; the others go back to their pools.
     pub fn retain(&mut self, mut keep: impl FnMut(&mut Mbuf) -> bool) {
-        for _ in 0..self.len() {
-            let Some(mut frame) = self.pop() else { return };
+        let mut frames = mem::take(self);
+        while let Some(mut frame) = frames.pop() {
             if keep(&mut frame) {
-                // Cannot fail: one was taken.
+                // Cannot fail: all of them have room.
                 let _ = self.push(frame);
             }
         }

@@ -6,7 +6,7 @@
 
 pub(crate) mod device;
 pub(crate) mod eal;
-mod failure;
+pub(crate) mod failure;
 mod ffi;
 pub(crate) mod mbuf;
 pub(crate) mod pool;

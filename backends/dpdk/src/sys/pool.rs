@@ -2,10 +2,10 @@
 
 use std::ffi::CString;
 use std::fmt;
-use std::mem;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::eal::Eal;
 use super::failure::Failure;
@@ -17,6 +17,8 @@ pub(crate) const FRONT: usize = 128;
 
 /// How many frames a registered thread keeps for itself, so that it need not ask the others.
 const CACHE: u32 = 256;
+/// The most that it keeps of those that it has freed, before it gives them back.
+pub(crate) const KEPT: u32 = CACHE + CACHE / 2;
 
 /// Names are global: each pool and ring has one more.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -26,6 +28,18 @@ pub(super) fn unique(kind: &str) -> CString {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     // Cannot fail: `kind` is a word of ours.
     CString::new(format!("whohas_{kind}_{number}")).unwrap_or_default()
+}
+
+/// Pools that nobody has any more, but of which somebody has a frame. DPDK runs on for them.
+static LEFT: Mutex<Vec<Memory>> = Mutex::new(Vec::new());
+
+/// Frees the pools that were left and to which all frames have come back since.
+pub(super) fn sweep() {
+    let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    let free: Vec<_> = left.extract_if(.., |pool| pool.in_use() == 0).collect();
+    drop(left);
+    // With the lock at rest: the end of each may be the end of DPDK, and of this again.
+    drop(free);
 }
 
 /// A number of frames of one size. Clones are the same pool.
@@ -77,11 +91,11 @@ impl Pool {
 
     /// How many frames somebody has, a card included.
     pub fn in_use(&self) -> u32 {
-        // SAFETY: the pool lives, and counts for whoever asks.
-        unsafe { ffi::rte_mempool_in_use_count(self.as_ptr()) }
+        self.0.in_use()
     }
 
-    /// Fills up a row of frames, as empty frames; false if there are not as many left.
+    /// Fills up a row of frames, as empty frames, or puts one more there if there are not as many left;
+    /// false if there is none.
     pub fn fill(&self, burst: &mut Burst) -> bool {
         let pool = self.as_ptr();
         if burst.is_full() {
@@ -96,12 +110,12 @@ impl Pool {
                 },
             )
         };
-        put > 0
+        put > 0 || self.frame().is_some_and(|frame| burst.push(frame).is_ok())
     }
 
     /// One empty frame.
     pub fn frame(&self) -> Option<Mbuf> {
-        let mut raw = mem::MaybeUninit::uninit();
+        let mut raw = MaybeUninit::uninit();
         // SAFETY: the shim writes one frame, a new and unshared one, or says that it has not.
         unsafe {
             ffi::whohas_allocate(self.as_ptr(), raw.as_mut_ptr(), 1)
@@ -127,17 +141,35 @@ impl Pool {
     }
 }
 
+impl Memory {
+    fn in_use(&self) -> u32 {
+        // SAFETY: the pool lives, and counts for whoever asks.
+        unsafe { ffi::rte_mempool_in_use_count(self.pool.as_ptr()) }
+    }
+}
+
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: the pool lives.
-        let in_use = unsafe { ffi::rte_mempool_in_use_count(self.pool.as_ptr()) };
-        if in_use > 0 {
-            // Somebody has a frame of it yet: it stays for them, and so must DPDK.
-            mem::forget(self.eal.clone());
+        if self.in_use() > 0 {
+            let Self {
+                pool,
+                frames,
+                room,
+                eal,
+            } = self;
+            let left = Self {
+                pool: *pool,
+                frames: *frames,
+                room: *room,
+                eal: eal.clone(),
+            };
+            LEFT.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(left);
             return;
         }
-        // SAFETY: no frame is out, so nobody can come back to it: only frames and handles lead here,
-        // and this is the last handle.
+        // SAFETY: no frame is out, so nobody can come back to it: only frames and handles lead here, and
+        // this is the last handle.
         unsafe { ffi::rte_mempool_free(self.pool.as_ptr()) };
     }
 }

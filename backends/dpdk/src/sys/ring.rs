@@ -100,31 +100,24 @@ pub(crate) fn device(
     receive: &[Arc<Ring>],
     transmit: &[Arc<Ring>],
 ) -> Result<Device, Failure> {
-    const CALL: &str = "rte_eth_from_rings";
     let name = unique("port");
     let pointers =
         |rings: &[Arc<Ring>]| -> Vec<_> { rings.iter().map(|ring| ring.ring.as_ptr()).collect() };
     let rings = [receive, transmit].concat();
     let (receive, transmit) = (pointers(receive), pointers(transmit));
-    // SAFETY: DPDK runs, as there is an `Eal`; it copies the name and the lists. The device keeps the
-    // rings.
-    let port = unsafe {
-        ffi::rte_eth_from_rings(
-            name.as_ptr(),
-            receive.as_ptr(),
-            receive.len() as u32,
-            transmit.as_ptr(),
-            transmit.len() as u32,
-            0,
-        )
-    };
-    let port = u16::try_from(port).map_err(|_| Failure::last(CALL))?;
-    let found = Device::list(eal)
-        .into_iter()
-        .find(|(number, _)| *number == port);
-    let (_, name) = found.ok_or_else(|| Failure::because(CALL, 19, "the port is not there"))?;
-    // Nobody can have what was made just now, but whoever was quicker to list and claim it.
-    let device = Device::claim(eal, port, &name);
-    let device = device.ok_or_else(|| Failure::because(CALL, 16, "the port is taken"))?;
-    Ok(device.keep(rings))
+    Device::make(eal, rings, || {
+        // SAFETY: DPDK runs, as there is an `Eal`; it copies the name and the lists. The device keeps the
+        // rings.
+        let port = unsafe {
+            ffi::rte_eth_from_rings(
+                name.as_ptr(),
+                receive.as_ptr(),
+                receive.len() as u32,
+                transmit.as_ptr(),
+                transmit.len() as u32,
+                0,
+            )
+        };
+        u16::try_from(port).map_err(|_| Failure::last("rte_eth_from_rings"))
+    })
 }
