@@ -383,19 +383,39 @@ int whohas_rss_key(uint16_t port, uint8_t *key, uint8_t len, uint64_t *functions
 	return code;
 }
 
+/* The table, a group of entries at a time. */
+struct whohas_groups {
+	struct rte_eth_rss_reta_entry64 of[UINT16_MAX / RTE_ETH_RETA_GROUP_SIZE + 1];
+};
+
+static void whohas_want(struct whohas_groups *groups, uint16_t len)
+{
+	memset(groups, 0, sizeof(*groups));
+	for (uint16_t i = 0; i < len; i++)
+		groups->of[i / RTE_ETH_RETA_GROUP_SIZE].mask |=
+			UINT64_C(1) << (i % RTE_ETH_RETA_GROUP_SIZE);
+}
+
 int whohas_rss_table(uint16_t port, uint16_t *table, uint16_t len)
 {
-	struct rte_eth_rss_reta_entry64 groups[UINT16_MAX / RTE_ETH_RETA_GROUP_SIZE + 1];
+	struct whohas_groups groups;
 	int code;
 
-	memset(groups, 0, sizeof(groups));
-	for (uint16_t i = 0; i < len; i++)
-		groups[i / RTE_ETH_RETA_GROUP_SIZE].mask |=
-			UINT64_C(1) << (i % RTE_ETH_RETA_GROUP_SIZE);
-	code = rte_eth_dev_rss_reta_query(port, groups, len);
+	whohas_want(&groups, len);
+	code = rte_eth_dev_rss_reta_query(port, groups.of, len);
 	for (uint16_t i = 0; code == 0 && i < len; i++)
-		table[i] = groups[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE];
+		table[i] = groups.of[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE];
 	return code;
+}
+
+int whohas_set_rss_table(uint16_t port, const uint16_t *table, uint16_t len)
+{
+	struct whohas_groups groups;
+
+	whohas_want(&groups, len);
+	for (uint16_t i = 0; i < len; i++)
+		groups.of[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE] = table[i];
+	return rte_eth_dev_rss_reta_update(port, groups.of, len);
 }
 
 /* Has the card put all ARP on one queue. What a driver has to say about it goes to `message`. */

@@ -201,7 +201,8 @@ counters! {
     refused,
     /// Frames that other queues have handed to this one.
     taken_over,
-    /// Frames given to the card.
+    /// Frames given to the card. Not all of them may have left: see
+    /// [`PortStats::tx_errors`](crate::PortStats::tx_errors).
     sent,
     /// Times that the card had no room for all that was to be sent: it stays, and nothing is lost.
     postponed,

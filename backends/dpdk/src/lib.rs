@@ -36,6 +36,26 @@
 //! [`Transparent`](whohas::link::Transparent) between: its requests are answered from the shared resolver.
 //! It chooses its local ports itself: take them from [`Steering::port_for`](steering::Steering::port_for).
 //!
+//! A server whose clients all come through one gateway meets a cold one with many handshakes at once:
+//! a link keeps three packets for each neighbour that is asked for. More of them come a second later,
+//! with TCP's next try, unless it [keeps more](whohas::link::Link::set_parked_per_neighbour).
+//!
+//! # Which ports do what
+//!
+//! As DPDK 22.11 has them; `cargo xtask test dpdk` prints what each says of itself.
+//!
+//! | port | queues | whose queue an answer to TCP arrives on | left to the port | link | to know |
+//! |---|---|---|---|---|---|
+//! | a card that tells its key and table | its own | the one that asked | checksums, ARP to one queue, if it can | as it is | not tried |
+//! | a card that does not, or that spreads TCP by addresses alone | its own | any: handed over | as above | as it is | not tried |
+//! | `net_af_packet` | `qpairs` | any: handed over | nothing | always up | what is lost after it was taken is in [`PortStats::tx_errors`] alone |
+//! | `net_tap` | up to 16 | any: handed over | checksums | always up | the kernel's end gets the port's own MAC address: give it another |
+//! | `net_ring`, [`Cable`] | as made | the one that you say: handed over | nothing | always up | has no MAC address: [`PortOptions::mac`] |
+//! | `net_memif` | up to 255 | any: handed over | nothing | down without a peer | traffic not tried |
+//! | `net_pcap` | 1 | - | nothing | always up | its MAC address is not the interface's: [`PortOptions::mac`] |
+//! | `net_af_xdp` on veth | 1 | - | nothing | always up | wants more frames: [`PortOptions::frames`] with 4,095, or it does not open |
+//! | `net_null` | up to 1,024 | - | nothing | always up | takes a key and a table, and makes no use of them |
+//!
 //! # What is bounded, and what happens at the bound
 //!
 //! | what | bound | at the bound |

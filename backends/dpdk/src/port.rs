@@ -217,11 +217,7 @@ impl PortOptions {
             });
         }
         if let Some(key) = &self.key {
-            // Where a driver does not say, it takes as much as most cards have.
-            let wanted = match info.key_len {
-                0 => CUSTOMARY_KEY_LEN,
-                len => len,
-            };
+            let wanted = key_len(info);
             if key.len() != wanted {
                 return Err(OpenError::SpreadKey {
                     len: key.len(),
@@ -281,8 +277,25 @@ fn steering(
     }
 }
 
+/// How long the key is. A driver that does not say takes as much as most cards have.
+fn key_len(info: &PortInfo) -> usize {
+    match info.key_len {
+        0 => CUSTOMARY_KEY_LEN,
+        len => len,
+    }
+}
+
 fn of_card(port: &Started, info: &PortInfo, queues: u16) -> Option<Steering> {
-    let (key, by_ports) = port.spread_key(info.key_len).ok()?;
+    let (key, by_ports) = port.spread_key(key_len(info)).ok()?;
+    if key.iter().all(|&byte| byte == 0) {
+        // One that leaves everything as it was has told nothing.
+        return None;
+    }
+    let even: Vec<_> = (0..info.table_len)
+        .map(|entry| entry as u16 % queues)
+        .collect();
+    // A card that does not let it be set has one of its own.
+    let _ = port.set_spread_table(&even);
     let table = port.spread_table(info.table_len).ok()?;
     by_ports
         .then(|| Steering::of_card(&key, &table, queues, by_ports).ok())

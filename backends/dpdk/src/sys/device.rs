@@ -456,6 +456,15 @@ impl Started {
         Ok(table)
     }
 
+    pub(crate) fn set_spread_table(&self, table: &[u16]) -> Result<(), Failure> {
+        let _asking = self.ask();
+        let len = u16::try_from(table.len()).unwrap_or(u16::MAX);
+        let port = self.device.port;
+        // SAFETY: it reads no more than the length that it is told.
+        let code = unsafe { ffi::whohas_set_rss_table(port, table.as_ptr(), len) };
+        check("rte_eth_dev_rss_reta_update", code)
+    }
+
     /// Has the card put all ARP on one queue, as long as the rule lives.
     pub(crate) fn steer_arp(self: &Arc<Self>, queue: u16) -> Result<Rule, Failure> {
         let _asking = self.ask();

@@ -109,6 +109,7 @@ unsafe extern "C" {
     pub(super) fn whohas_set_mac(port: u16, mac: *const u8) -> c_int;
     pub(super) fn whohas_rss_key(port: u16, key: *mut u8, len: u8, functions: *mut u64) -> c_int;
     pub(super) fn whohas_rss_table(port: u16, table: *mut u16, len: u16) -> c_int;
+    pub(super) fn whohas_set_rss_table(port: u16, table: *const u16, len: u16) -> c_int;
     pub(super) fn whohas_steer_arp(
         port: u16,
         queue: u16,

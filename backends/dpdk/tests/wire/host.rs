@@ -10,7 +10,8 @@ use whohas::resolver::shared::{Reader, Shape, SharedResolver};
 use whohas::{Policy, Prefix};
 use whohas_dpdk::run::{Ended, Spawner};
 use whohas_dpdk::{
-    Eal, Idle, Lcore, LoopClock, Pool, Port, Queue, RunOptions, Stop, run_to_completion,
+    Eal, Idle, Lcore, LoopClock, Pool, Port, PortOptions, Queue, RunOptions, Stop,
+    run_to_completion,
 };
 
 use crate::veth::{self, OUR_IP, PREFIX_LEN};
@@ -68,7 +69,15 @@ impl Host {
     /// Of a port that brings the kernel's end with it.
     #[track_caller]
     pub fn on_tap(queues: u16) -> (Self, Vec<Queue>) {
-        Self::of(veth::open_tap(queues))
+        Self::of(veth::open_tap(PortOptions::new().queues(queues)))
+    }
+
+    /// The same, with the checksums left to it.
+    #[track_caller]
+    pub fn on_tap_that_sums(queues: u16) -> (Self, Vec<Queue>) {
+        Self::of(veth::open_tap(
+            PortOptions::new().queues(queues).offload_sums(),
+        ))
     }
 
     /// At the end of a new cable, by another driver than AF_PACKET's, which has one queue. Without what

@@ -1,14 +1,18 @@
 //! The kernel dials us, and its connections spread over our queues.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use whohas::UnicastMac;
 use whohas::link::TxDrop;
+use whohas::wire::{InternetSum, Transport};
 use whohas_dpdk::Queue;
+use whohas_linux::{Protocols, RawSocket};
 
 use crate::host::{Account, Host};
 use crate::sniffer::count_requests;
 use crate::support::wire_scenario;
-use crate::veth::{OUR_IP, THEIR_IP};
+use crate::veth::{OUR_IP, THEIR_IP, THEM};
 use crate::{peer, servers};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -103,6 +107,46 @@ wire_scenario! {
 wire_scenario! {
     fn on_4_queues_of_a_tap_64_of_64_complete() {
         all_complete(Host::on_tap(4), 64);
+    }
+}
+
+wire_scenario! {
+    fn a_tap_to_which_checksums_are_left_fills_them_in() {
+        all_complete(Host::on_tap_that_sums(2), 64);
+    }
+}
+
+wire_scenario! {
+    fn a_frame_whose_checksum_is_wrong_goes_no_further_where_checksums_are_left_to_the_port() {
+        let (host, ours) = Host::on_tap_that_sums(1);
+        let (_, ()) = host.work(ours, servers::echo, || {
+            // A SYN to the echo server, right but for its last bit.
+            let mac = |last| UnicastMac::new([2, 0, 0, 0, 0, last]).expect("a unicast address");
+            let mut frame = [0; 54];
+            frame[..6].copy_from_slice(&mac(1).octets());
+            frame[6..12].copy_from_slice(&mac(2).octets());
+            frame[12..34].copy_from_slice(&[8, 0, 0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1]);
+            let header = InternetSum::default().with(&frame[14..34]).checksum();
+            frame[24..26].copy_from_slice(&header.to_be_bytes());
+            frame[34..38].copy_from_slice(&[0xc0, 0, 0, servers::ECHO as u8]);
+            frame[46..50].copy_from_slice(&[0x50, 0x02, 0x10, 0]);
+            let segment = Transport::find(&frame).expect("TCP");
+            segment.complete_checksum(&mut frame);
+            let right = frame;
+            frame[51] ^= 1;
+            let kernel = RawSocket::open(THEM, Protocols::Arp).unwrap_or_else(|error| panic!("{error}"));
+            for frame in [frame, right] {
+                kernel.send(&frame).expect("the tap is up");
+            }
+            let received = || host.port.queue_counters()[0].received;
+            let patience = Instant::now() + PATIENCE;
+            while received() < 2 && Instant::now() < patience {
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let counters = host.port.queue_counters()[0];
+        assert_eq!(counters.bad_sum, 1, "{counters:?}");
+        assert!(counters.kept >= 1, "{counters:?}");
     }
 }
 

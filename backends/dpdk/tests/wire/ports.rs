@@ -1,6 +1,7 @@
 //! What DPDK's virtual ports say of themselves, and what becomes of it.
 
 use whohas::UnicastMac;
+use whohas_dpdk::steering::SYMMETRIC_KEY;
 use whohas_dpdk::{Cable, Eal, EalOptions, OpenError, Port, PortOptions};
 
 use crate::support::wire_scenario;
@@ -85,6 +86,21 @@ wire_scenario! {
 wire_scenario! {
     fn what_net_null_is() {
         tell_of("net_null0");
+    }
+}
+
+wire_scenario! {
+    // The one virtual port that tells a key and a table, though it spreads nothing.
+    fn what_a_port_tells_of_how_it_spreads_is_what_its_queues_go_by() {
+        let eal = EalOptions::without_hardware(128).device("net_null0").start();
+        let eal = eal.unwrap_or_else(|error| panic!("{error}"));
+        let opened = options(4).spread_key(SYMMETRIC_KEY[..40].to_vec()).open(&eal, "net_null0");
+        let (port, queues) = opened.unwrap_or_else(|error| panic!("{error}"));
+        println!("note: net_null with a key of ours: {}", port.steering());
+        assert!(port.steering().is_predicted());
+        assert_eq!(queues.len(), usize::from(port.steering().queues()));
+        let short = PortOptions::new().spread_key([1; 39]).open(&eal, "net_null0");
+        assert!(short.is_err());
     }
 }
 

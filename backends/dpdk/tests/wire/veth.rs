@@ -73,9 +73,9 @@ pub fn open(queues: u16) -> (Eal, Port, Vec<Queue>) {
 
 /// The other way to the kernel: a port whose other end is an interface of the kernel's.
 #[track_caller]
-pub fn open_tap(queues: u16) -> (Eal, Port, Vec<Queue>) {
+pub fn open_tap(options: PortOptions) -> (Eal, Port, Vec<Queue>) {
     let ours = UnicastMac::new([2, 0, 0, 0, 0, 1]).expect("a unicast address");
-    let options = PortOptions::new().queues(queues).mac(ours);
+    let options = options.mac(ours);
     let opened = start(&format!("{TAP},iface={THEM}"), TAP, &options);
     // Both ends have ours at first.
     run("ip", &["link", "set", THEM, "addrgenmode", "none"]);
