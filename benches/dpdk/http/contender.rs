@@ -152,7 +152,9 @@ impl Drop for Running {
 
 /// Lays a cable to the namespace of a process.
 fn lay_cable(to: u32) {
-    tool(&format!("ip link add {FAR} type veth peer name {NEAR} netns {to}"));
+    tool(&format!(
+        "ip link add {FAR} type veth peer name {NEAR} netns {to}"
+    ));
     tool(&format!("ip link set {FAR} addrgenmode none up"));
     tool(&format!("ip address add {FAR_IP}/{PREFIX_LEN} dev {FAR}"));
     // What the kernel leaves to a card, DPDK's programs would have to do.

@@ -32,9 +32,7 @@ pub(crate) const WHO: &str = "tokio on the kernel's sockets";
 
 pub(crate) fn serve(threads: u16) {
     set_up_near_end();
-    tool(&format!(
-        "ip address add {NEAR_IP}/{PREFIX_LEN} dev {NEAR}"
-    ));
+    tool(&format!("ip address add {NEAR_IP}/{PREFIX_LEN} dev {NEAR}"));
     let ready = Arc::new(Barrier::new(1 + usize::from(threads)));
     for _ in 0..threads {
         let ready = ready.clone();

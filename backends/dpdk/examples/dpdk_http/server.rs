@@ -93,21 +93,17 @@ impl<'s> Server<'s> {
         println!("{}: {}", port.name(), port.steering());
         println!("serving at {}, port {}", serve.address.ip(), serve.port);
         let (report, done) = thread::scope(|scope| {
-            let watch = scope.spawn(|| watch(&board, &clock, serve.duration, stop));
+            scope.spawn(|| watch(&board, &clock, serve.duration, stop));
             let beside = scope.spawn(beside);
             let seats = queues.into_iter().zip(readers);
             let report = run_to_completion(seats, &options, stop, |lcore, (queue, reader)| {
-                serve_queue(serve, &board, &lcore, queue, &reader)
+                let served = serve_queue(serve, &board, &lcore, queue, &reader);
+                // Without one, connections would come to nobody.
+                served.inspect_err(|_| stop.raise())
             });
             // In case that they have ended for another reason.
             stop.raise();
-            let joined = (watch.join(), beside.join());
-            (
-                report,
-                joined
-                    .1
-                    .map_err(|_panic| "what went on beside it has panicked"),
-            )
+            (report, beside.join())
         });
         // Nobody is left who could have one.
         match port.frames_in_use() {
@@ -118,7 +114,7 @@ impl<'s> Server<'s> {
             // A panic was told of when it happened.
             ended.done().ok_or("a queue was not served to the end")??;
         }
-        Ok(done?)
+        done.map_err(|_panic| "what went on beside it has panicked".into())
     }
 }
 
