@@ -516,6 +516,7 @@ impl Driven for &Reader {
     }
 
     /// No use is counted: who talks to a neighbour for long has a hold on it.
+    #[inline(always)]
     fn touch(&self, _now: Instant, key: impl Into<Key>) -> Option<UnicastMac> {
         Reader::lookup(self, key)
     }
