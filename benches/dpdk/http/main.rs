@@ -29,6 +29,10 @@ mod load;
 #[path = "../../linux/namespace.rs"]
 mod namespace;
 mod ours;
+// For what it does with figures.
+#[allow(dead_code)]
+#[path = "../plan.rs"]
+mod plan;
 #[path = "../../../backends/dpdk/examples/dpdk_http/server.rs"]
 mod server;
 #[path = "../../../backends/dpdk/examples/dpdk_http/site.rs"]
@@ -43,6 +47,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use contender::{Running, WHO};
+use plan::{median, print};
 
 /// How many queues, or threads.
 const QUEUES: [u16; 2] = [1, 2];
@@ -66,7 +71,7 @@ fn main() -> ExitCode {
         }
         for ((case, who, unit), values) in &mut figures {
             let value = median(values);
-            println!(r#"{{"case":"{case}","who":"{who}","value":{value},"unit":"{unit}"}}"#);
+            print(case, who, value, unit);
         }
     })
 }
@@ -103,11 +108,6 @@ fn measure(who: &str, queues: u16, slice: Duration) -> Vec<(String, f64, &'stati
         figure(", server's CPU per request", cpu, "us"),
         connections,
     ]
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// How much is measured.
