@@ -10,7 +10,7 @@ use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxTok
 use super::device::{FRAMES_AT_ONCE, Link};
 use super::frame::{HEADER_LEN, TAG_LEN};
 use super::inner::{Core, Took};
-use super::{IpLink, NoWay};
+use super::{Flow, IpLink, NoWay};
 use crate::cache::Prefix;
 use crate::resolver::Driven;
 use crate::time::{Clock, Instant};
@@ -39,6 +39,12 @@ pub trait DriverInPlace: Driver {
 
     /// Room for a frame; `None`, and a wake-up when there is some, if there is none.
     fn draft(&mut self, context: &mut Context<'_>) -> Option<Self::Draft<'_>>;
+
+    /// Whether the frames of a flow are received by this driver; see [`IpLink::arrives`].
+    fn arrives(&self, flow: Flow) -> bool {
+        let _ = flow;
+        true
+    }
 }
 
 /// Room for a frame that may be given back: dropped, nothing is sent.
@@ -95,6 +101,7 @@ impl<D: DriverInPlace, R: Driven, C: Clock, const PACKETS: usize, const BYTES: u
     InPlace<D, R, C, PACKETS, BYTES>
 {
     /// Takes what is not for the stack; where the packet is in the frame that comes next, if one is.
+    #[inline]
     fn find(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Range<usize>> {
         for _ in 0..FRAMES_AT_ONCE {
             let Link { driver, core, .. } = &mut self.0;
@@ -201,6 +208,10 @@ impl<D: DriverInPlace, R: Driven, C: Clock, const PACKETS: usize, const BYTES: u
     fn addresses(&self) -> (u32, &[Prefix]) {
         self.0.addresses()
     }
+
+    fn arrives(&self, flow: Flow) -> bool {
+        self.0.driver.arrives(flow)
+    }
 }
 
 /// A packet for the stack, where the driver received it.
@@ -210,6 +221,7 @@ pub struct Part<T> {
 }
 
 impl<T: RxToken> RxToken for Part<T> {
+    #[inline]
     fn consume<U, F: FnOnce(&mut [u8]) -> U>(self, f: F) -> U {
         let Self { token, packet } = self;
         // The frame is the one that was looked at, by the contract of `receive_in_place`; a driver that
@@ -228,6 +240,7 @@ pub struct RoomInPlace<'a, T, R: Driven, const PACKETS: usize, const BYTES: usiz
 impl<T: Draft, R: Driven, const PACKETS: usize, const BYTES: usize> TxToken
     for RoomInPlace<'_, T, R, PACKETS, BYTES>
 {
+    #[inline]
     fn consume<U, F: FnOnce(&mut [u8]) -> U>(self, len: usize, f: F) -> U {
         let Self {
             mut draft,

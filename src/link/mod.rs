@@ -29,7 +29,8 @@ mod receive;
 mod route;
 pub mod transparent;
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::ops::RangeInclusive;
 use core::task::Context;
 
 use embassy_net_driver::Driver;
@@ -45,6 +46,7 @@ pub use transparent::Transparent;
 use crate::cache::HoldError;
 use crate::resolver::Hold;
 use crate::time::Instant;
+use crate::wire::IpProtocol;
 
 /// What a stack needs to know of the link under it, beside the IP packets that it sends and receives
 /// through [`Driver`] ([`HardwareAddress::Ip`](embassy_net_driver::HardwareAddress::Ip)).
@@ -68,6 +70,31 @@ pub trait IpLink: Driver {
 
     /// The own addresses as `(address, prefix length)`, and a number that changes with them.
     fn addresses(&self) -> (u32, &[crate::cache::Prefix]);
+
+    /// Whether the packets of a flow arrive here. A host may have several queues with a stack each;
+    /// whoever opens a flow opens it from a port to which the answers come back.
+    fn arrives(&self, flow: Flow) -> bool {
+        let _ = flow;
+        true
+    }
+}
+
+/// The ports from which we open flows of our own: those that IANA leaves for this (RFC 6335 section 6).
+///
+/// A stack on one of several queues chooses among them, and a driver looks at no others when it asks
+/// itself whether a frame belongs to another queue: servers listen elsewhere, and on every queue.
+pub const EPHEMERAL_PORTS: RangeInclusive<u16> = 49_152..=65_535;
+
+/// What one peer sends to one port of ours, or all peers do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Flow {
+    /// TCP or UDP.
+    pub protocol: IpProtocol,
+    /// Our end; the address is unspecified if it may be any of ours.
+    pub local: SocketAddrV4,
+    /// Their end; `None` if it may be anybody's.
+    pub remote: Option<SocketAddrV4>,
 }
 
 /// Why there is no way to a destination.

@@ -1,9 +1,6 @@
 //! Random numbers from the caller's seed, and the ephemeral ports drawn from them (RFC 6056).
 
-use core::ops::RangeInclusive;
-
-/// The ports that IANA leaves for this (RFC 6335 section 6).
-const EPHEMERAL: RangeInclusive<u16> = 49_152..=65_535;
+use crate::link::EPHEMERAL_PORTS;
 
 /// SplitMix64. As hard to foresee as its seed and no harder: four bytes of output give nothing away,
 /// a long run of them would.
@@ -25,12 +22,13 @@ impl Random {
         bits ^ (bits >> 31)
     }
 
-    /// A port that nobody uses: a random one, or the next free one behind it. `None` when all are
-    /// used.
-    pub(super) fn port(&mut self, used: impl Fn(u16) -> bool) -> Option<u16> {
-        let (first, last) = EPHEMERAL.into_inner();
+    /// A port that would do: a random one, or the next behind it. `None` when none would.
+    pub(super) fn port(&mut self, would_do: impl Fn(u16) -> bool) -> Option<u16> {
+        let (first, last) = EPHEMERAL_PORTS.into_inner();
         let start = first + (self.next() % u64::from(last - first + 1)) as u16;
-        (start..=last).chain(first..start).find(|&port| !used(port))
+        (start..=last)
+            .chain(first..start)
+            .find(|&port| would_do(port))
     }
 }
 
@@ -41,18 +39,18 @@ mod tests {
     #[test]
     fn ports_are_ephemeral_differ_by_seed_and_are_never_those_in_use() {
         let mut random = Random::new(1);
-        let port = random.port(|_| false).unwrap();
-        assert!(EPHEMERAL.contains(&port));
-        assert_ne!(Random::new(2).port(|_| false), Some(port));
-        assert_eq!(Random::new(1).port(|_| false), Some(port));
-        assert_ne!(Random::new(1).port(|used| used == port), Some(port));
+        let port = random.port(|_| true).unwrap();
+        assert!(EPHEMERAL_PORTS.contains(&port));
+        assert_ne!(Random::new(2).port(|_| true), Some(port));
+        assert_eq!(Random::new(1).port(|_| true), Some(port));
+        assert_ne!(Random::new(1).port(|other| other != port), Some(port));
     }
 
     #[test]
     fn the_last_free_port_is_found_and_then_none() {
         for free in [49_152, 60_000, 65_535] {
-            assert_eq!(Random::new(3).port(|port| port != free), Some(free));
+            assert_eq!(Random::new(3).port(|port| port == free), Some(free));
         }
-        assert_eq!(Random::new(3).port(|_| true), None);
+        assert_eq!(Random::new(3).port(|_| false), None);
     }
 }

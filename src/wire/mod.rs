@@ -9,6 +9,7 @@ mod arp;
 mod checksum;
 mod ethernet;
 mod ipv4;
+mod transport;
 mod udp;
 
 pub(crate) use addr::can_be_host;
@@ -21,6 +22,7 @@ pub use ethernet::{
 pub use ipv4::{
     Fragment, FragmentOffset, IPV4_HEADER_LEN, IpProtocol, Ipv4Error, Ipv4Header, Ipv4Packet,
 };
+pub use transport::Transport;
 pub use udp::{UDP_HEADER_LEN, UdpChecksum, UdpDatagram, UdpError, UdpHeader};
 
 /// The caller's buffer is shorter than what was to be written; nothing was written.

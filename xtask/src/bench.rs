@@ -22,10 +22,16 @@ use crate::size;
 use crate::stages::in_ci;
 use crate::table;
 
-/// Benches that call what is not of our making.
-const ON_THE_WIRE: [&str; 2] = ["cli", "net"];
-/// What that is.
-const NEEDS: [Need; 2] = [Need::ArpScan, Need::NetworkTools];
+/// Benches that call what is not of our making, and what that is.
+const NEEDS: [(&str, &[Need]); 4] = [
+    ("cli", &[Need::ArpScan, Need::NetworkTools]),
+    ("dpdk", &[Need::Dpdk, Need::Testpmd]),
+    (
+        "http",
+        &[Need::Dpdk, Need::LoadGenerator, Need::NetworkTools],
+    ),
+    ("net", &[Need::ArpScan, Need::NetworkTools]),
+];
 
 /// Runs the benches of these names, or all.
 pub(crate) fn run(project: &Project, shell: &Shell, names: &[String], quick: bool) -> Result<()> {
@@ -77,11 +83,9 @@ pub(crate) fn smoke(project: &Project, shell: &Shell) -> Result<String> {
 
 /// What the bench lacks here, if anything.
 fn lack(project: &Project, shell: &Shell, target: &Target) -> Option<Lack> {
-    if !ON_THE_WIRE.contains(&target.name.as_str()) {
-        return None;
-    }
-    let machine = Machine::set_up(project, shell, NEEDS);
-    machine.lack(&NEEDS).cloned()
+    let (_, needs) = NEEDS.iter().find(|(name, _)| *name == target.name)?;
+    let machine = Machine::set_up(project, shell, needs.iter().copied());
+    machine.lack(needs).cloned()
 }
 
 fn measure(project: &Project, shell: &Shell, target: &Target, quick: bool) -> Result<Vec<Row>> {

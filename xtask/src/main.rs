@@ -2,6 +2,7 @@
 
 mod bench;
 mod cross;
+mod dpdk;
 mod elf;
 mod fuzz;
 mod linux;
@@ -13,6 +14,7 @@ mod setup;
 mod shell;
 mod size;
 mod stages;
+mod suite;
 mod table;
 
 use std::process::ExitCode;

@@ -18,6 +18,13 @@ pub(crate) struct Project {
     pub(crate) rust_version: String,
     features: BTreeMap<String, Vec<String>>,
     targets: Vec<Target>,
+    /// What each package depends on, in whatever way.
+    dependencies: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The packages that can be built here.
+pub(crate) struct Workspace {
+    left_out: Vec<String>,
 }
 
 /// An example or a bench.
@@ -44,6 +51,12 @@ struct Package {
     features: BTreeMap<String, Vec<String>>,
     rust_version: Option<String>,
     targets: Vec<Target>,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
 }
 
 impl Project {
@@ -60,9 +73,11 @@ impl Project {
             String::from_utf8_lossy(&output.stderr)
         );
         let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
-        let mut targets = Vec::new();
+        let (mut targets, mut dependencies) = (Vec::new(), BTreeMap::new());
         let mut root = None;
         for mut package in metadata.packages {
+            let names = package.dependencies.iter().map(|to| to.name.clone());
+            dependencies.insert(package.name.clone(), names.collect());
             for mut target in std::mem::take(&mut package.targets) {
                 target.package.clone_from(&package.name);
                 targets.push(target);
@@ -80,6 +95,7 @@ impl Project {
                 .context("the root package states no rust-version")?,
             features: package.features,
             targets,
+            dependencies,
         })
     }
 
@@ -98,6 +114,14 @@ impl Project {
             .env("RUSTUP_AUTO_INSTALL", "0")
             .current_dir(&self.root);
         command
+    }
+
+    /// All packages, or all but those that cannot be built without `missing`, itself among them.
+    pub(crate) fn workspace(&self, missing: Option<&str>) -> Workspace {
+        let left_out = missing.map(|missing| dependents(&self.dependencies, missing));
+        Workspace {
+            left_out: left_out.unwrap_or_default(),
+        }
     }
 
     /// The features of the root package, without `default`.
@@ -151,9 +175,80 @@ impl Project {
     }
 }
 
+impl Workspace {
+    /// The arguments by which cargo knows it.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &str> {
+        let left_out = self.left_out.iter();
+        let exclude = left_out.flat_map(|package| ["--exclude", package]);
+        ["--workspace"].into_iter().chain(exclude)
+    }
+
+    /// What is to be said behind what was done with it.
+    pub(crate) fn caveat(&self) -> String {
+        match self.left_out.as_slice() {
+            [] => String::new(),
+            packages => format!(", without {}", packages.join(" and ")),
+        }
+    }
+}
+
+/// The package, and those that depend on it by way of however many others.
+fn dependents(dependencies: &BTreeMap<String, BTreeSet<String>>, package: &str) -> Vec<String> {
+    let mut found = vec![package.to_owned()];
+    let mut next = 0;
+    while let Some(package) = found.get(next).cloned() {
+        let direct = dependencies
+            .iter()
+            .filter(|(_, depends_on)| depends_on.contains(&package));
+        for (dependent, _) in direct {
+            if !found.contains(dependent) {
+                found.push(dependent.clone());
+            }
+        }
+        next += 1;
+    }
+    found
+}
+
 impl Target {
     /// The value of `--features` that this target needs; may be empty.
     pub(crate) fn required_features(&self) -> String {
         self.required_features.join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_package_goes_whatever_depends_on_it_and_nothing_else() {
+        let dependencies = [
+            ("core", &[] as &[&str]),
+            ("backend", &["core"]),
+            ("benches", &["core", "glue"]),
+            ("glue", &["backend", "benches"]),
+            ("tools", &["core"]),
+        ];
+        let dependencies = dependencies.map(|(package, depends_on)| {
+            let depends_on = depends_on.iter().map(|&name| name.to_owned());
+            (package.to_owned(), depends_on.collect())
+        });
+        let left_out = dependents(&dependencies.into(), "backend");
+        assert_eq!(left_out, ["backend", "glue", "benches"]);
+
+        let workspace = Workspace { left_out };
+        let arguments: Vec<&str> = workspace.arguments().collect();
+        let expected = "--workspace --exclude backend --exclude glue --exclude benches";
+        assert_eq!(arguments.join(" "), expected);
+        assert_eq!(workspace.caveat(), ", without backend and glue and benches");
+    }
+
+    #[test]
+    fn the_whole_workspace_needs_no_words() {
+        let workspace = Workspace { left_out: vec![] };
+        let arguments: Vec<&str> = workspace.arguments().collect();
+        assert_eq!(arguments, ["--workspace"]);
+        assert_eq!(workspace.caveat(), "");
     }
 }

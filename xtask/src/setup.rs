@@ -3,6 +3,7 @@
 //! for those we say the command.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +11,9 @@ use std::process::Command;
 use crate::cross::{CrossToolchain, THUMBV6M, THUMBV8M};
 use crate::project::Project;
 use crate::shell::{Shell, answer};
+
+/// What pkg-config is asked for, here and by the build script of the backend.
+const LIBDPDK: &str = "libdpdk >= 22.11";
 
 /// Something that a stage cannot run without.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,12 +24,16 @@ pub(crate) enum Need {
     Clippy,
     Collector,
     CrossToolchain,
+    Dpdk,
+    LoadGenerator,
     NameServer,
     NetworkTools,
     Nightly,
     OldestRust,
     Qemu,
     Rustfmt,
+    Testpmd,
+    Valgrind,
 }
 
 /// A need that is not met.
@@ -95,6 +103,8 @@ impl Need {
             Self::CrossToolchain => [THUMBV8M, THUMBV6M]
                 .into_iter()
                 .all(|target| CrossToolchain::find(target).is_some()),
+            Self::Dpdk => answer(pkg_config().args(["--exists", LIBDPDK])).is_some(),
+            Self::LoadGenerator => are_there(&["curl", "wrk"]),
             Self::NameServer => answer(Command::new("dnsmasq").arg("--version")).is_some(),
             Self::NetworkTools => {
                 are_there(&["arping", "ethtool", "ip", "ping", "script", "sysctl"])
@@ -103,6 +113,9 @@ impl Need {
             Self::OldestRust => OldestRust::find(project).is_some(),
             Self::Qemu => answer(Command::new("qemu-system-arm").arg("--version")).is_some(),
             Self::Rustfmt => answer(project.cargo("fmt").arg("--version")).is_some(),
+            // Not started: whatever it is asked, it might take the machine's network for itself.
+            Self::Testpmd => is_in_path("dpdk-testpmd"),
+            Self::Valgrind => answer(Command::new("valgrind").arg("--version")).is_some(),
         }
     }
 
@@ -114,12 +127,16 @@ impl Need {
             Self::Clippy => "clippy",
             Self::Collector => "a telemetry collector",
             Self::CrossToolchain => "a compiler for Cortex-M",
+            Self::Dpdk => "libdpdk 22.11 or newer",
+            Self::LoadGenerator => "a program that loads a web server",
             Self::NameServer => "a DNS server",
             Self::NetworkTools => "a tool that talks to the kernel's network",
             Self::Nightly => "a nightly toolchain",
             Self::OldestRust => "the toolchain of rust-version",
             Self::Qemu => "an emulator for Cortex-M",
             Self::Rustfmt => "rustfmt",
+            Self::Testpmd => "DPDK's own forwarder to compare with",
+            Self::Valgrind => "valgrind",
         }
     }
 
@@ -135,6 +152,8 @@ impl Need {
                 needs: &["libpython3.11", "python3-venv"],
             },
             Self::CrossToolchain => Source::Debian(&["rustc-web", "rust-web-src"]),
+            Self::Dpdk => Source::Debian(&["libdpdk-dev", "pkg-config"]),
+            Self::LoadGenerator => Source::Debian(&["curl", "wrk"]),
             Self::NameServer => Source::Debian(&["dnsmasq-base"]),
             Self::NetworkTools => Source::Debian(&[
                 "bsdutils",
@@ -148,6 +167,8 @@ impl Need {
             Self::OldestRust => Source::User("rustup toolchain install"),
             Self::Qemu => Source::Debian(&["qemu-system-arm"]),
             Self::Rustfmt => Source::User("rustup component add rustfmt"),
+            Self::Testpmd => Source::Debian(&["dpdk-dev"]),
+            Self::Valgrind => Source::Debian(&["valgrind"]),
         }
     }
 
@@ -221,6 +242,16 @@ impl Need {
 fn are_there(programs: &[&str]) -> bool {
     let starts = |program: &&str| Command::new(program).arg("--version").output().is_ok();
     programs.iter().all(starts)
+}
+
+fn is_in_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// As the build script of the backend runs it.
+fn pkg_config() -> Command {
+    Command::new(env::var_os("PKG_CONFIG").unwrap_or_else(|| "pkg-config".into()))
 }
 
 /// The collector that was installed for us, if it runs.

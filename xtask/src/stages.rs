@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::cross::{CrossToolchain, THUMBV6M, THUMBV8M};
-use crate::project::{PACKAGE, Project};
+use crate::project::{PACKAGE, Project, Workspace};
 use crate::setup::{Machine, Need, OldestRust};
 use crate::shell::{Shell, answer};
-use crate::{bench, fuzz, linux, probe, size};
+use crate::{bench, dpdk, fuzz, linux, probe, size};
 
 struct Stage {
     name: &'static str,
@@ -24,6 +24,8 @@ struct Stage {
 enum Work {
     /// The same every time.
     Fixed(fn(&Project, &Shell) -> Result<String>),
+    /// The same with every package that can be built here.
+    Packages(fn(&Project, &Shell, &Workspace) -> Result<String>),
     /// As much of it as fits into a time.
     Timed {
         default: Duration,
@@ -31,7 +33,7 @@ enum Work {
     },
 }
 
-const STAGES: [Stage; 17] = [
+const STAGES: [Stage; 18] = [
     Stage {
         name: "fmt",
         about: "the code is formatted",
@@ -54,19 +56,19 @@ const STAGES: [Stage; 17] = [
         name: "clippy",
         about: "no warnings, whatever the features",
         needs: &[Need::Clippy],
-        work: Work::Fixed(clippy),
+        work: Work::Packages(clippy),
     },
     Stage {
         name: "doc",
         about: "the documentation builds without warnings",
         needs: &[],
-        work: Work::Fixed(doc),
+        work: Work::Packages(doc),
     },
     Stage {
         name: "unit",
         about: "every test, and the examples in the documentation",
         needs: &[],
-        work: Work::Fixed(unit),
+        work: Work::Packages(unit),
     },
     Stage {
         name: "model",
@@ -105,6 +107,17 @@ const STAGES: [Stage; 17] = [
             Need::Collector,
         ],
         work: Work::Fixed(linux::test_peers),
+    },
+    Stage {
+        name: "dpdk",
+        about: "the DPDK backend on virtual devices, as root and as anybody",
+        needs: &[
+            Need::Dpdk,
+            Need::LoadGenerator,
+            Need::NetworkTools,
+            Need::Valgrind,
+        ],
+        work: Work::Fixed(dpdk::test),
     },
     Stage {
         name: "examples",
@@ -178,7 +191,7 @@ pub(crate) fn run(
         duration.is_none() || timed,
         "none of these stages goes on for as long as one likes: `--seconds` says nothing to them"
     );
-    let needs = stages.iter().flat_map(|stage| stage.needs.iter().copied());
+    let needs = stages.iter().flat_map(|stage| stage.needs());
     let machine = Machine::set_up(project, shell, needs);
 
     let (mut passed, mut failed, mut skipped) = (0, Vec::new(), Vec::new());
@@ -233,6 +246,12 @@ fn choose(names: &[String]) -> Result<Vec<&'static Stage>> {
 }
 
 impl Stage {
+    /// What it cannot do without, and what it only does less without.
+    fn needs(&self) -> impl Iterator<Item = Need> {
+        let packages = matches!(self.work, Work::Packages(_)).then_some(Need::Dpdk);
+        self.needs.iter().copied().chain(packages)
+    }
+
     fn judge(
         &self,
         project: &Project,
@@ -248,7 +267,7 @@ impl Stage {
                 Verdict::Failed(lack.reason.clone())
             };
         }
-        match self.work.run(project, shell, duration) {
+        match self.work.run(project, shell, machine, duration) {
             Ok(figures) => Verdict::Passed(figures),
             Err(error) => Verdict::Failed(format!("{error:#}")),
         }
@@ -258,14 +277,26 @@ impl Stage {
 impl Work {
     fn is_timed(&self) -> bool {
         match self {
-            Self::Fixed(_) => false,
+            Self::Fixed(_) | Self::Packages(_) => false,
             Self::Timed { .. } => true,
         }
     }
 
-    fn run(&self, project: &Project, shell: &Shell, duration: Option<Duration>) -> Result<String> {
+    fn run(
+        &self,
+        project: &Project,
+        shell: &Shell,
+        machine: &Machine,
+        duration: Option<Duration>,
+    ) -> Result<String> {
         match self {
             Self::Fixed(run) => run(project, shell),
+            Self::Packages(run) => {
+                let missing = machine.lack(&[Need::Dpdk]).map(|_| dpdk::PACKAGE);
+                let workspace = project.workspace(missing);
+                let figures = run(project, shell, &workspace)?;
+                Ok(figures + &workspace.caveat())
+            }
             Self::Timed { default, run } => run(project, shell, duration.unwrap_or(*default)),
         }
     }
@@ -316,7 +347,7 @@ fn features(project: &Project, shell: &Shell) -> Result<String> {
     Ok(format!("{} sets", sets.len()))
 }
 
-fn clippy(project: &Project, shell: &Shell) -> Result<String> {
+fn clippy(project: &Project, shell: &Shell, workspace: &Workspace) -> Result<String> {
     let sets = feature_sets(project);
     for features in &sets {
         let mut clippy = project.cargo("clippy");
@@ -328,8 +359,10 @@ fn clippy(project: &Project, shell: &Shell) -> Result<String> {
     }
     let mut clippy = project.cargo("clippy");
     // All targets need `std` and `sim`, so that the sets above are for the library alone.
-    clippy.args(["--workspace", "--all-targets", "--all-features"]);
-    clippy.args(["--", "--deny", "warnings"]);
+    clippy
+        .args(workspace.arguments())
+        .args(["--all-targets", "--all-features"])
+        .args(["--", "--deny", "warnings"]);
     shell.run("workspace", &mut clippy)?;
     Ok(format!("{} feature sets and the workspace", sets.len()))
 }
@@ -356,31 +389,40 @@ fn describe(features: &[String]) -> String {
     }
 }
 
-fn doc(project: &Project, shell: &Shell) -> Result<String> {
+fn doc(project: &Project, shell: &Shell, workspace: &Workspace) -> Result<String> {
     let mut doc = project.cargo("doc");
-    doc.args(["--workspace", "--all-features", "--no-deps"])
+    doc.args(workspace.arguments())
+        .args(["--all-features", "--no-deps"])
         .env("RUSTDOCFLAGS", "--deny warnings");
     shell.run("doc", &mut doc)?;
     Ok("all features".into())
 }
 
-fn unit(project: &Project, shell: &Shell) -> Result<String> {
+/// The packages whose tests talk to the kernel, or to devices.
+const WITH_STAGES_OF_THEIR_OWN: [&str; 3] = [dpdk::PACKAGE, linux::PACKAGE, linux::PEERS];
+
+fn unit(project: &Project, shell: &Shell, workspace: &Workspace) -> Result<String> {
     let runner: &[&str] = if answer(project.cargo("nextest").arg("--version")).is_some() {
         &["nextest", "run"]
     } else {
-        &["test", "--all-targets"]
+        &["test", "--tests"]
     };
     // The tests need `std` and `sim` in any case; that the crate builds without them is for the
     // stages `features` and `cross` to see, and that it works without them for `emulated`.
-    // What talks to the kernel has stages of its own.
     let mut tests = project.cargo(runner[0]);
     tests
         .args(&runner[1..])
-        .args(["--workspace", "--all-features"])
-        .args(["--exclude", linux::PACKAGE, "--exclude", linux::PEERS]);
+        .args(workspace.arguments())
+        .arg("--all-features");
+    for package in WITH_STAGES_OF_THEIR_OWN {
+        tests.args(["--exclude", package]);
+    }
     let tests = shell.run("tests", &mut tests)?;
     let mut examples = project.cargo("test");
-    examples.args(["--doc", "--workspace", "--all-features"]);
+    examples
+        .arg("--doc")
+        .args(workspace.arguments())
+        .arg("--all-features");
     let examples = shell.run("documentation", &mut examples)?;
     Ok(format!(
         "{} tests, {} examples in the documentation",

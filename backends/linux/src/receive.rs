@@ -5,7 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use crate::offload::{Joined, Transport};
+use whohas::wire::Transport;
+
+use crate::offload::Joined;
 use crate::options::{Checksums, Counters, LONGEST};
 use crate::ring::TAG_LEN;
 use crate::sys::ring::{Described, HEADROOM, Ring};

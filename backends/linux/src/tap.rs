@@ -8,10 +8,11 @@ use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxTok
 use rustix::fs::{Mode, OFlags};
 use whohas::UnicastMac;
 use whohas::link::DriverInPlace;
+use whohas::wire::Transport;
 
 use crate::interface::Interface;
 use crate::monitor::Monitor;
-use crate::offload::{Transport, VirtioHeader};
+use crate::offload::VirtioHeader;
 use crate::open::OpenError;
 use crate::options::{Checksums, Counters};
 use crate::readiness::{Readiness, Waiter};

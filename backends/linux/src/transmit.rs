@@ -14,8 +14,9 @@ use embassy_net_driver::TxToken;
 use rustix::io::Errno;
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 use whohas::link::{Draft, HEADROOM};
+use whohas::wire::Transport;
 
-use crate::offload::{Run, Segment, Transport, VirtioHeader};
+use crate::offload::{Run, Segment, VirtioHeader, leave_checksum};
 use crate::options::{Checksums, Counters};
 use crate::readiness::Readiness;
 
@@ -194,7 +195,7 @@ impl Transmitter {
             (None, Checksums::Complete) => VirtioHeader::default(),
             (None, Checksums::Offloaded) => Transport::find(frame)
                 .map_or(VirtioHeader::default(), |transport| {
-                    transport.leave_checksum(frame)
+                    leave_checksum(transport, frame)
                 }),
         };
         *header = said.to_bytes();

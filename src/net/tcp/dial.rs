@@ -9,11 +9,12 @@ use smoltcp::socket::tcp::State;
 
 use super::slot::Role;
 use super::{Connection, TcpError};
-use crate::link::IpLink;
-use crate::net::Net;
+use crate::link::{Flow, IpLink};
 use crate::net::stats::count;
 use crate::net::wait;
+use crate::net::{Inner, Net};
 use crate::resolver::{Hold, ResolveError};
+use crate::wire::IpProtocol;
 
 /// How often a hold is taken anew when its entry is removed before it was resolved.
 const HOLDS: usize = 3;
@@ -121,11 +122,21 @@ impl<'n, 'a, L: IpLink> Dial<'n, 'a, L> {
         let inner = &mut *inner;
         let ip = *self.remote.ip();
         let source = inner.link.source_for(ip).ok_or(TcpError::NoRoute(ip))?;
-        let port = inner
-            .random
-            .port(|port| inner.tcp.uses_port(port))
+        let local = |port| SocketAddrV4::new(source, port);
+        let Inner {
+            link, random, tcp, ..
+        } = &mut *inner;
+        let comes_back = |port| {
+            link.arrives(Flow {
+                protocol: IpProtocol::TCP,
+                local: local(port),
+                remote: Some(self.remote),
+            })
+        };
+        let local = random
+            .port(|port| !tcp.uses_port(port) && comes_back(port))
+            .map(local)
             .ok_or(TcpError::OutOfSockets)?;
-        let local = SocketAddrV4::new(source, port);
         inner.tcp.slots[self.index].remote = Some(self.remote);
         inner
             .tcp

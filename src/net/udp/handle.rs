@@ -7,8 +7,9 @@ use embedded_nal_async::UdpStack;
 
 use super::socket::Place;
 use super::{Binding, BoundSocket, ConnectedSocket, UdpError};
-use crate::link::IpLink;
+use crate::link::{Flow, IpLink};
 use crate::net::{Inner, Net};
+use crate::wire::IpProtocol;
 
 /// A stack's UDP side: `Copy`, because the sockets of [`UdpStack`] can outlive a borrow of whoever
 /// made them, but not the stack.
@@ -40,10 +41,19 @@ impl<'a, L: IpLink> Net<'a, L> {
 impl<'n, 'a, L: IpLink> UdpHandle<'n, 'a, L> {
     fn bind(&self, mut binding: Binding) -> Result<Place<'n, 'a, L>, UdpError> {
         let mut inner = self.net.inner.borrow_mut();
-        let Inner { random, udp, .. } = &mut *inner;
+        let Inner {
+            link, random, udp, ..
+        } = &mut *inner;
         if binding.port == 0 {
+            let comes_back = |port| {
+                link.arrives(Flow {
+                    protocol: IpProtocol::UDP,
+                    local: SocketAddrV4::new(binding.ip, port),
+                    remote: binding.remote,
+                })
+            };
             binding.port = random
-                .port(|port| udp.uses_port(port))
+                .port(|port| !udp.uses_port(port) && comes_back(port))
                 .ok_or(UdpError::OutOfSockets)?;
         }
         let index = udp.claim(binding)?;
