@@ -1,3 +1,4 @@
 //! DHCP: the codec against two that others wrote, and the client against servers good and bad.
 
 mod codec;
+mod hostile;
