@@ -7,7 +7,7 @@ use std::time::Duration;
 use embedded_io_async::{Read, Write};
 use whohas::Prefix;
 use whohas::conflict::{Defence, Timing};
-use whohas::dhcp::client::{Config, Timing as Patience};
+use whohas::dhcp::client::Config;
 use whohas::link::{IpLink, Route};
 use whohas::net::DhcpClient;
 use whohas_linux::TokioClock;
@@ -73,14 +73,9 @@ async fn with_client<F: Future<Output = ()>>(
     adjust: impl FnOnce(Dhcp) -> Dhcp,
     story: impl FnOnce(&'static Dhcp) -> F,
 ) {
-    let config = Config::new().with_host_name("sensor-7").expect("a name");
-    let config = Config {
-        timing: Patience {
-            start_wait: Duration::ZERO,
-            ..Patience::RFC2131
-        },
-        ..config
-    };
+    let config = Config::new().with_host_name("sensor-7");
+    let mut config = config.expect("a name");
+    config.timing.start_wait = Duration::ZERO;
     let client = DhcpClient::new(us.net, us.clock, config);
     let client = adjust(client.with_detection(HASTY, Defence::OncePerInterval));
     let client: &'static Dhcp = Box::leak(Box::new(client));
@@ -99,7 +94,7 @@ wire_test! {
         prepare();
         let (mut server, leases) = start_server();
         let (port, echo) = kernel::serve(1, kernel::echo);
-        arrive(|us| with_client(us, |client| client, |client| async move {
+        arrive(|us| with_client(us, |client| client, move |client| async move {
             let lease = client.lease().await;
             assert_eq!(lease.ip(), FIRST);
             assert_eq!(own(us), [Prefix::new(FIRST, 24).expect("a prefix")]);
@@ -143,7 +138,7 @@ wire_test! {
         prepare();
         let (mut server, _leases) = start_server();
         let elsewhere = Ipv4Addr::new(192, 0, 2, 9);
-        arrive(|us| with_client(us, |client| client.with_known(elsewhere), |client| async move {
+        arrive(|us| with_client(us, |client| client.with_known(elsewhere), move |client| async move {
             assert_eq!(client.lease().await.ip(), FIRST);
             server.expect("DHCPNAK");
             let counters = client.counters();
@@ -158,7 +153,7 @@ wire_test! {
         prepare();
         let (mut server, _leases) = start_server();
         run("ip", &["addr", "add", &format!("{FIRST}/32"), "dev", THEM]);
-        arrive(|us| with_client(us, |client| client, |client| async move {
+        arrive(|us| with_client(us, |client| client, move |client| async move {
             let lease = client.lease().await;
             assert_ne!(lease.ip(), FIRST);
             server.expect("DHCPDECLINE");
@@ -177,7 +172,7 @@ wire_test! {
     fn an_address_that_the_kernel_takes_later_is_given_up_and_declined() {
         prepare();
         let (mut server, _leases) = start_server();
-        arrive(|us| with_client(us, |client| client, |client| async move {
+        arrive(|us| with_client(us, |client| client, move |client| async move {
             let lease = client.lease().await;
             assert_eq!(lease.ip(), FIRST);
             run("ip", &["addr", "add", &format!("{FIRST}/24"), "dev", THEM]);
