@@ -4,6 +4,7 @@ mod bench;
 mod cross;
 mod dpdk;
 mod elf;
+mod emulated;
 mod fuzz;
 mod linux;
 mod man;

@@ -86,7 +86,11 @@ impl Driver for BoardDriver {
 
     fn schedule_wake(&self, at: u64, waker: &Waker) {
         critical_section::with(|section| {
-            let sooner = self.state.borrow_ref_mut(section).queue.schedule_wake(at, waker);
+            let sooner = self
+                .state
+                .borrow_ref_mut(section)
+                .queue
+                .schedule_wake(at, waker);
             if sooner {
                 self.ring(section);
             }

@@ -2,4 +2,6 @@
 #![no_main]
 use whohas_emulated as _;
 #[cortex_m_rt::entry]
-fn main() -> ! { loop {} }
+fn main() -> ! {
+    loop {}
+}
