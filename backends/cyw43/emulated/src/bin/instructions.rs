@@ -1,7 +1,0 @@
-#![no_std]
-#![no_main]
-use whohas_emulated as _;
-#[cortex_m_rt::entry]
-fn main() -> ! {
-    loop {}
-}
