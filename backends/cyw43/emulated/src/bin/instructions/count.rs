@@ -19,7 +19,9 @@ pub fn check() {
     let counted = |turns: u32| instructions(|| asm::delay(turns));
     let difference = counted(2_000).abs_diff(counted(1_000));
     if difference.abs_diff(2_000) > 1 {
-        fail(format_args!("2000 instructions are counted as {difference}: is it `-icount shift=6`?"));
+        fail(format_args!(
+            "2000 instructions are counted as {difference}: is it `-icount shift=6`?"
+        ));
     }
 }
 

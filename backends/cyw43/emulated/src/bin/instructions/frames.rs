@@ -43,7 +43,9 @@ pub fn header(from: u8, to: u8, len: usize) -> [u8; IPV4_HEADER_LEN] {
         ttl: 64,
         service: 0,
         identification: 0,
-        fragment: Fragment::Whole { dont_fragment: true },
+        fragment: Fragment::Whole {
+            dont_fragment: true,
+        },
     };
     let mut bytes = [0; IPV4_HEADER_LEN];
     match header.emit(&mut bytes, len - IPV4_HEADER_LEN) {

@@ -86,14 +86,26 @@ fn resolve_all(
 }
 
 fn lookups() {
-    row("lookup/hit, 16 neighbours", WHO, || instructions(|| RESOLVER.lookup(ip(LAST))));
-    row("lookup/miss, 16 neighbours", WHO, || instructions(|| RESOLVER.lookup(ip(STRANGER))));
+    row("lookup/hit, 16 neighbours", WHO, || {
+        instructions(|| RESOLVER.lookup(ip(LAST)))
+    });
+    row("lookup/miss, 16 neighbours", WHO, || {
+        instructions(|| RESOLVER.lookup(ip(STRANGER)))
+    });
 }
 
 fn frames(link: &mut Wire, context: &mut Context<'_>) {
     for (case, frame, answers) in [
-        ("ARP frame received/a question for us, answered", request(STRANGER, 1), 1),
-        ("ARP frame received/a question for another", request(STRANGER, STRANGER + 1), 0),
+        (
+            "ARP frame received/a question for us, answered",
+            request(STRANGER, 1),
+            1,
+        ),
+        (
+            "ARP frame received/a question for another",
+            request(STRANGER, STRANGER + 1),
+            0,
+        ),
     ] {
         row(case, WHO, || {
             pass_time();
@@ -117,7 +129,9 @@ fn packets(link: &mut Wire, context: &mut Context<'_>) {
             link.driver_mut().sent();
             let taken = instructions(|| {
                 if let Some(room) = link.transmit(context) {
-                    room.consume(len, |packet| packet[..IPV4_HEADER_LEN].copy_from_slice(&header));
+                    room.consume(len, |packet| {
+                        packet[..IPV4_HEADER_LEN].copy_from_slice(&header)
+                    });
                 }
             });
             expect(link, 1);
@@ -137,10 +151,14 @@ fn packets(link: &mut Wire, context: &mut Context<'_>) {
             link.driver_mut().put(&frame[..14 + len]);
             let mut packet = None;
             let taken = instructions(|| {
-                packet = link.receive(context).map(|(token, _)| token.consume(|bytes| bytes.len()));
+                packet = link
+                    .receive(context)
+                    .map(|(token, _)| token.consume(|bytes| bytes.len()));
             });
             if packet != Some(len) {
-                fail(format_args!("{packet:?} instead of {len} bytes were received"));
+                fail(format_args!(
+                    "{packet:?} instead of {len} bytes were received"
+                ));
             }
             taken
         });
@@ -154,7 +172,9 @@ fn stack(link: Wire, context: &mut Context<'_>) {
     let connected = at_once(net.udp().connect(peer));
     let (_, mut socket) = connected.unwrap_or_else(|error| fail(format_args!("{error}")));
     net.poll(now(), context);
-    row("poll/nothing to do, the whole stack", WHO, || instructions(|| net.poll(now(), context)));
+    row("poll/nothing to do, the whole stack", WHO, || {
+        instructions(|| net.poll(now(), context))
+    });
     for (case, len) in [
         ("packet sent/64 B of UDP, the whole stack", 64 - 28),
         ("packet sent/1500 B of UDP, the whole stack", 1500 - 28),
@@ -170,15 +190,19 @@ fn stack(link: Wire, context: &mut Context<'_>) {
             taken
         });
     }
-    row("ARP frame received/a question for us, answered, the whole stack", WHO, || {
-        pass_time();
-        net.poll(now(), context);
-        net.with_link(|link| link.driver_mut().put(&request(STRANGER, 1)));
-        net.with_link(|link| link.driver_mut().sent());
-        let taken = instructions(|| net.poll(now(), context));
-        net.with_link(|link| expect(link, 1));
-        taken
-    });
+    row(
+        "ARP frame received/a question for us, answered, the whole stack",
+        WHO,
+        || {
+            pass_time();
+            net.poll(now(), context);
+            net.with_link(|link| link.driver_mut().put(&request(STRANGER, 1)));
+            net.with_link(|link| link.driver_mut().sent());
+            let taken = instructions(|| net.poll(now(), context));
+            net.with_link(|link| expect(link, 1));
+            taken
+        },
+    );
 }
 
 fn expect(link: &mut Wire, frames: u32) {

@@ -31,7 +31,10 @@ pub fn measure() {
         // There is room for two by default.
         let _ = addresses.push(IpCidr::new(ip(1).into(), 24));
     });
-    let (mut receive, mut send) = ([udp::PacketMetadata::EMPTY; PACKETS], [udp::PacketMetadata::EMPTY; PACKETS]);
+    let (mut receive, mut send) = (
+        [udp::PacketMetadata::EMPTY; PACKETS],
+        [udp::PacketMetadata::EMPTY; PACKETS],
+    );
     let (mut received, mut to_send) = ([0; BYTES], [0; BYTES]);
     let mut socket = udp::Socket::new(
         udp::PacketBuffer::new(&mut receive[..], &mut received[..]),
@@ -56,10 +59,14 @@ pub fn measure() {
     engine.poll(pass_time(), &mut device, &mut sockets);
     device.driver_mut().put(&reply(PEER));
     let mut now = pass_time();
-    row("ARP frame received/the answer to a question, the whole stack", WHO, || {
-        device.driver_mut().put(&reply(PEER));
-        instructions(|| engine.poll(now, &mut device, &mut sockets))
-    });
+    row(
+        "ARP frame received/the answer to a question, the whole stack",
+        WHO,
+        || {
+            device.driver_mut().put(&reply(PEER));
+            instructions(|| engine.poll(now, &mut device, &mut sockets))
+        },
+    );
     row("poll/nothing to do, the whole stack", WHO, || {
         instructions(|| engine.poll(now, &mut device, &mut sockets))
     });
@@ -77,15 +84,19 @@ pub fn measure() {
             taken
         });
     }
-    row("ARP frame received/a question for us, answered, the whole stack", WHO, || {
-        now = pass_time();
-        engine.poll(now, &mut device, &mut sockets);
-        device.driver_mut().put(&request(STRANGER, 1));
-        device.driver_mut().sent();
-        let taken = instructions(|| engine.poll(now, &mut device, &mut sockets));
-        expect(&mut device, 1);
-        taken
-    });
+    row(
+        "ARP frame received/a question for us, answered, the whole stack",
+        WHO,
+        || {
+            now = pass_time();
+            engine.poll(now, &mut device, &mut sockets);
+            device.driver_mut().put(&request(STRANGER, 1));
+            device.driver_mut().sent();
+            let taken = instructions(|| engine.poll(now, &mut device, &mut sockets));
+            expect(&mut device, 1);
+            taken
+        },
+    );
 }
 
 fn expect(device: &mut Phy<Memory>, frames: u32) {
