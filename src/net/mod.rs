@@ -72,6 +72,7 @@
 //! | a datagram | a packet of the link | [`UdpError::TooLong`]; nothing is fragmented or reassembled |
 //! | packets received in one pass | 64 | the others wait for the next pass, at once |
 //! | aliases of a name | 8 | [`DnsError::TooManyAliases`] |
+//! | tasks that wait for an address by DHCP | 4 | all are woken, and look again |
 //!
 //! Every pass looks at each socket a few times. This is meant for hundreds of connections, not for
 //! hundreds of thousands.
