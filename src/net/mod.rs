@@ -72,12 +72,15 @@
 //! | a datagram | a packet of the link | [`UdpError::TooLong`]; nothing is fragmented or reassembled |
 //! | packets received in one pass | 64 | the others wait for the next pass, at once |
 //! | aliases of a name | 8 | [`DnsError::TooManyAliases`] |
+//! | tasks that wait for an address by DHCP | 4 | all are woken, and look again |
 //!
 //! Every pass looks at each socket a few times. This is meant for hundreds of connections, not for
 //! hundreds of thousands.
 
 mod config;
 mod device;
+#[cfg(feature = "dhcp")]
+mod dhcp;
 mod dns;
 mod held;
 #[cfg(feature = "alloc")]
@@ -104,12 +107,13 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 pub use config::Config;
 use device::{Described, Device, Inlet};
+#[cfg(feature = "dhcp")]
+pub use dhcp::{DhcpClient, DhcpFailure};
 pub use dns::{DnsClient, DnsError};
 pub use held::{Held, HeldConnection, HeldError};
 #[cfg(feature = "alloc")]
 pub use limits::Limits;
 pub use pools::Pools;
-use ports::Random;
 pub use stats::{DnsStats, PacketStats, Stats, TcpStats, UdpStats};
 use tcp::TcpTable;
 pub use tcp::{Connection, Listener, ReadHalf, TcpError, WriteHalf};
@@ -119,6 +123,7 @@ pub use udp::{BoundSocket, ConnectedSocket, UdpError, UdpHandle};
 use crate::cache::MAX_ADDRESSES;
 use crate::cache::Prefix;
 use crate::link::IpLink;
+use crate::random::Random;
 use crate::time::{Instant, Monotonic, Timer};
 use crate::wire::{UdpChecksum, can_be_host};
 
@@ -151,6 +156,9 @@ struct Inner<'a, L: IpLink> {
     checksum: UdpChecksum,
     /// Whoever runs the stack.
     runner: Option<Waker>,
+    /// Whoever gives the link its addresses, and what he has seen of it.
+    #[cfg(feature = "dhcp")]
+    watcher: (Option<Waker>, u32),
     /// Something is to be done before `next`.
     wanted: bool,
     /// When something is to be done, in the caller's time.
@@ -208,6 +216,8 @@ impl<'a, L: IpLink> Net<'a, L> {
             generation: None,
             checksum,
             runner: None,
+            #[cfg(feature = "dhcp")]
+            watcher: (None, 0),
             wanted: true,
             next: None,
             due: None,
@@ -281,6 +291,7 @@ impl<'a, L: IpLink> Net<'a, L> {
         let mut inner = self.inner.borrow_mut();
         let result = act(&mut inner.link);
         inner.follow_addresses();
+        inner.tell_watcher();
         inner.wake();
         result
     }
@@ -322,6 +333,7 @@ impl<'a, L: IpLink> Inner<'a, L> {
         if wanted || moved || received > 0 || is_due || self.refused {
             self.serve_sockets(now, caller, received, context);
         }
+        self.tell_watcher();
         let due = self.due.map(|due| self.clock.for_caller(due));
         self.next = [due, self.link.poll_timeout()].into_iter().flatten().min();
     }
@@ -369,6 +381,16 @@ impl<'a, L: IpLink> Inner<'a, L> {
             }
         });
         true
+    }
+
+    /// Wakes who wants to know what happens to the link.
+    fn tell_watcher(&mut self) {
+        #[cfg(feature = "dhcp")]
+        if self.watcher.1 != self.link.changes()
+            && let Some(watcher) = self.watcher.0.take()
+        {
+            watcher.wake();
+        }
     }
 
     /// Takes up to [`BURST`] packets. Returns how many there were.
@@ -509,4 +531,15 @@ async fn sleep_until(timer: &impl Timer, deadline: Option<Instant>) {
         Some(deadline) => timer.wait_until(deadline).await,
         None => pending().await,
     }
+}
+
+/// The future's output, or `None` if it has not ended by then.
+async fn before<F: Future>(timer: &impl Timer, deadline: Instant, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut sleep = pin!(timer.wait_until(deadline));
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }
