@@ -44,3 +44,10 @@ mod timed;
 
 pub use backoff::{Backoff, Patience};
 pub use reach::{Reach, Trouble};
+
+// What they cost on a chip.
+#[cfg(all(target_pointer_width = "32", feature = "mqtt"))]
+const _: () = {
+    assert!(size_of::<otlp::Telemetry>() <= 6_800);
+    assert!(size_of::<mqtt::Outbox>() <= 2_800);
+};

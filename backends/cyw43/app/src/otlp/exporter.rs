@@ -18,7 +18,7 @@ use super::body::{Body, Source};
 use super::chunk::Chunk;
 use super::config::Config;
 use super::record::{Log, Point, Span, Text};
-use super::telemetry::{Rejection, Stored, Telemetry, WallClock};
+use super::telemetry::{Rejection, Stored, Telemetry};
 use crate::backoff::Backoff;
 use crate::reach::Trouble;
 use crate::timed::within;
@@ -205,40 +205,37 @@ impl<'a, const LOGS: usize, const POINTS: usize, const SPANS: usize>
 
     /// Does with the batch what the collector has decided.
     fn settle<S: Stored>(&self, sent: u64, answer: &Answer) -> Verdict {
-        let status = answer.status();
-        self.telemetry.with(|state| match status {
-            200..=299 => {
-                let rejected = answer.rejected().min(sent);
-                S::queue(state).landed(sent, rejected);
-                count(&mut state.exports.taken);
-                if rejected > 0 {
-                    state.rejection = Some(rejection(answer, rejected));
-                }
-                Verdict::Settled
-            }
+        let (rejected, is_taken) = match answer.status() {
+            200..=299 => (answer.rejected().min(sent), true),
             408 | 429 | ..=399 | 500.. => {
-                S::queue(state).failed();
-                count(&mut state.exports.postponed);
-                Verdict::Later(answer.retry_after())
+                self.telemetry.with(|state| {
+                    S::queue(state).failed();
+                    count(&mut state.exports.postponed);
+                });
+                return Verdict::Later(answer.retry_after());
             }
-            400..=499 => {
-                S::queue(state).landed(sent, sent);
-                count(&mut state.exports.refused);
-                state.rejection = Some(rejection(answer, sent));
-                Verdict::Settled
+            400..=499 => (sent, false),
+        };
+        let rejection = (rejected > 0).then(|| rejection(answer, rejected));
+        self.telemetry.with(|state| {
+            S::queue(state).landed(sent, rejected);
+            count(match is_taken {
+                true => &mut state.exports.taken,
+                false => &mut state.exports.refused,
+            });
+            if let Some(rejection) = rejection {
+                state.rejection = rejection;
             }
-        })
+        });
+        Verdict::Settled
     }
 
     fn learn_time(&self, now: Instant, answer: &Answer) {
         let Some(date) = answer.date().filter(|_| self.config.time_from_collector) else {
             return;
         };
-        self.telemetry.with(|state| {
-            if !state.clock.is_known() {
-                state.clock = WallClock::told(now, date);
-            }
-        });
+        self.telemetry
+            .with(|state| state.clock = state.clock.corrected(now, date));
     }
 
     /// Sends it, on the connection there is or on a new one, and waits for the answer.
