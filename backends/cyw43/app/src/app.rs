@@ -38,7 +38,7 @@ use whohas::time::Timer;
 use crate::mqtt::{self, Client, Event, Outbox, PAYLOAD_LEN, Payload, Received};
 use crate::otlp::{self, Exporter, Json, Number, Outcome, Severity, Sink, Telemetry};
 
-/// What a device says and has not said yet: a `static`.
+/// What a device says and has not said yet: a `static`, of 9.3 KiB on a chip with the defaults.
 pub struct Device<
     const MESSAGES: usize = 8,
     const LOGS: usize = 16,
@@ -135,7 +135,8 @@ impl Reading {
 /// every state.
 ///
 /// The seed is for the jitter of waits and the identifiers of spans; another one at every start.
-/// Dropping the future loses nothing that is in the device.
+/// Dropping the future loses nothing that is in the device. On a chip it takes 8.5 KiB over
+/// `whohas::net`, buffers included.
 pub async fn run<
     C: TcpConnect,
     T: Timer,

@@ -100,8 +100,8 @@ pub struct Counters {
     pub received: u32,
     /// Sessions that the broker had kept.
     pub resumed: u32,
-    /// Subscriptions that the broker did not want.
-    pub unsubscribed: u32,
+    /// Subscriptions, or presences, that the broker did not want.
+    pub unwanted: u32,
     /// Answers of the broker that were no MQTT, or said no.
     pub protocol: u32,
     /// The broker, dialled.
@@ -124,7 +124,7 @@ impl<const MESSAGES: usize> Outbox<MESSAGES> {
                     refused: 0,
                     received: 0,
                     resumed: 0,
-                    unsubscribed: 0,
+                    unwanted: 0,
                     protocol: 0,
                     reach: Reach::ZERO,
                 },
