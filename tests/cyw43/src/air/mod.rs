@@ -217,12 +217,11 @@ impl State {
     }
 
     fn meet_faults(&mut self, now: Instant) {
-        let stalled = contain(&self.faults.credit_stalls, now);
-        let began = stalled && !core::mem::replace(&mut self.credit_stalled, stalled);
-        self.counters.credit_stalls += u64::from(began);
-        let stalled = contain(&self.faults.rx_stalls, now);
-        let began = stalled && !core::mem::replace(&mut self.rx_stalled, stalled);
-        self.counters.rx_stalls += u64::from(began);
+        let before = (self.credit_stalled, self.rx_stalled);
+        self.credit_stalled = contain(&self.faults.credit_stalls, now);
+        self.rx_stalled = contain(&self.faults.rx_stalls, now);
+        self.counters.credit_stalls += u64::from(self.credit_stalled && !before.0);
+        self.counters.rx_stalls += u64::from(self.rx_stalled && !before.1);
         self.chip.set_mute(self.rx_stalled);
         if contain(&self.faults.reboots, now) {
             self.is_known = false;
