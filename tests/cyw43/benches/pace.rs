@@ -71,7 +71,9 @@ fn dial(lab: &mut Lab) {
             connection.flush().await.expect("it lasts");
             connection.read_exact(&mut bytes).await.expect("an answer");
             connection.close().await.expect("both are done");
-            us.clock.wait_until(us.clock.now() + Duration::from_secs(30)).await;
+            us.clock
+                .wait_until(us.clock.now() + Duration::from_secs(30))
+                .await;
         }
     });
 }

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::net::Ipv4Addr;
 use core::num::NonZeroU16;
+use core::time::Duration;
 
 use embassy_net_driver::Driver;
 use embedded_io_async::{Read, Write};
@@ -50,6 +51,8 @@ impl<D: Driver> fmt::Debug for Host<D> {
 const CONNECTIONS: usize = 8;
 const BUFFER: usize = 4_096;
 const DATAGRAMS: usize = 1_024;
+/// How long a caller is silent before it is looked after.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How many callers may wait.
 const CALLERS: usize = 4;
 
@@ -97,6 +100,8 @@ impl<D: Driver + 'static> Host<D> {
 async fn say_back<D: Driver>(
     mut connection: Connection<'_, 'static, Wire<D>>,
 ) -> Result<(), TcpError> {
+    // Callers that are gone for good make way for others.
+    connection.set_keep_alive(Some(KEEP_ALIVE));
     let mut heard = [0; 512];
     while let len @ 1.. = connection.read(&mut heard).await? {
         connection.write_all(&heard[..len]).await?;

@@ -154,7 +154,8 @@ fn credit_stall_delays_frames_and_loses_none() {
     let talk = Talk::start(&mut lab, &us, millis(100));
     lab.world.run_for(secs(1));
     let (from, before) = (lab.world.now(), talk.answers.get());
-    lab.air.set_faults(Faults::default().credit_stall(from, secs(10)));
+    lab.air
+        .set_faults(Faults::default().credit_stall(from, secs(10)));
 
     // More than chip and driver have room for.
     let speaker = us.clone();
@@ -164,7 +165,8 @@ fn credit_stall_delays_frames_and_loses_none() {
             socket.send(&[number; 40]).await.expect("it waits for room");
         }
     });
-    lab.world.run_until(from + secs(10) - Duration::from_micros(1));
+    lab.world
+        .run_until(from + secs(10) - Duration::from_micros(1));
     assert_eq!(talk.answers.get(), before, "nothing gets out");
     assert!(heard.borrow().is_empty());
     assert!(lab.chip.counters().taken - lab.air.counters().from_station <= 8);
@@ -285,7 +287,8 @@ fn link_loss_drops_what_is_parked_keeps_the_holds_and_is_announced_when_it_is_ov
         let (_local, mut socket) = speaker.net.udp().connect(nobody).await.expect("a socket");
         socket.send(b"anybody there?").await.expect("room");
     });
-    lab.world.run_until(from + patience - Duration::from_micros(1));
+    lab.world
+        .run_until(from + patience - Duration::from_micros(1));
     assert!(lab.air.is_associated(), "it still hopes");
     assert_eq!(us.net.with_link(|link| link.parked()), 1);
     lab.world.run_until(from + patience + millis(1));

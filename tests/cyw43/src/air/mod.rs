@@ -157,7 +157,7 @@ impl Air {
 
     /// Does all of this for ever: for a task of the world's.
     pub async fn run(self) {
-        poll_fn(|context| self.poll(context)).await
+        poll_fn(|context| self.poll(context)).await;
     }
 
     fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
@@ -410,8 +410,12 @@ impl State {
             return;
         };
         let is_group = destination[0] & 1 != 0;
-        let is_ours = destination == self.chip.mac().octets();
-        if !is_ours && !(is_group && self.chip.listens_to(destination)) {
+        let is_wanted = if is_group {
+            self.chip.listens_to(destination)
+        } else {
+            destination == self.chip.mac().octets()
+        };
+        if !is_wanted {
             self.counters.filtered += 1;
         } else if !self.dozes(now) {
             if !is_group {
