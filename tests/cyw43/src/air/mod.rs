@@ -24,7 +24,7 @@ pub use counters::Counters;
 pub use faults::Faults;
 use faults::contain;
 
-use crate::chip::{Chip, Event, Kind, Refused, Request};
+use crate::chip::{Chip, Event, Join, Kind, Refused, Request};
 
 /// How many frames the access point keeps for a station that dozes.
 pub const BUFFERED_FRAMES: usize = 64;
@@ -72,7 +72,7 @@ struct State {
     /// Events that the host is yet to be told of.
     events: VecDeque<(Instant, Event)>,
     /// A join that is under way, and when it is decided.
-    joining: Option<(Instant, Request)>,
+    joining: Option<(Instant, Join)>,
     /// The station has joined, as far as it knows.
     is_associated: bool,
     /// ... and as far as the access point knows.
@@ -186,9 +186,9 @@ impl State {
             self.take_request(now, request);
         }
         if self.joining.as_ref().is_some_and(|(at, _)| *at <= now)
-            && let Some((_, request)) = self.joining.take()
+            && let Some((_, join)) = self.joining.take()
         {
-            self.decide(now, &request);
+            self.decide(now, &join);
         }
         self.send(now, context);
         self.receive(now, context);
@@ -251,10 +251,10 @@ impl State {
 impl State {
     fn take_request(&mut self, now: Instant, request: Request) {
         match request {
-            Request::Join { .. } => {
+            Request::Join(join) => {
                 // Whoever joins anew has left.
                 self.leave();
-                self.joining = Some((now + self.point.scan, request));
+                self.joining = Some((now + self.point.scan, join));
             }
             Request::Leave => {
                 let was_associated = self.is_associated;
@@ -268,15 +268,12 @@ impl State {
     }
 
     /// The search is over.
-    fn decide(&mut self, now: Instant, request: &Request) {
-        let Request::Join {
+    fn decide(&mut self, now: Instant, join: &Join) {
+        let Join {
             ssid,
             passphrase,
             sae,
-        } = request
-        else {
-            return;
-        };
+        } = join;
         let found = self.point.ssid.as_bytes() == ssid
             && self.point.passphrase.is_some() == passphrase.is_some()
             && !self.faults.is_silent(now);

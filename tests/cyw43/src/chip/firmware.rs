@@ -20,15 +20,18 @@ const GROUPS: usize = 10;
 /// What the driver wants of the air.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// Join a network of this name, with this secret if it is not open to all.
-    Join {
-        ssid: Vec<u8>,
-        passphrase: Option<Vec<u8>>,
-        /// With the newer kind of authentication.
-        sae: bool,
-    },
-    /// Leave it.
+    Join(Join),
     Leave,
+}
+
+/// A network to join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Join {
+    pub(crate) ssid: Vec<u8>,
+    /// `None` if it is open to all.
+    pub(crate) passphrase: Option<Vec<u8>>,
+    /// With the newer kind of authentication.
+    pub(crate) sae: bool,
 }
 
 /// How the driver wants the chip to be, as far as it makes a difference here.
@@ -154,7 +157,7 @@ impl Firmware {
                 requests.push_back(Request::Leave);
             }
             command::DISASSOCIATE => requests.push_back(Request::Leave),
-            command::SET_SSID => requests.push_back(self.join(content)?),
+            command::SET_SSID => requests.push_back(Request::Join(self.join(content)?)),
             command::SET_POWER_SAVE => self.wish.power_save = word(content),
             command::SET_SECURITY => self.security = word(content),
             command::SET_AUTH => self.authentication = word(content),
@@ -172,12 +175,12 @@ impl Firmware {
         Ok(())
     }
 
-    fn join(&self, content: &[u8]) -> Result<Request, u32> {
+    fn join(&self, content: &[u8]) -> Result<Join, u32> {
         let len = word(content) as usize;
         let ssid = content.get(4..4 + len).ok_or(BAD_ARGUMENT)?.to_vec();
         let sae = self.authentication == SAE;
         let key = if sae { &self.sae_key } else { &self.key };
-        Ok(Request::Join {
+        Ok(Join {
             ssid,
             passphrase: (self.security != 0).then(|| key.clone()),
             sae,

@@ -20,14 +20,15 @@ use whohas::UnicastMac;
 pub use bus::{BUS_SPEED, Bus};
 pub(crate) use event::{Event, Kind};
 use firmware::Firmware;
-pub(crate) use firmware::{Request, Wish};
+pub use firmware::Wish;
+pub(crate) use firmware::{Join, Request};
 use sdpcm::{Channel, Packet};
 
 /// How many frames from the air the chip keeps for a host that does not fetch them.
 pub const FIFO_FRAMES: usize = 16;
 
 /// How many frames the chip takes from the host ahead of the air.
-const CREDITS: u8 = 8;
+pub const CREDITS: u8 = 8;
 
 /// The longest frame that the driver has room for. It would panic at a longer one.
 const FRAME_LEN: usize = 1514;
@@ -63,7 +64,6 @@ struct Inner {
     firmware: Firmware,
     /// What waits for the host, oldest first.
     to_host: VecDeque<Packet>,
-    fifo_frames: usize,
     /// The host is not told that anything waits.
     is_mute: bool,
     /// Frames that wait for the air, oldest first.
@@ -89,7 +89,6 @@ impl Chip {
             bus: bus::Registers::default(),
             firmware: Firmware::default(),
             to_host: VecDeque::new(),
-            fifo_frames: FIFO_FRAMES,
             is_mute: false,
             to_air: VecDeque::new(),
             requests: VecDeque::new(),
@@ -110,11 +109,6 @@ impl Chip {
     /// The pin that gives it power, and the wires of its bus.
     pub fn wires(&self) -> (Power, Bus) {
         (Power(self.clone()), Bus::new(self.clone()))
-    }
-
-    /// Keeps this many frames for a host that does not fetch them.
-    pub fn set_fifo_frames(&self, frames: usize) {
-        self.0.borrow_mut().fifo_frames = frames;
     }
 
     /// What was counted so far.
@@ -156,14 +150,14 @@ impl Chip {
         }
     }
 
-    /// Keeps a frame for the host; false if there is no room.
+    /// Keeps a frame for the host.
     pub(crate) fn deliver(&self, frame: &[u8]) -> Result<(), Refused> {
         if frame.len() > FRAME_LEN {
             return Err(Refused::TooLong);
         }
         let mut inner = self.0.borrow_mut();
         let data = |packet: &&Packet| packet.channel == Channel::Data;
-        if inner.to_host.iter().filter(data).count() >= inner.fifo_frames {
+        if inner.to_host.iter().filter(data).count() >= FIFO_FRAMES {
             return Err(Refused::Full);
         }
         inner.push(Packet::data(frame));
