@@ -144,6 +144,16 @@ async fn listen(peer: Host<LanDriver>, heard: Rc<RefCell<Vec<u8>>>) {
     }
 }
 
+/// Sends more datagrams than chip and driver have room for, numbered by their first byte.
+async fn speak(us: Us) {
+    let connected = us.net.udp().connect(udp()).await;
+    let (_local, mut socket) = connected.expect("a socket");
+    for number in 0..DATAGRAMS {
+        let sent = socket.send(&[number; 40]).await;
+        sent.expect("it waits for room");
+    }
+}
+
 #[test]
 fn credit_stall_delays_frames_and_loses_none() {
     let mut lab = awake();
@@ -157,14 +167,7 @@ fn credit_stall_delays_frames_and_loses_none() {
     lab.air
         .set_faults(Faults::default().credit_stall(from, secs(10)));
 
-    // More than chip and driver have room for.
-    let speaker = us.clone();
-    lab.world.spawn(async move {
-        let (_local, mut socket) = speaker.net.udp().connect(udp()).await.expect("a socket");
-        for number in 0..DATAGRAMS {
-            socket.send(&[number; 40]).await.expect("it waits for room");
-        }
-    });
+    lab.world.spawn(speak(us.clone()));
     lab.world
         .run_until(from + secs(10) - Duration::from_micros(1));
     assert_eq!(talk.answers.get(), before, "nothing gets out");
@@ -184,6 +187,38 @@ fn credit_stall_delays_frames_and_loses_none() {
     assert!(chip.credit_updates > 0);
     let all: Vec<u8> = (0..DATAGRAMS).collect();
     assert_eq!(*heard.borrow(), all, "in their order");
+}
+
+#[test]
+fn credit_stall_makes_the_driver_deaf_as_soon_as_it_is_full() {
+    let mut lab = awake();
+    lab.echo_at(PEER);
+    let gossiper = lab.world.lan.lan().add_port(mac(77));
+    let us = lab.join();
+    // The neighbour is known: nothing but room is waited for.
+    let neighbours = us.neighbours;
+    let hold = neighbours.hold(ip(PEER)).expect("room");
+    let resolved = lab.world.run(async move { hold.resolved().await });
+    assert!(resolved.is_ok());
+    lab.world.run_for(secs(5));
+    let from = lab.world.now();
+    lab.air
+        .set_faults(Faults::default().credit_stall(from, secs(10)));
+    lab.world.spawn(speak(us.clone()));
+    lab.world.run_for(secs(2));
+    let heard = || us.net.with_link(|link| link.counters().arp);
+    let (before, delivered) = (heard(), lab.air.counters().delivered);
+    for _ in 0..12 {
+        lab.world.lan.lan().send(gossiper, &gossip(77));
+        lab.world.run_for(millis(500));
+    }
+    let delivered = lab.air.counters().delivered - delivered;
+    assert_eq!(delivered, 12, "the chip has given all of them away");
+    // A driver without room to send hands nothing up, as an answer might be wanted.
+    assert!(heard() - before <= 1, "{}", heard() - before);
+    lab.world.run_until(from + secs(12));
+    let kept = heard() - before;
+    assert!((4..=6).contains(&kept), "{kept}: what its four buffers had");
 }
 
 #[test]
