@@ -356,6 +356,8 @@ impl<'a, L: IpLink> Inner<'a, L> {
             self.link.poll(caller, context);
         }
         let engine = self.engine_timeout(now);
+        // What is due and needs room waits for the link, too.
+        let deadline = deadline.filter(|due| !self.refused || *due > now);
         let again = (received == BURST).then_some(now);
         let all = [deadline, engine, again, renewal].into_iter();
         self.due = all.flatten().min();
