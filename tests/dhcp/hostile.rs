@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use whohas::dhcp::client::{Client, Config, Event, MESSAGE_LEN, State};
+use whohas::dhcp::client::{Client, Config, Event, Lease, MESSAGE_LEN, State};
 use whohas::wire::dhcp::{
     ClientHardware, DhcpHeader, DhcpOp, Message, MessageBuilder, MessageType, OptionCode,
 };
@@ -259,7 +259,7 @@ impl Rig {
         assert_eq!(client.lease().is_some(), self.bound, "{:?}", client.state());
         assert_eq!(client.state() == State::Checking, self.checking.is_some());
         assert_eq!(counters.events_lost, 0);
-        let prefix = client.lease().map(|lease| lease.prefix()).or(self.checking);
+        let prefix = client.lease().map(Lease::prefix).or(self.checking);
         if let Some(prefix) = prefix {
             let ip = prefix.ip();
             assert!(!ip.is_unspecified() && !ip.is_loopback());
