@@ -86,7 +86,7 @@ pub struct Counters {
     pub sent: u32,
     /// Frames received with an error, or longer than any should be.
     pub broken: u32,
-    /// Frames for which the chip had no room.
+    /// Frames for which the chip had no room. QEMU loses them too, but does not count them.
     pub overflowed: u32,
     /// Frames that the chip could not send.
     pub unsent: u32,

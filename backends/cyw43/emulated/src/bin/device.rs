@@ -86,12 +86,14 @@ fn main() -> ! {
 #[inline(never)]
 fn set_up() -> (&'static Stack, &'static Dhcp) {
     time::start();
-    let driver = Lan9118::new().unwrap_or_else(|error| fail(format_args!("{error:?}")));
     static SOCKETS: StaticCell<Sockets> = StaticCell::new();
     let sockets = SOCKETS.init_with(Pools::new);
-    let link = Link::new(driver, &NEIGHBOURS, BoardTime);
     static NET: StaticCell<Stack> = StaticCell::new();
-    let net: &'static Stack = NET.init_with(|| Net::new(link, sockets, NetConfig::new(SEED)));
+    let net: &'static Stack = NET.init_with(|| {
+        let driver = Lan9118::new().unwrap_or_else(|error| fail(format_args!("{error:?}")));
+        let link = Link::new(driver, &NEIGHBOURS, BoardTime);
+        Net::new(link, sockets, NetConfig::new(SEED))
+    });
     let config = DhcpConfig::new().with_host_name("m33");
     let config = config.unwrap_or_else(|error| fail(format_args!("{error}")));
     static DHCP: StaticCell<Dhcp> = StaticCell::new();
