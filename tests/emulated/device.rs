@@ -16,7 +16,7 @@ use crate::wire_test;
 const MQTT: u16 = 1883;
 const OTLP: u16 = 4318;
 /// Longer than the device gives itself, in seconds.
-const PATIENCE: &str = "90";
+const PATIENCE: &str = "60";
 
 wire_test! {
     fn machine_code_tells_a_real_broker_and_a_real_collector_everything_on_one_entry() {

@@ -34,9 +34,12 @@ pub fn enable() {
 /// Every interrupt: there is no list of those of this board.
 #[exception]
 unsafe fn DefaultHandler(number: i16) {
-    match u16::try_from(number) {
-        Ok(3 | 4) => time::on_interrupt(),
-        Ok(48) => lan9118::on_interrupt(),
+    const COUNTER: i16 = Interrupt::Counter as i16;
+    const ALARM: i16 = Interrupt::Alarm as i16;
+    const ETHERNET: i16 = Interrupt::Ethernet as i16;
+    match number {
+        COUNTER | ALARM => time::on_interrupt(),
+        ETHERNET => lan9118::on_interrupt(),
         _ => program::fail(format_args!("nobody looks after interrupt {number}")),
     }
 }

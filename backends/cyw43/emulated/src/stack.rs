@@ -1,5 +1,4 @@
-//! How much stack was used: it was painted before `main`, and what is still painted was
-//! not.
+//! How much stack was used: it was painted before `main`, and what still is was not used.
 
 use core::ptr;
 

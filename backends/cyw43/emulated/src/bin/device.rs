@@ -58,7 +58,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often telemetry is exported: the ring of spans holds what comes meanwhile.
 const PERIOD: Duration = Duration::from_millis(300);
 /// The program ends by itself after this, whatever becomes of it.
-const PATIENCE: Duration = Duration::from_secs(80);
+const PATIENCE: Duration = Duration::from_secs(50);
 
 #[entry]
 fn main() -> ! {

@@ -59,14 +59,13 @@ pub fn measure() {
     stack(link, &mut context);
 }
 
-/// Has every place of the table taken by a neighbour that answered.
+/// Has every place of the table taken by a neighbour that answered, and counts for the last of them.
 fn resolve_all(
     link: &mut Wire,
     context: &mut Context<'_>,
 ) -> [LocalHold<'static, Fixed<NEIGHBOURS>, Strict>; NEIGHBOURS] {
     let mut next = 2;
     let mut held = [const { None }; NEIGHBOURS];
-    // The last of them is asked for and answers when it is measured.
     for place in &mut held {
         let hold = RESOLVER.hold(ip(next));
         *place = Some(hold.unwrap_or_else(|error| fail(format_args!("{error}"))));
