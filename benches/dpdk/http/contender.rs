@@ -9,8 +9,8 @@ use std::process::{self, Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use whohas_lab::tool;
 
-use super::namespace::tool;
 use super::{kernel, ours, smoltcp};
 
 /// Whose turn is when.

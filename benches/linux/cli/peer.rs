@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
 
-use crate::namespace::tool;
+use whohas_lab::tool;
 
 /// Our end of the cable, with an address of our kernel's.
 pub(crate) const NEAR: &str = "near";
