@@ -40,7 +40,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use contender::{Running, WHO};
-use whohas_lab::bench::{Plans, median, print};
+use whohas_lab::bench::{Plan, Plans, median, print};
 use whohas_lab::namespace;
 
 /// How many queues, or threads.
@@ -105,11 +105,6 @@ fn measure(who: &str, queues: u16, slice: Duration) -> Vec<(String, f64, &'stati
 }
 
 /// How much is measured.
-struct Plan {
-    rounds: u32,
-    slice: Duration,
-}
-
 const PLANS: Plans<Plan> = Plans {
     full: Plan {
         rounds: 7,

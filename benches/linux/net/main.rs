@@ -30,7 +30,7 @@ use std::time::Duration;
 use cable::Cable;
 use contender::{CASES, Contender};
 use far::Far;
-use whohas_lab::bench::{Plans, median, print};
+use whohas_lab::bench::{Plan, Plans, median, print};
 use whohas_lab::namespace;
 
 /// All cables.
@@ -74,11 +74,6 @@ fn main() -> ExitCode {
 }
 
 /// How much is measured.
-struct Plan {
-    rounds: u32,
-    slice: Duration,
-}
-
 const PLANS: Plans<Plan> = Plans {
     full: Plan {
         rounds: 7,

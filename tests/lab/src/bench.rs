@@ -1,6 +1,16 @@
 //! How much a bench measures, and what the figures of many rounds say.
 
 use std::env;
+use std::time::Duration;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// How often everybody does everything.
+    pub rounds: u32,
+    /// For how long each time.
+    pub slice: Duration,
+}
 
 /// What a bench does, by what is asked for.
 #[derive(Clone, Copy, Debug)]

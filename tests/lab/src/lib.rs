@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod beside;
 pub mod cable;
+mod folder;
 pub mod namespace;
 mod program;
 mod scenario;

@@ -2,11 +2,9 @@
 //! one process or processes.
 
 use std::env;
-use std::fs;
-use std::path::PathBuf;
-use std::process::{self, Command};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Command;
 
+use crate::folder::Folder;
 use crate::namespace::usable_flags;
 use crate::program::texts;
 
@@ -95,10 +93,8 @@ impl Scenario {
             Command::new("timeout")
         };
         let folder = self.has_folder.then(Folder::new);
-        if let Some(Folder(path)) = &folder {
-            // In a user namespace DPDK believes to be root, and may not write where root does.
-            command.env("XDG_RUNTIME_DIR", path);
-            command.env("RUNTIME_DIRECTORY", path);
+        if let Some(folder) = &folder {
+            folder.give_to(&mut command);
         }
         let test = match module.split_once("::") {
             Some((_crate, module)) => format!("{module}::{name}"),
@@ -119,26 +115,5 @@ impl Scenario {
             stdout.contains("1 passed"),
             "no test of the name {test} was run"
         );
-    }
-}
-
-/// A folder that is there as long as this.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        // Short, as names of sockets have to be.
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("whohas-{}-{n}", process::id()));
-        fs::create_dir_all(&path).expect("a folder can be made where temporary files are");
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // In the way of nobody if it stays.
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
