@@ -109,7 +109,6 @@ pub use held::{Held, HeldConnection, HeldError};
 #[cfg(feature = "alloc")]
 pub use limits::Limits;
 pub use pools::Pools;
-use ports::Random;
 pub use stats::{DnsStats, PacketStats, Stats, TcpStats, UdpStats};
 use tcp::TcpTable;
 pub use tcp::{Connection, Listener, ReadHalf, TcpError, WriteHalf};
@@ -119,6 +118,7 @@ pub use udp::{BoundSocket, ConnectedSocket, UdpError, UdpHandle};
 use crate::cache::MAX_ADDRESSES;
 use crate::cache::Prefix;
 use crate::link::IpLink;
+use crate::random::Random;
 use crate::time::{Instant, Monotonic, Timer};
 use crate::wire::{UdpChecksum, can_be_host};
 
