@@ -1,0 +1,16 @@
+//! The application against a real broker and a real collector, on our stack over a real link, in
+//! network namespaces that the tests make themselves.
+#![cfg(target_os = "linux")]
+
+mod device;
+mod time;
+
+// Programs, our stack, the cable, and namespaces to lay it in.
+#[allow(dead_code)]
+#[path = "../../../../../tests/peers/program.rs"]
+mod program;
+#[path = "../../../../linux/tests/support/mod.rs"]
+mod support;
+#[allow(dead_code)]
+#[path = "../../../../../tests/peers/us.rs"]
+mod us;
