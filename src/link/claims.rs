@@ -4,7 +4,7 @@ use heapless::Vec;
 
 use super::receive::vlan;
 use crate::cache::Prefix;
-use crate::conflict::{Defence, Detector, Event, NotClaimable, Outgoing, Timing};
+use crate::conflict::{Defence, Detector, Event, NotClaimable, Outgoing, State, Timing};
 use crate::random::Random;
 use crate::time::Instant;
 use crate::wire::{ArpPacket, EthernetFrame, HardwareTypes, UnicastMac, VlanId};
@@ -51,6 +51,13 @@ impl Claims {
     pub(super) fn has(&self, prefix: Prefix) -> bool {
         let mut claims = self.claims.iter();
         claims.any(|claim| same_address(claim.prefix, prefix))
+    }
+
+    /// How a claim stands, once there is a MAC address to claim for.
+    pub(super) fn state(&self, prefix: Prefix) -> Option<State> {
+        let mut claims = self.claims.iter();
+        let claim = claims.find(|claim| same_address(claim.prefix, prefix))?;
+        claim.detector.as_ref().map(Detector::state)
     }
 
     /// False if there is no room.

@@ -41,6 +41,8 @@ pub(super) struct Core<R: Driven, const PACKETS: usize, const BYTES: usize> {
     /// An ARP frame that the resolver had no room for.
     again: Option<[u8; ARP_FRAME_LEN]>,
     events: Deque<LinkEvent, EVENTS>,
+    /// How many there were.
+    pub(super) changes: u32,
     /// The longest frame that the driver takes.
     pub(super) longest: usize,
     /// The driver had no room the last time that we had something.
@@ -60,6 +62,7 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
             settled: Vec::new(),
             again: None,
             events: Deque::new(),
+            changes: 0,
             longest: usize::MAX,
             is_blocked: false,
         }
@@ -88,6 +91,7 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
 
     /// The oldest goes for the newest: what is so now matters more than what was.
     fn tell(&mut self, event: LinkEvent) {
+        self.changes = self.changes.wrapping_add(1);
         if self.events.is_full() {
             self.events.pop_front();
             self.counters.events_lost += 1;

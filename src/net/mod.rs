@@ -72,12 +72,15 @@
 //! | a datagram | a packet of the link | [`UdpError::TooLong`]; nothing is fragmented or reassembled |
 //! | packets received in one pass | 64 | the others wait for the next pass, at once |
 //! | aliases of a name | 8 | [`DnsError::TooManyAliases`] |
+//! | tasks that wait for an address by DHCP | 4 | all are woken, and look again |
 //!
 //! Every pass looks at each socket a few times. This is meant for hundreds of connections, not for
 //! hundreds of thousands.
 
 mod config;
 mod device;
+#[cfg(feature = "dhcp")]
+mod dhcp;
 mod dns;
 mod held;
 #[cfg(feature = "alloc")]
@@ -104,6 +107,8 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 pub use config::Config;
 use device::{Described, Device, Inlet};
+#[cfg(feature = "dhcp")]
+pub use dhcp::{DhcpClient, DhcpFailure};
 pub use dns::{DnsClient, DnsError};
 pub use held::{Held, HeldConnection, HeldError};
 #[cfg(feature = "alloc")]
@@ -151,6 +156,9 @@ struct Inner<'a, L: IpLink> {
     checksum: UdpChecksum,
     /// Whoever runs the stack.
     runner: Option<Waker>,
+    /// Whoever gives the link its addresses, and what he has seen of it.
+    #[cfg(feature = "dhcp")]
+    watcher: (Option<Waker>, u32),
     /// Something is to be done before `next`.
     wanted: bool,
     /// When something is to be done, in the caller's time.
@@ -204,6 +212,8 @@ impl<'a, L: IpLink> Net<'a, L> {
             generation: None,
             checksum,
             runner: None,
+            #[cfg(feature = "dhcp")]
+            watcher: (None, 0),
             wanted: true,
             next: None,
             renewed: Instant::ZERO,
@@ -275,6 +285,7 @@ impl<'a, L: IpLink> Net<'a, L> {
         let mut inner = self.inner.borrow_mut();
         let result = act(&mut inner.link);
         inner.follow_addresses();
+        inner.tell_watcher();
         inner.wake();
         result
     }
@@ -320,6 +331,7 @@ impl<'a, L: IpLink> Inner<'a, L> {
             // Some of it may wait for a neighbour, who has to be asked.
             self.link.poll(caller, context);
         }
+        self.tell_watcher();
         let engine = self.engine_timeout(now, refused);
         let again = (received == BURST).then_some(now);
         let own = [deadline, engine, again, renewal]
@@ -348,6 +360,16 @@ impl<'a, L: IpLink> Inner<'a, L> {
                 let _ = addresses.push(IpCidr::new(ip, own.len()));
             }
         });
+    }
+
+    /// Wakes who wants to know what happens to the link.
+    fn tell_watcher(&mut self) {
+        #[cfg(feature = "dhcp")]
+        if self.watcher.1 != self.link.changes()
+            && let Some(watcher) = self.watcher.0.take()
+        {
+            watcher.wake();
+        }
     }
 
     /// Takes up to [`BURST`] packets. Returns how many there were.
@@ -488,4 +510,15 @@ async fn sleep_until(timer: &impl Timer, deadline: Option<Instant>) {
         Some(deadline) => timer.wait_until(deadline).await,
         None => pending().await,
     }
+}
+
+/// The future's output, or `None` if it has not ended by then.
+async fn before<F: Future>(timer: &impl Timer, deadline: Instant, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut sleep = pin!(timer.wait_until(deadline));
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }

@@ -4,6 +4,7 @@
 
 mod cold;
 mod datagrams;
+mod dhcp;
 mod hostile;
 mod kernel;
 mod lies;

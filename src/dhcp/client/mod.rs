@@ -97,6 +97,8 @@ pub struct Client<'a> {
     /// Addresses declined, and requests refused, since the last that was neither.
     declines: u8,
     setbacks: u8,
+    /// After a decline nothing is asked before this time, link or no link.
+    quiet_until: Instant,
     farewell: Option<Farewell>,
     events: Deque<Event, EVENTS>,
     counters: Counters,
@@ -126,6 +128,7 @@ impl<'a> Client<'a> {
             secs: 0,
             declines: 0,
             setbacks: 0,
+            quiet_until: Instant::ZERO,
             farewell: None,
             events: Deque::new(),
             counters: Counters::default(),
@@ -242,10 +245,8 @@ impl Client<'_> {
         self.known = None;
         let wait = self.config.timing.after_decline(self.declines);
         self.declines = self.declines.saturating_add(1);
-        self.phase = Phase::Init {
-            at: now + wait + self.start_wait(),
-            reboot: None,
-        };
+        self.quiet_until = now + wait;
+        self.begin(now);
     }
 
     /// Does what is due.
@@ -288,7 +289,7 @@ impl Client<'_> {
         self.secs = 0;
         self.phase = if self.link_up {
             Phase::Init {
-                at: now + self.start_wait(),
+                at: now.max(self.quiet_until) + self.start_wait(),
                 reboot: self.known,
             }
         } else {

@@ -203,6 +203,34 @@ impl<'n, 'a, L: IpLink> BoundSocket<'n, 'a, L> {
     }
 }
 
+#[cfg(feature = "dhcp")]
+impl<L: IpLink> BoundSocket<'_, '_, L> {
+    /// Sends from an address that may not be ours, or from none.
+    pub(in crate::net) async fn send_as(
+        &self,
+        source: Ipv4Addr,
+        remote: SocketAddrV4,
+        payload: &[u8],
+    ) -> Result<(), UdpError> {
+        let local = SocketAddrV4::new(source, self.local().port());
+        self.place.send(Ends { local, remote }, payload).await
+    }
+
+    /// Ends when the link has everything.
+    pub(in crate::net) async fn sent(&self) {
+        poll_fn(|context| {
+            self.place.with(|slot| {
+                if slot.to_send.is_empty() {
+                    return Poll::Ready(());
+                }
+                wait(&mut slot.writer, context.waker());
+                Poll::Pending
+            })
+        })
+        .await;
+    }
+}
+
 impl<L: IpLink> fmt::Debug for BoundSocket<'_, '_, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BoundSocket")

@@ -123,7 +123,7 @@ impl<'b> MessageBuilder<'b> {
 
     /// Appends an option of several addresses.
     pub fn addresses(&mut self, code: OptionCode, ips: &[Ipv4Addr]) -> Result<(), BufferTooSmall> {
-        let bytes = ips.iter().flat_map(|ip| ip.octets());
+        let bytes = ips.iter().flat_map(Ipv4Addr::octets);
         self.append(code, 4 * ips.len(), bytes)
     }
 
