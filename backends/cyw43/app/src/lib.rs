@@ -6,8 +6,8 @@
 //! ([`Timer`](whohas::time::Timer)), and its randomness comes from a seed.
 //!
 //! - [`otlp`]: logs, metrics and spans in bounded rings, and the exporter that empties them
-//! - [`mqtt`](crate::mqtt): a session that comes back, and an outbox that forgets nothing unacknowledged
-//! - [`app`](crate::app): both side by side, and commands over MQTT
+//! - [`mqtt`]: a session that comes back, and an outbox that forgets nothing unacknowledged
+//! - [`app`]: both side by side, and commands over MQTT
 //!
 //! Nothing here opens a socket or reads a clock of its own, with one exception: the MQTT client below
 //! reads embassy's time. A program has one time driver of embassy's anyway if it has a driver of
@@ -22,8 +22,8 @@
 //! | attributes of a record | [`otlp::ATTRIBUTES`] | the type takes no more |
 //! | an export, its dial included | [`otlp::Config::timeout`] | given up and tried again, [`otlp::ExportCounters::failed`] |
 //! | an answer of the collector | 8 KiB of head, 64 KiB of body | the connection is closed, [`otlp::ExportCounters::malformed`] |
-//! | messages not acknowledged | the [`Outbox`](crate::mqtt::Outbox) | the newcomer is refused with an error, and counted |
-//! | waiting for the broker | [`mqtt::Config::timeout`](crate::mqtt::Config::timeout) | dialled again later |
+//! | messages not acknowledged | the [`mqtt::Outbox`] | the newcomer is refused with an error, and counted |
+//! | waiting for the broker | [`mqtt::Config::timeout`] | dialled again later |
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -44,3 +44,10 @@ mod timed;
 
 pub use backoff::{Backoff, Patience};
 pub use reach::{Reach, Trouble};
+
+// What they cost on a chip.
+#[cfg(all(target_pointer_width = "32", feature = "mqtt"))]
+const _: () = {
+    assert!(size_of::<otlp::Telemetry>() <= 6_800);
+    assert!(size_of::<mqtt::Outbox>() <= 2_800);
+};

@@ -216,8 +216,7 @@ impl<'a, const MESSAGES: usize> Client<'a, MESSAGES> {
                 Ok(None) => {}
                 Err(Error::Peer(PeerError::Rejected(_))) => {
                     if !self.land(connection, flight, true) {
-                        self.outbox
-                            .count(|counters| count(&mut counters.unsubscribed));
+                        self.outbox.count(|counters| count(&mut counters.unwanted));
                     }
                 }
                 Err(error) => return Err(error),
@@ -225,8 +224,8 @@ impl<'a, const MESSAGES: usize> Client<'a, MESSAGES> {
         }
     }
 
-    /// Subscribes to what the session does not have yet, and waits for the answer to each: they share the room for what is
-    /// not acknowledged.
+    /// Subscribes to what the session does not have yet, and waits for the answer to each: they share
+    /// the room for what is not acknowledged.
     async fn subscribe<I: Read + Write>(
         &self,
         connection: &mut minimq::Connection<'_, '_, I>,
@@ -243,8 +242,7 @@ impl<'a, const MESSAGES: usize> Client<'a, MESSAGES> {
                     Ok(Some(message)) => self.receive(&message, tell),
                     Ok(None) => {}
                     Err(Error::Peer(PeerError::Rejected(_))) => {
-                        self.outbox
-                            .count(|counters| count(&mut counters.unsubscribed));
+                        self.outbox.count(|counters| count(&mut counters.unwanted));
                     }
                     Err(error) => return Err(error),
                 }

@@ -90,6 +90,8 @@ pub struct Counters {
     pub accepted: u32,
     /// Messages not taken because too many waited.
     pub overflowed: u32,
+    /// Messages that took the place of older ones, which are gone.
+    pub replaced: u32,
     /// Messages that the broker has acknowledged, and those at most once that were written.
     pub published: u32,
     /// Messages that the broker did not want.
@@ -98,8 +100,8 @@ pub struct Counters {
     pub received: u32,
     /// Sessions that the broker had kept.
     pub resumed: u32,
-    /// Subscriptions that the broker did not want.
-    pub unsubscribed: u32,
+    /// Subscriptions, or presences, that the broker did not want.
+    pub unwanted: u32,
     /// Answers of the broker that were no MQTT, or said no.
     pub protocol: u32,
     /// The broker, dialled.
@@ -117,11 +119,12 @@ impl<const MESSAGES: usize> Outbox<MESSAGES> {
                 counters: Counters {
                     accepted: 0,
                     overflowed: 0,
+                    replaced: 0,
                     published: 0,
                     refused: 0,
                     received: 0,
                     resumed: 0,
-                    unsubscribed: 0,
+                    unwanted: 0,
                     protocol: 0,
                     reach: Reach::ZERO,
                 },
@@ -140,6 +143,34 @@ impl<const MESSAGES: usize> Outbox<MESSAGES> {
             topic: topic_of(topic)?,
             payload: Vec::from_slice(payload).map_err(|_| PublishError::PayloadTooLong)?,
             delivery,
+            retain: false,
+        })
+    }
+
+    /// Takes a message that makes older ones at its topic worthless: it takes the place of one that has
+    /// not left yet, if there is any.
+    pub fn publish_latest(&self, topic: &str, payload: &[u8]) -> Result<(), PublishError> {
+        let topic = topic_of(topic)?;
+        let payload = Vec::from_slice(payload).map_err(|_| PublishError::PayloadTooLong)?;
+        let payload = self.state.with(|state| {
+            // The first may be on its way.
+            let mut waiting = state.messages.iter_mut().skip(1);
+            match waiting.find(|message| message.topic == topic) {
+                Some(message) => {
+                    message.payload = payload;
+                    count(&mut state.counters.replaced);
+                    None
+                }
+                None => Some(payload),
+            }
+        });
+        let Some(payload) = payload else {
+            return Ok(());
+        };
+        self.push(Message {
+            topic,
+            payload,
+            delivery: Delivery::AtLeastOnce,
             retain: false,
         })
     }
@@ -267,6 +298,23 @@ mod tests {
         outbox.remove(0, false);
         outbox.remove(0, false);
         assert_eq!(outbox.waiting(), 1);
+    }
+
+    #[test]
+    fn the_latest_takes_the_place_of_what_has_not_left_but_not_of_the_first() {
+        let outbox = Outbox::<4>::new();
+        for text in ["1", "2", "3"] {
+            outbox.publish_latest("state", text.as_bytes()).unwrap();
+        }
+        publish(&outbox, "other").unwrap();
+        let mut said = std::vec::Vec::new();
+        while let Some((number, message)) = outbox.front() {
+            said.push(message.payload);
+            outbox.remove(number, false);
+        }
+        assert_eq!(said, [&b"1"[..], b"3", b"other"]);
+        let counters = outbox.counters();
+        assert_eq!((counters.accepted, counters.replaced), (3, 1));
     }
 
     #[test]

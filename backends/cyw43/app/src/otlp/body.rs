@@ -67,6 +67,12 @@ impl<'a, S: Stored, const LOGS: usize, const POINTS: usize, const SPANS: usize>
         self.sent
     }
 
+    /// The number of the record before which writing has ended: the end of the batch, if nothing was in
+    /// the way.
+    pub(super) const fn reached(&self) -> u64 {
+        self.next
+    }
+
     fn write(&self, sink: &mut dyn Sink) {
         match &self.piece {
             Piece::Opening => open::<S>(sink, self.resource),

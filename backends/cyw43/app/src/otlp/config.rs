@@ -20,7 +20,8 @@ pub struct Config<'a> {
     pub patience: Patience,
     /// The longest wait that a collector may ask for (`Retry-After`).
     pub longest_wait: Duration,
-    /// Whether to take the time from the collector's answers (`Date`) while nobody else has told it.
+    /// Whether to take the time from the collector's answers (`Date`), to the second, unless somebody
+    /// [tells it](super::Telemetry::set_wall_clock).
     pub time_from_collector: bool,
 }
 

@@ -2,9 +2,9 @@
 
 use core::convert::Infallible;
 use core::fmt::Write as _;
-use core::future::{Future as _, poll_fn};
+use core::future::poll_fn;
 use core::net::SocketAddr;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::task::Poll;
 use core::time::Duration;
 
@@ -18,7 +18,7 @@ use super::body::{Body, Source};
 use super::chunk::Chunk;
 use super::config::Config;
 use super::record::{Log, Point, Span, Text};
-use super::telemetry::{Rejection, Stored, Telemetry, WallClock};
+use super::telemetry::{Rejection, Stored, Telemetry};
 use crate::backoff::Backoff;
 use crate::reach::Trouble;
 use crate::timed::within;
@@ -187,7 +187,7 @@ impl<'a, const LOGS: usize, const POINTS: usize, const SPANS: usize>
         match result {
             Ok(answer) => {
                 self.learn_time(timer.now(), &answer);
-                self.settle::<S>(body.sent(), &answer)
+                self.settle(&body, &answer)
             }
             Err(failure) => {
                 self.telemetry.queue::<S, _>(|queue| queue.failed());
@@ -204,41 +204,43 @@ impl<'a, const LOGS: usize, const POINTS: usize, const SPANS: usize>
     }
 
     /// Does with the batch what the collector has decided.
-    fn settle<S: Stored>(&self, sent: u64, answer: &Answer) -> Verdict {
-        let status = answer.status();
-        self.telemetry.with(|state| match status {
-            200..=299 => {
-                let rejected = answer.rejected().min(sent);
-                S::queue(state).landed(sent, rejected);
-                count(&mut state.exports.taken);
-                if rejected > 0 {
-                    state.rejection = Some(rejection(answer, rejected));
-                }
-                Verdict::Settled
-            }
+    fn settle<S: Stored>(
+        &self,
+        body: &Body<'_, S, LOGS, POINTS, SPANS>,
+        answer: &Answer,
+    ) -> Verdict {
+        let sent = body.sent();
+        let (rejected, is_taken) = match answer.status() {
+            200..=299 => (answer.rejected().min(sent), true),
             408 | 429 | ..=399 | 500.. => {
-                S::queue(state).failed();
-                count(&mut state.exports.postponed);
-                Verdict::Later(answer.retry_after())
+                self.telemetry.with(|state| {
+                    S::queue(state).failed();
+                    count(&mut state.exports.postponed);
+                });
+                return Verdict::Later(answer.retry_after());
             }
-            400..=499 => {
-                S::queue(state).landed(sent, sent);
-                count(&mut state.exports.refused);
-                state.rejection = Some(rejection(answer, sent));
-                Verdict::Settled
+            400..=499 => (sent, false),
+        };
+        let rejection = (rejected > 0).then(|| rejection(answer, rejected));
+        self.telemetry.with(|state| {
+            S::queue(state).landed(body.reached(), sent, rejected);
+            count(match is_taken {
+                true => &mut state.exports.taken,
+                false => &mut state.exports.refused,
+            });
+            if let Some(rejection) = rejection {
+                state.rejection = rejection;
             }
-        })
+        });
+        Verdict::Settled
     }
 
     fn learn_time(&self, now: Instant, answer: &Answer) {
         let Some(date) = answer.date().filter(|_| self.config.time_from_collector) else {
             return;
         };
-        self.telemetry.with(|state| {
-            if !state.clock.is_known() {
-                state.clock = WallClock::told(now, date);
-            }
-        });
+        self.telemetry
+            .with(|state| state.clock = state.clock.corrected(now, date));
     }
 
     /// Sends it, on the connection there is or on a new one, and waits for the answer.
@@ -296,7 +298,8 @@ impl<'a, const LOGS: usize, const POINTS: usize, const SPANS: usize>
         Ok(connection)
     }
 
-    /// One request and its answer. What has been decided stands, whatever happens to the rest.
+    /// One request and its answer. What has been decided stands, whatever happens to the rest; but a
+    /// connection whose request has not ended is none for another.
     async fn exchange(
         &self,
         timer: &impl Timer,
@@ -309,12 +312,15 @@ impl<'a, const LOGS: usize, const POINTS: usize, const SPANS: usize>
             let sent = send(connection, self.config.collector, source).await;
             // Who refuses a request need not hear the end of it.
             let heard = listen(connection, answer).await;
-            heard.map_err(|failure| match sent {
-                Err(trouble) => trouble.into(),
-                Ok(()) => failure,
-            })
+            sent.inspect_err(|_| answer.hear_end())?;
+            heard
         };
         let ended = within(timer, deadline, talk).await;
+        if ended.is_err() {
+            // It may have refused a request whose rest it never took.
+            overhear(connection, answer).await;
+            answer.hear_end();
+        }
         match ended {
             _ if answer.is_decided() => Ok(()),
             Ok(ended) => ended,
@@ -374,11 +380,22 @@ async fn listen<C: Read>(connection: &mut C, answer: &mut Answer) -> Result<(), 
     Ok(())
 }
 
+/// Hears what is there, and waits for nothing. There is no other request after that.
+async fn overhear<C: Read>(connection: &mut C, answer: &mut Answer) {
+    let mut listening = pin!(listen(connection, answer));
+    // Whether it was all is for the answer to say.
+    let _ = poll_once(listening.as_mut()).await;
+}
+
 /// Whether the peer neither says anything nor has closed the connection.
 async fn is_quiet<C: Read>(connection: &mut C) -> bool {
     let mut byte = [0];
     let mut read = pin!(connection.read(&mut byte));
-    poll_fn(|context| Poll::Ready(read.as_mut().poll(context).is_pending())).await
+    poll_once(read.as_mut()).await.is_pending()
+}
+
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
 }
 
 fn rejection(answer: &Answer, records: u64) -> Rejection {

@@ -31,8 +31,9 @@
 //! # What arrives how often
 //!
 //! Every record that is not dropped arrives. If the answer to an export gets lost, or comes too late,
-//! it may arrive twice: nothing but a 2xx answer takes a record out of its ring, and after one it is
-//! never sent again. `recorded = delivered + rejected + dropped + still there`, always, but for an
+//! it may arrive twice. After a 2xx it is never sent again; and but for a refusal for good (a 4xx that
+//! is not 408 or 429), which is counted and [kept](Telemetry::last_rejection), nothing else takes it
+//! out of its ring. `recorded = delivered + rejected + dropped + still there`, always, but for an
 //! export that is under way: what is pushed out of a ring meanwhile is counted at its end, when it is
 //! known whether it was delivered.
 //!

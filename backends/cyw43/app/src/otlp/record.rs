@@ -22,6 +22,12 @@ pub struct Text {
 }
 
 impl Text {
+    /// No text.
+    pub const EMPTY: Self = Self {
+        text: heapless::String::new(),
+        truncated: false,
+    };
+
     /// What this displays as.
     pub fn new(text: impl fmt::Display) -> Self {
         let mut this = Self::default();

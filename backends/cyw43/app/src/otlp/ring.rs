@@ -37,12 +37,6 @@ pub(crate) struct Batch {
     pub(crate) end: u64,
 }
 
-impl Batch {
-    const fn len(self) -> u64 {
-        self.end - self.first
-    }
-}
-
 /// A ring that drops the oldest. While a batch is sent, what is dropped of it is not counted yet: it
 /// may have been sent before.
 pub(crate) struct Ring<T, const N: usize> {
@@ -67,24 +61,15 @@ impl<T, const N: usize> Ring<T, N> {
         count(&mut self.counters.recorded, 1);
         count(&mut self.counters.truncated, truncated.into());
         if self.records.is_full() {
-            self.drop_oldest();
-        }
-        if self.records.push_back(record).is_err() {
-            // A ring of no length.
+            self.records.pop_front();
+            let flies = self.flight.is_some_and(|batch| self.head < batch.end);
             self.head += 1;
-            count(&mut self.counters.dropped, 1);
+            if !flies {
+                count(&mut self.counters.dropped, 1);
+            }
         }
-    }
-
-    fn drop_oldest(&mut self) {
-        if self.records.pop_front().is_none() {
-            return;
-        }
-        let flies = self.flight.is_some_and(|batch| self.head < batch.end);
-        self.head += 1;
-        if !flies {
-            count(&mut self.counters.dropped, 1);
-        }
+        // There is room: a ring of no length does not compile.
+        let _ = self.records.push_back(record);
     }
 }
 
@@ -98,9 +83,9 @@ pub(crate) trait Queue<T> {
     /// This record, or `None` if it is no more.
     fn record(&self, number: u64) -> Option<T>;
 
-    /// The batch reached the collector, which took `sent` of its records but for `rejected`: the
-    /// others had been dropped before they could be sent.
-    fn landed(&mut self, sent: u64, rejected: u64);
+    /// The batch up to this number reached the collector, which took `sent` of these records but for
+    /// `rejected`: the others had been dropped before they could be sent. What comes behind stays.
+    fn landed(&mut self, reached: u64, sent: u64, rejected: u64);
 
     /// The batch did not reach it. What is still there stays.
     fn failed(&mut self);
@@ -128,18 +113,21 @@ impl<T: Clone, const N: usize> Queue<T> for Ring<T, N> {
         self.records.get(index).cloned()
     }
 
-    fn landed(&mut self, sent: u64, rejected: u64) {
-        let Some(batch) = self.flight.take() else {
+    fn landed(&mut self, reached: u64, sent: u64, rejected: u64) {
+        let Some(Batch { first, end }) = self.flight.take() else {
             return;
         };
-        while self.head < batch.end && self.records.pop_front().is_some() {
+        let reached = reached.clamp(first, end);
+        while self.head < reached && self.records.pop_front().is_some() {
             self.head += 1;
         }
-        let sent = sent.min(batch.len());
+        let sent = sent.min(reached - first);
         let rejected = rejected.min(sent);
         count(&mut self.counters.delivered, sent - rejected);
         count(&mut self.counters.rejected, rejected);
-        count(&mut self.counters.dropped, batch.len() - sent);
+        // What was pushed out behind where writing ended was not sent either.
+        let gone = self.head.min(end) - reached.min(self.head);
+        count(&mut self.counters.dropped, reached - first - sent + gone);
     }
 
     fn failed(&mut self) {
@@ -182,7 +170,7 @@ mod tests {
         ring.begin().unwrap();
         ring.push(4, false);
         assert_eq!(ring.record(0), None);
-        ring.landed(3, 1);
+        ring.landed(3, 3, 1);
         let counters = ring.counters();
         assert_eq!((counters.delivered, counters.rejected), (2, 1));
         assert_eq!(counters.dropped, 0);
@@ -195,9 +183,25 @@ mod tests {
         ring.begin().unwrap();
         ring.push(4, false);
         ring.push(5, false);
-        ring.landed(1, 0);
+        ring.landed(3, 1, 0);
         let counters = ring.counters();
         assert_eq!((counters.delivered, counters.dropped), (1, 2));
+    }
+
+    #[test]
+    fn what_the_collector_has_decided_without_hearing_it_stays() {
+        let mut ring = filled();
+        ring.begin().unwrap();
+        ring.landed(1, 1, 1);
+        let counters = ring.counters();
+        assert_eq!((counters.rejected, counters.dropped), (1, 0));
+        assert_eq!(ring.begin(), Some(Batch { first: 1, end: 3 }));
+
+        // One of these two is pushed out meanwhile, which nobody has heard.
+        ring.push(4, false);
+        ring.push(5, false);
+        ring.landed(1, 0, 0);
+        assert_eq!(ring.counters().dropped, 1);
     }
 
     #[test]
@@ -212,13 +216,5 @@ mod tests {
         let again = ring.begin().unwrap();
         assert_eq!(again, Batch { first: 2, end: 5 });
         assert_eq!(ring.counters().dropped, 2);
-    }
-
-    #[test]
-    fn a_ring_of_no_length_drops_everything() {
-        let mut ring = Ring::<u8, 0>::new();
-        ring.push(1, false);
-        assert_eq!(ring.begin(), None);
-        assert_eq!(ring.counters().dropped, 1);
     }
 }

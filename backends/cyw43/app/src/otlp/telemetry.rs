@@ -16,7 +16,7 @@ use crate::shared::Shared;
 
 /// Logs, measurements and spans until they are exported: a `static`, for any task or interrupt.
 ///
-/// The parameters are how many of each are kept. With the defaults it takes about 6.5 KiB.
+/// The parameters are how many of each are kept. With the defaults they take 6.6 KiB on a chip.
 pub struct Telemetry<const LOGS: usize = 16, const POINTS: usize = 64, const SPANS: usize = 8> {
     state: Shared<State<LOGS, POINTS, SPANS>>,
 }
@@ -27,7 +27,7 @@ pub(crate) struct State<const LOGS: usize, const POINTS: usize, const SPANS: usi
     pub(crate) spans: Ring<Span, SPANS>,
     pub(crate) clock: WallClock,
     pub(crate) exports: ExportCounters,
-    pub(crate) rejection: Option<Rejection>,
+    pub(crate) rejection: Rejection,
     refused_points: u32,
     random: Random,
 }
@@ -40,9 +40,9 @@ impl<const LOGS: usize, const POINTS: usize, const SPANS: usize> Telemetry<LOGS,
                 logs: Ring::new(),
                 points: Ring::new(),
                 spans: Ring::new(),
-                clock: WallClock { offset: None },
+                clock: WallClock::UNKNOWN,
                 exports: ExportCounters::ZERO,
-                rejection: None,
+                rejection: Rejection::NONE,
                 refused_points: 0,
                 random: Random::new(0),
             }),
@@ -155,7 +155,7 @@ impl<const LOGS: usize, const POINTS: usize, const SPANS: usize> Telemetry<LOGS,
     /// latest that was told, those recorded before it too. Until then, and until a collector has
     /// told, the program began in 1970.
     pub fn set_wall_clock(&self, now: Instant, unix: Duration) {
-        self.with(|state| state.clock = WallClock::told(now, unix));
+        self.with(|state| state.clock = WallClock::told(now, unix, Teller::Program));
     }
 
     /// What became of everything recorded.
@@ -171,7 +171,8 @@ impl<const LOGS: usize, const POINTS: usize, const SPANS: usize> Telemetry<LOGS,
 
     /// What the collector said when it last refused records for good.
     pub fn last_rejection(&self) -> Option<Rejection> {
-        self.with(|state| state.rejection.clone())
+        let rejection = self.with(|state| state.rejection.clone());
+        (rejection != Rejection::NONE).then_some(rejection)
     }
 
     pub(crate) fn with<R>(&self, act: impl FnOnce(&mut State<LOGS, POINTS, SPANS>) -> R) -> R {
@@ -317,31 +318,89 @@ pub struct Rejection {
     pub reason: Text,
 }
 
-/// From the program's time to the world's.
+impl Rejection {
+    /// There was none. All zero, as everything in a new [`Telemetry`]: so the image of a program has no
+    /// copy of its rings.
+    const NONE: Self = Self {
+        status: 0,
+        records: 0,
+        reason: Text::EMPTY,
+    };
+}
+
+/// From the program's time to the world's: when the program's began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WallClock {
-    /// When the program's time began.
-    offset: Option<Duration>,
+    began: Duration,
+    teller: Teller,
+}
+
+/// Who has told the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Teller {
+    Nobody,
+    /// To the second.
+    Collector,
+    /// Somebody who knows better.
+    Program,
 }
 
 impl WallClock {
-    pub(crate) fn told(now: Instant, unix: Duration) -> Self {
-        let offset = unix.saturating_sub(now.since(Instant::ZERO));
-        Self {
-            offset: Some(offset),
-        }
+    const UNKNOWN: Self = Self {
+        began: Duration::ZERO,
+        teller: Teller::Nobody,
+    };
+
+    /// By how much a chip's clock may differ from the collector's. Less than that may be its seconds.
+    const TOLERANCE: Duration = Duration::from_secs(2);
+
+    fn told(now: Instant, unix: Duration, teller: Teller) -> Self {
+        let began = unix.saturating_sub(now.since(Instant::ZERO));
+        Self { began, teller }
     }
 
-    pub(crate) const fn is_known(self) -> bool {
-        self.offset.is_some()
+    /// With what the collector says.
+    pub(crate) fn corrected(self, now: Instant, unix: Duration) -> Self {
+        let told = Self::told(now, unix, Teller::Collector);
+        let is_wrong = match self.teller {
+            Teller::Nobody => true,
+            Teller::Collector => told.began.abs_diff(self.began) > Self::TOLERANCE,
+            Teller::Program => false,
+        };
+        if is_wrong { told } else { self }
     }
 
     pub(crate) fn unix_nanos(self, time: Instant) -> u64 {
-        let offset = self.offset.unwrap_or(Duration::ZERO);
-        nanos(offset.saturating_add(time.since(Instant::ZERO)))
+        nanos(self.began.saturating_add(time.since(Instant::ZERO)))
     }
 }
 
 fn first_of<const N: usize>(attributes: &[Attribute]) -> Vec<Attribute, N> {
     attributes.iter().take(N).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn a_clock_that_runs_away_is_put_right_and_one_that_is_within_its_seconds_is_left_alone() {
+        let now = Instant::from_secs(10);
+        let clock = WallClock::UNKNOWN.corrected(now, secs(1_000));
+        assert_eq!(clock.began, secs(990));
+        let later = now + secs(100);
+        assert_eq!(clock.corrected(later, secs(1_102)), clock);
+        assert_eq!(clock.corrected(later, secs(1_098)), clock);
+        assert_eq!(clock.corrected(later, secs(1_103)).began, secs(993));
+    }
+
+    #[test]
+    fn who_knows_better_is_not_corrected() {
+        let told = WallClock::told(Instant::ZERO, secs(5), Teller::Program);
+        assert_eq!(told.corrected(Instant::ZERO, secs(1_000)), told);
+    }
 }

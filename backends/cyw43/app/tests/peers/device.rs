@@ -81,7 +81,7 @@ wire_test! {
             return;
         };
         let (mut broker, config) = start_broker();
-        let mut subscriber = start_subscriber(&mut broker);
+        let subscriber = start_subscriber(&mut broker);
         join_in(|us| async move {
             let device = device();
             let story = async {

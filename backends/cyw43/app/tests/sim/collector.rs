@@ -22,6 +22,8 @@ pub enum Manner {
     Slowly(String, u64),
     /// This, and the connection is closed.
     AndClose(String),
+    /// This, when the head is there; the body is not read.
+    Unread(String),
     /// The connection is reset before the end of the request.
     Reset,
     /// Nothing, for ever.
@@ -173,6 +175,11 @@ impl Collector {
             if let Manner::Reset = manner {
                 return Err(TcpError::Reset);
             }
+            if let Manner::Unread(answer) = manner {
+                connection.write_all(answer.as_bytes()).await?;
+                clock.wait_until(clock.now() + secs(15)).await;
+                return Ok(());
+            }
             let (path, chunks, text) = input.request(connection, &head).await?;
             let body = serde_json::from_str(&text).unwrap_or_else(|error| {
                 panic!("the body is no JSON: {error}: {text}");
@@ -190,7 +197,7 @@ impl Collector {
                         Manner::Answer(answer)
                         | Manner::Slowly(answer, _)
                         | Manner::AndClose(answer) => answer.starts_with("HTTP/1.1 2"),
-                        Manner::Reset | Manner::Silence => false,
+                        Manner::Reset | Manner::Silence | Manner::Unread(_) => false,
                     },
                 };
                 state.requests.push(request);
@@ -213,7 +220,7 @@ impl Collector {
                     input.line_until(connection, b"never").await?;
                     return Ok(());
                 }
-                Manner::Reset => {}
+                Manner::Reset | Manner::Unread(_) => {}
             }
         }
     }

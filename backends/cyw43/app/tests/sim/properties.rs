@@ -129,7 +129,7 @@ fn wanted(path: &str, kept: usize, all: &[Record]) -> Vec<Json> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn the_body_is_json_and_equals_the_model(all in vec(record(), 0..60), seed: u64) {

@@ -212,7 +212,7 @@ fn a_subscription_that_the_broker_does_not_want_is_counted_and_the_session_goes_
     publish(&lab, "all the same");
     lab.sleep(secs(2));
     assert_eq!(broker.heard_at("a"), ["all the same"]);
-    assert_eq!(lab.device.outbox.counters().unsubscribed, 1);
+    assert_eq!(lab.device.outbox.counters().unwanted, 1);
 }
 
 #[test]

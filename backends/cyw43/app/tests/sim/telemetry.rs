@@ -314,6 +314,33 @@ fn what_the_collector_refuses_for_good_is_dropped_with_the_reason() {
     all_are_accounted_for(&lab, 0);
 }
 
+/// It says so and takes no more of a body that is larger than all windows and buffers between us.
+#[test]
+fn a_body_refused_for_its_size_is_not_tried_for_ever_and_what_was_not_sent_of_it_comes_again() {
+    let lab = Lab::new(25);
+    let collector = lab.collector();
+    collector.next([Manner::Unread(answer("413 Too Large", "", "too large"))]);
+    lab.export(config());
+    for n in 0..16 {
+        log(&lab, &format!("{n:02}{}", "\u{1}".repeat(94)));
+    }
+    lab.until(Instant::from_secs(40));
+    let rejected = lab.device.telemetry.counters().logs.rejected;
+    assert!((4..16).contains(&rejected), "{rejected}");
+    let rejection = lab.device.telemetry.last_rejection().unwrap();
+    assert_eq!((rejection.status, rejection.records), (413, rejected));
+    assert_eq!(rejection.reason.as_str(), "too large");
+    lab.sleep(secs(120));
+    let texts = texts(&collector.requests());
+    let numbers = texts.iter().map(|text| text[..2].parse::<u32>().unwrap());
+    assert_eq!(
+        numbers.collect::<Vec<_>>(),
+        (rejected..16).collect::<Vec<_>>()
+    );
+    assert_eq!(collector.connections(), 2);
+    all_are_accounted_for(&lab, 0);
+}
+
 #[test]
 fn what_a_partial_success_leaves_out_is_rejected_and_the_rest_delivered() {
     let lab = Lab::new(16);

@@ -144,6 +144,28 @@ fn telemetry_is_never_disturbed_by_a_broker_that_comes_and_goes() {
     assert_eq!(lab.holds(), 2);
 }
 
+/// States that nobody has heard must not take the room of messages that are to be.
+#[test]
+fn an_hour_without_a_broker_leaves_room_in_the_outbox_and_the_latest_state_arrives() {
+    let lab = Lab::new(6);
+    let (broker, _collector) = (Broker::start(&lab), lab.collector());
+    start(&lab);
+    lab.sleep(secs(30));
+    broker.set_down(true);
+    lab.sleep(secs(3_600));
+    assert_eq!(lab.device.outbox.waiting(), 2);
+    broker.set_down(false);
+    lab.sleep(secs(75));
+    let states = broker.heard_at("device/state");
+    let uptime = |state: &String| {
+        let state = serde_json::from_str::<serde_json::Value>(state).unwrap();
+        state["uptime"].as_u64().unwrap()
+    };
+    let uptimes = states.iter().map(uptime).collect::<Vec<_>>();
+    assert_eq!(uptimes[..2], [60, 3_600], "{uptimes:?}");
+    assert_eq!(lab.device.outbox.counters().overflowed, 0);
+}
+
 #[test]
 fn a_radio_that_loses_one_in_a_hundred_loses_no_message_and_no_record() {
     let lab = Lab::new(5);
