@@ -14,6 +14,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use crate::firmware;
 use crate::project::{PACKAGE, Project, Target};
 use crate::row::Row;
 use crate::setup::{Lack, Machine, Need};
@@ -41,7 +42,7 @@ const NEEDS: [(&str, &[Need]); 3] = [
 pub(crate) fn run(project: &Project, shell: &Shell, names: &[String], quick: bool) -> Result<()> {
     let targets: Vec<&Target> = project.benches().collect();
     let known = targets.iter().map(|target| target.name.as_str());
-    let known: Vec<&str> = known.chain([size::NAME]).collect();
+    let known: Vec<&str> = known.chain([size::NAME, firmware::NAME]).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         bail!(
             "no bench is called `{unknown}`; there are: {}",
@@ -62,6 +63,11 @@ pub(crate) fn run(project: &Project, shell: &Shell, names: &[String], quick: boo
         let report = size::measure(project, shell)?;
         shell.say(&report.describe());
         publish(project, shell, size::NAME, &report.rows())?;
+    }
+    if chosen(firmware::NAME) {
+        let (text, rows) = firmware::compare(project, shell)?;
+        shell.say(&text);
+        publish(project, shell, firmware::NAME, &rows)?;
     }
     Ok(())
 }

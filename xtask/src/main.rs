@@ -4,6 +4,7 @@ mod bench;
 mod cross;
 mod dpdk;
 mod elf;
+mod firmware;
 mod fuzz;
 mod linux;
 mod man;
@@ -16,6 +17,7 @@ mod size;
 mod stages;
 mod suite;
 mod table;
+mod uf2;
 
 use std::process::ExitCode;
 use std::time::Duration;

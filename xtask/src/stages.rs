@@ -11,7 +11,7 @@ use crate::cross::{CrossToolchain, THUMBV6M, THUMBV8M};
 use crate::project::{PACKAGE, Project, Workspace};
 use crate::setup::{Machine, Need, OldestRust};
 use crate::shell::{Shell, answer};
-use crate::{bench, dpdk, fuzz, linux, probe, size};
+use crate::{bench, dpdk, firmware, fuzz, linux, probe, size};
 
 struct Stage {
     name: &'static str,
@@ -33,7 +33,7 @@ enum Work {
     },
 }
 
-const STAGES: [Stage; 18] = [
+const STAGES: [Stage; 19] = [
     Stage {
         name: "fmt",
         about: "the code is formatted",
@@ -142,6 +142,12 @@ const STAGES: [Stage; 18] = [
         about: "flash, RAM and panic paths on Cortex-M33 are within their budgets",
         needs: &[Need::CrossToolchain],
         work: Work::Fixed(|project, shell| size::measure(project, shell)?.check()),
+    },
+    Stage {
+        name: "cyw43",
+        about: "the firmware of the Pico 2 W is built, and its UF2 file is one that boots",
+        needs: &[Need::CrossToolchain],
+        work: Work::Fixed(firmware::check),
     },
     Stage {
         name: "emulated",
@@ -308,14 +314,18 @@ pub(crate) fn in_ci() -> bool {
 
 fn fmt(project: &Project, shell: &Shell) -> Result<String> {
     shell.run("workspace", project.cargo("fmt").args(["--all", "--check"]))?;
-    let outside = ["xtask/probe/Cargo.toml", "fuzz/Cargo.toml"];
+    let outside = [
+        firmware::MANIFEST,
+        "xtask/probe/Cargo.toml",
+        "fuzz/Cargo.toml",
+    ];
     let manifests = outside.map(|manifest| project.path(manifest));
     for manifest in manifests.iter().filter(|manifest| manifest.is_file()) {
         let mut fmt = project.cargo("fmt");
         fmt.arg("--manifest-path").arg(manifest).arg("--check");
         shell.run("outside of the workspace", &mut fmt)?;
     }
-    Ok("workspace, probe and fuzz targets".into())
+    Ok("workspace, firmware, probe and fuzz targets".into())
 }
 
 /// Where the compiler of all other stages is the promised one, they are the proof.
