@@ -333,6 +333,8 @@ impl<'a, L: IpLink> Inner<'a, L> {
         }
         self.tell_watcher();
         let engine = self.engine_timeout(now, refused);
+        // What is due and needs room waits for the link, too.
+        let deadline = deadline.filter(|due| !refused || *due > now);
         let again = (received == BURST).then_some(now);
         let own = [deadline, engine, again, renewal]
             .into_iter()
