@@ -2,6 +2,7 @@
 
 mod bench;
 mod cross;
+mod cyw43;
 mod dpdk;
 mod elf;
 mod firmware;

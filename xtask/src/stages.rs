@@ -11,7 +11,7 @@ use crate::cross::{CrossToolchain, THUMBV6M, THUMBV8M};
 use crate::project::{PACKAGE, Project, Workspace};
 use crate::setup::{Machine, Need, OldestRust};
 use crate::shell::{Shell, answer};
-use crate::{bench, dpdk, firmware, fuzz, linux, probe, size};
+use crate::{bench, cyw43, dpdk, firmware, fuzz, linux, probe, size};
 
 struct Stage {
     name: &'static str,
@@ -145,9 +145,14 @@ const STAGES: [Stage; 19] = [
     },
     Stage {
         name: "cyw43",
-        about: "the firmware of the Pico 2 W is built, and its UF2 file is one that boots",
-        needs: &[Need::CrossToolchain],
-        work: Work::Fixed(firmware::check),
+        about: "the firmware of the Pico 2 W, its simulated radio, and its application with real peers",
+        needs: &[
+            Need::CrossToolchain,
+            Need::NetworkTools,
+            Need::Broker,
+            Need::Collector,
+        ],
+        work: Work::Fixed(cyw43::test),
     },
     Stage {
         name: "emulated",
@@ -409,7 +414,13 @@ fn doc(project: &Project, shell: &Shell, workspace: &Workspace) -> Result<String
 }
 
 /// The packages whose tests talk to the kernel, or to devices.
-const WITH_STAGES_OF_THEIR_OWN: [&str; 3] = [dpdk::PACKAGE, linux::PACKAGE, linux::PEERS];
+const WITH_STAGES_OF_THEIR_OWN: [&str; 5] = [
+    cyw43::APPLICATION,
+    cyw43::CHIP,
+    dpdk::PACKAGE,
+    linux::PACKAGE,
+    linux::PEERS,
+];
 
 fn unit(project: &Project, shell: &Shell, workspace: &Workspace) -> Result<String> {
     let runner: &[&str] = if answer(project.cargo("nextest").arg("--version")).is_some() {
