@@ -16,6 +16,7 @@ pub(super) const TAG_LEN: usize = 4;
 
 /// Source and destination of what should be an IPv4 packet. The stack has made it, so no more is
 /// looked at than is needed.
+#[inline]
 pub(super) fn ends(packet: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
     let header = packet.first_chunk::<IPV4_HEADER_LEN>()?;
     if header[0] >> 4 != 4 {
@@ -25,6 +26,7 @@ pub(super) fn ends(packet: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
     Some(([a, b, c, d].into(), [e, f, g, h].into()))
 }
 
+#[inline]
 pub(super) fn header(from: UnicastMac, to: MacAddr, vlan: Option<VlanId>) -> EthernetHeader {
     EthernetHeader {
         destination: to,

@@ -102,6 +102,7 @@ impl<D: DriverInPlace, R: Driven, C: Clock, const PACKETS: usize, const BYTES: u
     InPlace<D, R, C, PACKETS, BYTES>
 {
     /// Takes what is not for the stack; where the packet is in the frame that comes next, if one is.
+    #[inline]
     fn find(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Range<usize>> {
         for _ in 0..FRAMES_AT_ONCE {
             let Link { driver, core, .. } = &mut self.0;
@@ -262,6 +263,7 @@ pub struct Part<T> {
 }
 
 impl<T: RxToken> RxToken for Part<T> {
+    #[inline]
     fn consume<U, F: FnOnce(&mut [u8]) -> U>(self, f: F) -> U {
         let Self { token, packet } = self;
         // The frame is the one that was looked at, by the contract of `receive_in_place`; a driver that
@@ -280,6 +282,7 @@ pub struct RoomInPlace<'a, T, R: Driven, const PACKETS: usize, const BYTES: usiz
 impl<T: Draft, R: Driven, const PACKETS: usize, const BYTES: usize> TxToken
     for RoomInPlace<'_, T, R, PACKETS, BYTES>
 {
+    #[inline]
     fn consume<U, F: FnOnce(&mut [u8]) -> U>(self, len: usize, f: F) -> U {
         let Self {
             mut draft,

@@ -172,7 +172,9 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
             }
             self.tell(if up { LinkEvent::Up } else { LinkEvent::Down });
         }
-        self.obey_claims(now);
+        if !self.claims.is_empty() {
+            self.obey_claims(now);
+        }
     }
 
     /// Lets conflict detection have its way with our addresses.
@@ -216,6 +218,7 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
     }
 
     /// Where in a frame the packet for the stack is, if there is one.
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
     pub(super) fn find_packet(&self, frame: &[u8]) -> Option<Range<usize>> {
         match sort(frame, self.mac, &self.routes) {
             Ok(Sorted::Ip(packet)) => Some(packet),
@@ -271,6 +274,7 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
 
     /// The header of a packet that leaves now. One that cannot is kept until its neighbour is known, or
     /// dropped; all are counted.
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
     pub(super) fn admit(
         &mut self,
         now: Instant,
@@ -278,6 +282,20 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
         otherwise: Option<Key>,
     ) -> Option<EthernetHeader> {
         self.counters.accepted += 1;
+        if let Some(header) = self.plain_header(now, packet) {
+            self.counters.sent += 1;
+            return Some(header);
+        }
+        self.admit_any(now, packet, otherwise)
+    }
+
+    #[cfg_attr(target_pointer_width = "64", inline(never))]
+    fn admit_any(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        otherwise: Option<Key>,
+    ) -> Option<EthernetHeader> {
         match self.header_or_park(now, packet, otherwise) {
             Ok(header) => {
                 self.counters.sent += u64::from(header.is_some());
@@ -288,6 +306,22 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
                 None
             }
         }
+    }
+
+    /// The header of a packet to a neighbour that is known, when nothing waits: found sooner than by
+    /// [`header_or_park`](Self::header_or_park), which says the same of it.
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
+    fn plain_header(&self, now: Instant, packet: &[u8]) -> Option<EthernetHeader> {
+        let from = self
+            .mac
+            .filter(|_| self.is_up() && self.parking.is_empty())?;
+        let (_source, destination) = ends(packet)?;
+        let key = self.routes.plain_neighbour(destination)?;
+        if frame_len(key.vlan, packet.len()) > self.longest {
+            return None;
+        }
+        let to = self.resolver.touch(now, key)?;
+        Some(header(from, to.get(), key.vlan))
     }
 
     fn header_or_park(

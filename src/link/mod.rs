@@ -87,12 +87,6 @@ pub trait IpLink: Driver {
     }
 }
 
-/// The ports from which we open flows of our own: those that IANA leaves for this (RFC 6335 section 6).
-///
-/// A stack on one of several queues chooses among them, and a driver looks at no others when it asks
-/// itself whether a frame belongs to another queue: servers listen elsewhere, and on every queue.
-pub const EPHEMERAL_PORTS: RangeInclusive<u16> = 49_152..=65_535;
-
 /// A link whose addresses and routes can be changed by what runs on top: DHCP, for example.
 ///
 /// All of it is [`Link`]'s, under the same names.
@@ -119,6 +113,12 @@ pub trait ConfigurableLink: IpLink {
     /// Replaces the routes.
     fn set_routes(&mut self, routes: &[Route]) -> Result<(), RouteError>;
 }
+
+/// The ports from which we open flows of our own: those that IANA leaves for this (RFC 6335 section 6).
+///
+/// A stack on one of several queues chooses among them, and a driver looks at no others when it asks
+/// itself whether a frame belongs to another queue: servers listen elsewhere, and on every queue.
+pub const EPHEMERAL_PORTS: RangeInclusive<u16> = 49_152..=65_535;
 
 /// What one peer sends to one port of ours, or all peers do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

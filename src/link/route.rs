@@ -62,6 +62,7 @@ pub(super) enum NextHop {
 #[derive(Debug)]
 pub(super) struct Routes {
     own: Vec<Prefix, MAX_ADDRESSES>,
+    plain: Plain,
     /// Changes with the addresses.
     generation: u32,
     routes: Vec<Route, MAX_ROUTES>,
@@ -71,6 +72,7 @@ impl Routes {
     pub(super) const fn new() -> Self {
         Self {
             own: Vec::new(),
+            plain: Plain::NONE,
             generation: 0,
             routes: Vec::new(),
         }
@@ -91,6 +93,7 @@ impl Routes {
     /// The addresses were checked by the resolver, which has room for no more.
     pub(super) fn set_own(&mut self, own: Vec<Prefix, MAX_ADDRESSES>) {
         if self.own != own {
+            self.plain = Plain::of(&own);
             self.own = own;
             self.generation = self.generation.wrapping_add(1);
         }
@@ -150,6 +153,16 @@ impl Routes {
         }
     }
 
+    /// The destination itself, if it is a neighbour of our only address: what most are, found sooner
+    /// than by [`next_hop`](Self::next_hop), which says the same.
+    #[inline]
+    pub(super) fn plain_neighbour(&self, destination: Ipv4Addr) -> Option<Key> {
+        self.plain.has(destination).then_some(Key {
+            vlan: self.plain.vlan,
+            ip: destination,
+        })
+    }
+
     /// Our own address for packets to there.
     pub(super) fn source_for(&self, destination: Ipv4Addr) -> Option<Ipv4Addr> {
         if self.is_own(destination) {
@@ -169,6 +182,12 @@ impl Routes {
         self.own.iter().any(|prefix| prefix.ip() == ip)
     }
 
+    /// Whether a packet to us can come from there: from a host, and another one.
+    #[inline]
+    pub(super) fn can_be_source(&self, ip: Ipv4Addr) -> bool {
+        self.plain.has(ip) || can_be_host(ip) && !self.is_own(ip) && !self.is_directed_broadcast(ip)
+    }
+
     /// Whether `ip` means everybody in one of our prefixes.
     pub(super) fn is_directed_broadcast(&self, ip: Ipv4Addr) -> bool {
         let mut own = self.own.iter();
@@ -177,6 +196,9 @@ impl Routes {
 
     /// Whether we listen there: where our addresses are, and without any on the untagged segment.
     pub(super) fn listens_on(&self, vlan: Option<VlanId>) -> bool {
+        if self.plain.count > 0 {
+            return vlan == self.plain.vlan;
+        }
         if self.own.is_empty() {
             return vlan.is_none();
         }
@@ -246,6 +268,49 @@ impl Routes {
     fn vlan_of(&self, source: Option<Ipv4Addr>) -> Option<VlanId> {
         let from = source.and_then(|ip| self.own.iter().find(|prefix| prefix.ip() == ip));
         from.or(self.own.first()).and_then(|prefix| prefix.vlan())
+    }
+}
+
+/// The neighbours of our only address, if we have just one: one comparison for what needs many where
+/// there are several. Most packets come from such a neighbour, and go to one.
+#[derive(Clone, Copy, Debug)]
+struct Plain {
+    /// So many addresses from here on are hosts' ...
+    first: u32,
+    count: u32,
+    /// ... but this one is ours.
+    own: u32,
+    vlan: Option<VlanId>,
+}
+
+impl Plain {
+    const NONE: Self = Self {
+        first: 0,
+        count: 0,
+        own: 0,
+        vlan: None,
+    };
+
+    fn of(own: &[Prefix]) -> Self {
+        match own {
+            // In a longer prefix not only hosts may lie, and in a shorter one everybody is a host.
+            [only] if (8..=30).contains(&only.len()) && can_be_host(only.ip()) => {
+                let hosts = host_bits(*only);
+                Self {
+                    first: (only.ip().to_bits() & !hosts) + 1,
+                    count: hosts - 1,
+                    own: only.ip().to_bits(),
+                    vlan: only.vlan(),
+                }
+            }
+            _none_or_several => Self::NONE,
+        }
+    }
+
+    #[inline]
+    fn has(&self, ip: Ipv4Addr) -> bool {
+        let ip = ip.to_bits();
+        ip.wrapping_sub(self.first) < self.count && ip != self.own
     }
 }
 
@@ -322,6 +387,46 @@ mod tests {
         assert_eq!(hop(253), neighbour(ip(253)));
         assert_eq!(hop(254), neighbour(ip(254)));
         assert_eq!(hop(1), neighbour(ip(253)), "neither: the first is asked");
+    }
+
+    #[test]
+    fn who_is_found_sooner_as_a_plain_neighbour_is_one_and_may_speak() {
+        let vlan = VlanId::new(10).unwrap();
+        let loopback = Ipv4Addr::new(127, 0, 0, 1);
+        let alone = [
+            prefix(ip(1), 24),
+            prefix(ip(1), 8),
+            prefix(ip(9), 29).on_vlan(vlan),
+            prefix(ip(1), 30),
+            prefix(ip(1), 31),
+            prefix(ip(1), 32),
+            prefix(ip(1), 1),
+            prefix(loopback, 8),
+        ];
+        let several = [prefix(ip(1), 24), prefix(ip(129), 25)];
+        let ips = (0..=255).map(ip);
+        let ips = ips.chain([Ipv4Addr::new(10, 1, 2, 3), Ipv4Addr::BROADCAST, loopback]);
+        let mut found = 0;
+        for own in alone.chunks(1).chain([&several[..], &[]]) {
+            let routes = routes(own, &[Route::default_via(ip(3))]);
+            for ip in ips.clone() {
+                let sooner = routes.plain_neighbour(ip);
+                if let Some(key) = sooner {
+                    found += 1;
+                    let way = routes.next_hop(None, ip, |_| true);
+                    assert_eq!(way, NextHop::Neighbour(key), "{own:?}");
+                }
+                let others =
+                    can_be_host(ip) && !routes.is_own(ip) && !routes.is_directed_broadcast(ip);
+                assert_eq!(routes.can_be_source(ip), others, "{ip} {own:?}");
+                for vlan in [None, Some(vlan)] {
+                    let ours = own.iter().any(|prefix| prefix.vlan() == vlan);
+                    let ours = ours || own.is_empty() && vlan.is_none();
+                    assert_eq!(routes.listens_on(vlan), ours, "{own:?}");
+                }
+            }
+        }
+        assert!(found > 500, "most neighbours are plain ones");
     }
 
     #[test]

@@ -163,6 +163,10 @@ struct Inner<'a, L: IpLink> {
     wanted: bool,
     /// When something is to be done, in the caller's time.
     next: Option<Instant>,
+    /// When the sockets want to be looked at, as far as time is the reason.
+    due: Option<Instant>,
+    /// The link had no room for all that was to be sent.
+    refused: bool,
     renewed: Instant,
 }
 
@@ -216,6 +220,8 @@ impl<'a, L: IpLink> Net<'a, L> {
             watcher: (None, 0),
             wanted: true,
             next: None,
+            due: None,
+            refused: false,
             renewed: Instant::ZERO,
         };
         // Sockets can be bound before anybody runs the stack.
@@ -317,37 +323,51 @@ impl<'a, L: IpLink> Inner<'a, L> {
 
     fn poll(&mut self, caller: Instant, context: &mut Context<'_>) {
         wait(&mut self.runner, context.waker());
-        self.wanted = false;
+        let wanted = core::mem::take(&mut self.wanted);
         let now = self.clock.advance(caller);
         self.link.poll(caller, context);
-        self.follow_addresses();
+        let moved = self.follow_addresses();
         let received = self.receive(now, context);
+        // To look at every socket costs loops that only look for frames more than all else they do.
+        let is_due = self.due.is_some_and(|due| due <= now);
+        if wanted || moved || received > 0 || is_due || self.refused {
+            self.serve_sockets(now, caller, received, context);
+        }
+        self.tell_watcher();
+        let due = self.due.map(|due| self.clock.for_caller(due));
+        self.next = [due, self.link.poll_timeout()].into_iter().flatten().min();
+    }
+
+    /// Does what sockets and time want, and sends.
+    fn serve_sockets(
+        &mut self,
+        now: Instant,
+        caller: Instant,
+        received: usize,
+        context: &mut Context<'_>,
+    ) {
         let renewal = self.renew_holds(now);
         self.tcp.sweep(&self.config, now);
         let sent = self.packets.sent;
-        let refused = self.transmit(now, context) || self.prompt(now, context);
+        self.refused = self.transmit(now, context) || self.prompt(now, context);
         let deadline = self.tcp.sweep(&self.config, now);
         if self.packets.sent != sent {
             // Some of it may wait for a neighbour, who has to be asked.
             self.link.poll(caller, context);
         }
-        self.tell_watcher();
-        let engine = self.engine_timeout(now, refused);
+        let engine = self.engine_timeout(now);
         // What is due and needs room waits for the link, too.
-        let deadline = deadline.filter(|due| !refused || *due > now);
+        let deadline = deadline.filter(|due| !self.refused || *due > now);
         let again = (received == BURST).then_some(now);
-        let own = [deadline, engine, again, renewal]
-            .into_iter()
-            .flatten()
-            .min();
-        let own = own.map(|time| self.clock.for_caller(time));
-        self.next = [own, self.link.poll_timeout()].into_iter().flatten().min();
+        let all = [deadline, engine, again, renewal].into_iter();
+        self.due = all.flatten().min();
     }
 
-    fn follow_addresses(&mut self) {
+    /// Takes over the link's addresses. True if they have changed.
+    fn follow_addresses(&mut self) -> bool {
         let (generation, prefixes) = self.link.addresses();
         if self.generation == Some(generation) {
-            return;
+            return false;
         }
         self.generation = Some(generation);
         self.own.clear();
@@ -362,6 +382,7 @@ impl<'a, L: IpLink> Inner<'a, L> {
                 let _ = addresses.push(IpCidr::new(ip, own.len()));
             }
         });
+        true
     }
 
     /// Wakes who wants to know what happens to the link.
@@ -484,8 +505,8 @@ impl<'a, L: IpLink> Inner<'a, L> {
     }
 
     /// When the engine wants to go on. What the link had no room for waits for the link.
-    fn engine_timeout(&mut self, now: Instant, refused: bool) -> Option<Instant> {
-        if refused {
+    fn engine_timeout(&mut self, now: Instant) -> Option<Instant> {
+        if self.refused {
             return Some(now + RETRY);
         }
         let next = self.engine.poll_at(engine_time(now), &self.tcp.sockets)?;

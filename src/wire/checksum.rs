@@ -14,7 +14,9 @@ impl Sum {
     /// Adds these bytes; if their number is odd, they are the last.
     ///
     /// Taken as 32-bit words: 2^16 is 1 modulo 2^16 - 1, so the sum folds to the same 16 bits, and
-    /// 64 bits of it overflow for no slice that fits a memory.
+    /// 64 bits of it overflow for no slice that fits a memory. And taken in the processor's own order,
+    /// which only swaps the bytes of the result.
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
     pub(super) fn add(self, bytes: &[u8]) -> Self {
         let (words, tail) = bytes.as_chunks::<4>();
         let sum = words.iter().map(|&word| widen(word)).sum::<u64>();
@@ -27,17 +29,18 @@ impl Sum {
 
     /// The checksum: what a header's field must say, or zero if the field was among the bytes and
     /// is right.
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
     pub fn checksum(self) -> u16 {
         let mut sum = self.0;
         while let carry @ 1.. = sum >> 16 {
             sum = (sum & 0xffff) + carry;
         }
-        !(sum as u16)
+        u16::from_be(!(sum as u16))
     }
 }
 
 fn widen(word: [u8; 4]) -> u64 {
-    u64::from(u32::from_be_bytes(word))
+    u64::from(u32::from_ne_bytes(word))
 }
 
 #[cfg(test)]

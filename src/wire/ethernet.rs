@@ -126,16 +126,16 @@ impl EthernetHeader {
     #[cfg_attr(target_pointer_width = "64", inline)] // a length that is known needs no checks
     pub fn emit<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b mut [u8], BufferTooSmall> {
         let (header, rest) = split_buffer(buffer, self.len())?;
-        let raw = RawHeader {
-            destination: self.destination,
-            source: self.source,
-            ethertype: match self.tag {
+        // Neither can fail: the split above made room for exactly these two. Field by field, because a
+        // processor waits when what was stored in pieces is loaded as a whole to be copied.
+        if let Ok((raw, _tag)) = RawHeader::mut_from_prefix(header) {
+            raw.destination = self.destination;
+            raw.source = self.source;
+            raw.ethertype = match self.tag {
                 Some(_) => EtherType::VLAN.0.into(),
                 None => self.ethertype.0.into(),
-            },
-        };
-        // Neither write can fail: the split above made room for exactly these two.
-        let _ = raw.write_to_prefix(header);
+            };
+        }
         if let Some(tag) = self.tag {
             let raw = RawTag {
                 control: tag.control().into(),
@@ -164,31 +164,37 @@ impl<'a> EthernetFrame<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, EthernetError> {
         let (raw, payload) =
             RawHeader::ref_from_prefix(bytes).map_err(|_| EthernetError::Truncated)?;
-        let (tag, ethertype, payload) = match EtherType(raw.ethertype.get()) {
+        let header = |tag, ethertype| EthernetHeader {
+            destination: raw.destination,
+            source: raw.source,
+            tag,
+            ethertype,
+        };
+        // Each by itself, to the end: most frames have no tag, and need not look whether they have one.
+        match EtherType(raw.ethertype.get()) {
             EtherType::VLAN => {
                 let (tag, payload) =
                     RawTag::ref_from_prefix(payload).map_err(|_| EthernetError::Truncated)?;
-                (
-                    Some(VlanTag::parse(tag.control.get())?),
-                    EtherType(tag.ethertype.get()),
-                    payload,
-                )
+                let (control, ethertype) = (tag.control.get(), tag.ethertype.get());
+                let tag = VlanTag::parse(control)?;
+                let header = header(Some(tag), checked(EtherType(ethertype))?);
+                Ok(Self { header, payload })
             }
-            untagged => (None, untagged, payload),
-        };
-        match ethertype {
-            EtherType::VLAN | EtherType::SERVICE_VLAN => Err(EthernetError::StackedTags),
-            length if length.0 < EtherType::FIRST.0 => Err(EthernetError::LengthField),
-            ethertype => Ok(Self {
-                header: EthernetHeader {
-                    destination: raw.destination,
-                    source: raw.source,
-                    tag,
-                    ethertype,
-                },
-                payload,
-            }),
+            untagged => {
+                let header = header(None, checked(untagged)?);
+                Ok(Self { header, payload })
+            }
         }
+    }
+}
+
+/// The type of a frame's payload, if it is one.
+#[inline]
+fn checked(ethertype: EtherType) -> Result<EtherType, EthernetError> {
+    match ethertype {
+        EtherType::VLAN | EtherType::SERVICE_VLAN => Err(EthernetError::StackedTags),
+        length if length.0 < EtherType::FIRST.0 => Err(EthernetError::LengthField),
+        ethertype => Ok(ethertype),
     }
 }
 

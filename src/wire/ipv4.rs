@@ -201,6 +201,7 @@ pub struct Ipv4Packet<'a> {
 
 impl<'a> Ipv4Packet<'a> {
     /// The packet in these bytes; whatever follows its total length is ignored.
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Ipv4Error> {
         let (raw, _rest) = RawHeader::ref_from_prefix(bytes).map_err(|_| Ipv4Error::Truncated)?;
         let version = raw.version_and_len >> 4;
@@ -218,7 +219,8 @@ impl<'a> Ipv4Packet<'a> {
         let payload = bytes
             .get(header_len..usize::from(total_len))
             .ok_or(Ipv4Error::TotalLen(total_len))?;
-        if Sum::default().add(header).checksum() != 0 {
+        // In two parts: of the first the length is known beforehand, and the second is mostly nothing.
+        if Sum::default().add(raw.as_bytes()).add(options).checksum() != 0 {
             return Err(Ipv4Error::Checksum);
         }
         Ok(Self {

@@ -150,7 +150,8 @@ mod tests {
                     frame[23] = protocol.0;
                     frame[place] = value;
                     for len in 0..=frame.len() {
-                        let frame = &mut frame.clone()[..len];
+                        let mut cut = frame;
+                        let frame = &mut cut[..len];
                         let Some(found) = Transport::find(frame) else {
                             continue;
                         };

@@ -251,6 +251,28 @@ fn a_driver_that_has_room_for_one_packet_at_a_time_loses_none() {
 }
 
 #[test]
+fn what_found_no_room_leaves_as_soon_as_there_is_some() {
+    let pair = Pair::new(29);
+    let (mut ours, _theirs) = connect(&pair, 1).remove(0);
+    let driver = driver(pair.us);
+    pair.sleep(millis(1));
+    driver.set_room(Some(0));
+    let sent = pair.us.stats().packets.sent;
+    let start = pair.world.now();
+    pair.world
+        .block_on(async { ours.write_all(b"here").await.unwrap() });
+    pair.world.settle();
+    assert!(pair.us.stats().packets.postponed > 0);
+    assert_eq!(pair.us.stats().packets.sent, sent);
+
+    // Nothing else happens: no packet comes, no time passes.
+    driver.set_room(None);
+    pair.world.settle();
+    assert_eq!(pair.us.stats().packets.sent, sent + 1);
+    assert_eq!(pair.world.now(), start);
+}
+
+#[test]
 fn ports_are_random_and_none_is_used_twice_at_a_time() {
     let pair = Pair::new(21);
     let open = connect(&pair, SOCKETS);

@@ -328,6 +328,41 @@ fn a_loop_that_sleeps_with_nothing_due_is_woken_for_the_first_that_is() {
 
 /// A loop as a task, users as tasks of another thread: all of it without a look at a clock.
 #[test]
+fn a_loop_that_looks_again_while_it_waits_is_woken_and_waits_anew_each_time_that_it_was() {
+    let resolver = strict();
+    let [queue, other] = readers(&resolver);
+    let (alarm, waker) = Alarm::new();
+    let context = &mut Context::from_waker(&waker);
+    for round in 0..3 {
+        // Nothing is due, as in the round before: what another queue did was undone.
+        assert_eq!(queue.poll_timeout(), None);
+        for _ in 0..3 {
+            assert!(queue.poll_work(context).is_pending());
+        }
+        let hold = other.hold(ip(PEER)).expect("room");
+        assert_eq!(alarm.rang(), 1, "round {round}");
+        assert_eq!(asked(&other, START), [ip(PEER)]);
+        drop(hold);
+        resolver.flush();
+        other.handle_timeout(START);
+    }
+}
+
+#[test]
+fn of_two_tasks_that_are_a_loop_the_later_waits() {
+    let resolver = strict();
+    let [queue, other] = readers(&resolver);
+    assert_eq!(queue.poll_timeout(), None);
+    let (first, second) = (Alarm::new(), Alarm::new());
+    for (_, task) in [&first, &second, &second] {
+        assert!(queue.poll_work(&mut Context::from_waker(task)).is_pending());
+    }
+    assert_eq!(first.0.rang(), 1, "it is told that it is not the loop now");
+    let _hold = other.hold(ip(PEER)).expect("room");
+    assert_eq!((first.0.rang(), second.0.rang()), (0, 1));
+}
+
+#[test]
 fn a_sleeping_loop_serves_its_users() {
     const ROUNDS: u16 = 500;
     let resolver = strict();

@@ -24,16 +24,12 @@ use crate::stages::in_ci;
 use crate::table;
 
 /// Benches that call what is not of our making, and what that is.
-const NEEDS: [(&str, &[Need]); 3] = [
+const NEEDS: [(&str, &[Need]); 4] = [
     ("cli", &[Need::ArpScan, Need::NetworkTools]),
+    ("dpdk", &[Need::Dpdk, Need::Testpmd]),
     (
-        "dpdk",
-        &[
-            Need::Dpdk,
-            Need::LoadGenerator,
-            Need::NetworkTools,
-            Need::Testpmd,
-        ],
+        "http",
+        &[Need::Dpdk, Need::LoadGenerator, Need::NetworkTools],
     ),
     ("net", &[Need::ArpScan, Need::NetworkTools]),
 ];

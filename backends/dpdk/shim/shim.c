@@ -33,6 +33,8 @@
 #define WHOHAS_HASHED (1 << 0)
 #define WHOHAS_SUM_GOOD (1 << 1)
 #define WHOHAS_SUM_BAD (1 << 2)
+/* It is of the pool of the queue that has received it. */
+#define WHOHAS_OWN (1 << 5)
 /* What the card is to do with it. */
 #define WHOHAS_SUM_TCP (1 << 3)
 #define WHOHAS_SUM_UDP (1 << 4)
@@ -90,8 +92,8 @@ static bool whohas_join(struct rte_mbuf *mbuf)
 	return rte_pktmbuf_linearize(mbuf) == 0;
 }
 
-uint16_t whohas_receive(uint16_t port, uint16_t queue, struct whohas_frame *frames, uint16_t count,
-			uint16_t *refused)
+uint16_t whohas_receive(uint16_t port, uint16_t queue, const struct rte_mempool *pool,
+			struct whohas_frame *frames, uint16_t count, uint16_t *refused)
 {
 	struct rte_mbuf *mbufs[WHOHAS_BURST];
 	uint16_t kept = 0;
@@ -107,7 +109,10 @@ uint16_t whohas_receive(uint16_t port, uint16_t queue, struct whohas_frame *fram
 			++*refused;
 			continue;
 		}
-		whohas_describe(mbuf, &frames[kept++]);
+		whohas_describe(mbuf, &frames[kept]);
+		if (mbuf->pool == pool)
+			frames[kept].flags |= WHOHAS_OWN;
+		kept++;
 	}
 	return kept;
 }

@@ -35,17 +35,20 @@ pub(crate) fn fetch(pair: &mut Pair, fabric: &Fabric, frames: &mut Burst) -> boo
     false
 }
 
-/// Sends as many as the card has room for.
-pub(crate) fn send(pair: &mut Pair, fabric: &Fabric, frames: &mut Burst) {
-    while !frames.is_empty() {
-        let sent = pair.send(frames);
+/// Sends as many as the card has room for of the first `count`. Returns how many that were.
+pub(crate) fn send(pair: &mut Pair, fabric: &Fabric, frames: &mut Burst, count: usize) -> usize {
+    let mut left = count;
+    while left > 0 {
+        let sent = pair.send(frames, left);
         let tally = fabric.tally(pair.queue());
         tally.sent.add(sent as u64);
         if sent == 0 {
             tally.postponed.add(1);
-            return;
+            break;
         }
+        left -= sent;
     }
+    count - left
 }
 
 /// Takes what others have left for this queue. Returns how many frames that were.
@@ -75,7 +78,7 @@ fn sort_out(queue: u16, fabric: &Fabric, frames: &mut Burst, first: usize) -> us
     let tally = fabric.tally(queue);
     let before = frames.len();
     let mut unsorted = mem::take(frames);
-    while let Some(frame) = unsorted.pop() {
+    while let Some(mut frame) = unsorted.pop() {
         let number = before - unsorted.len() - 1;
         if number < first || is_ours(&frame) {
             // Cannot fail: all of them have room.
@@ -83,6 +86,7 @@ fn sort_out(queue: u16, fabric: &Fabric, frames: &mut Burst, first: usize) -> us
         } else if is_bad(&frame) {
             tally.bad_sum.add(1);
         } else if let Some(owner) = other_owner(queue, fabric, &frame) {
+            frame.disown();
             match fabric.hand_over(owner, frame) {
                 Handed::Over => tally.handed_over.add(1),
                 Handed::Lost => tally.lost_over.add(1),

@@ -113,3 +113,4 @@ pub use sys::device::{LinkStatus, PortInfo, PortStats};
 pub use sys::eal::{Eal, EalError};
 pub use sys::mbuf::{BURST, Burst, Mbuf, Sum, Summed};
 pub use sys::pool::Pool;
+pub use sys::thread::Registered;

@@ -33,6 +33,9 @@ const LINK_CALLS: u32 = 16;
 /// Frames of flows that another queue has opened are [handed over](crate::steering) to it.
 pub struct Queue {
     received: Burst,
+    /// Frames of its own pool that were read: they are written to next, rather than given back and taken
+    /// anew.
+    spent: Burst,
     // Before what its frames are of.
     fabric: Arc<Fabric>,
     sender: Sender,
@@ -43,9 +46,10 @@ pub struct Queue {
 
 /// All that it takes to send.
 struct Sender {
-    to_send: Burst,
-    /// Empty frames.
-    spare: Burst,
+    /// First those that are to be sent, then empty ones: a frame is written where it is sent from.
+    frames: Burst,
+    /// How many are to be sent.
+    written: usize,
     pair: Pair,
     pool: Pool,
     /// The longest frame.
@@ -63,10 +67,11 @@ impl Queue {
         let pool = port.pools()[usize::from(pair.queue())].clone();
         Self {
             received: Burst::new(),
+            spent: Burst::new(),
             fabric: fabric.clone(),
             sender: Sender {
-                to_send: Burst::new(),
-                spare: Burst::new(),
+                frames: Burst::new(),
+                written: 0,
                 pair,
                 pool,
                 longest,
@@ -114,25 +119,29 @@ impl Queue {
     /// Sends frames as they are, as far as the card has room, behind those that wait; the others stay.
     pub fn send_frames(&mut self, frames: &mut Burst) {
         self.sender.flush(&self.fabric);
-        if self.sender.to_send.is_empty() {
-            send(&mut self.sender.pair, &self.fabric, frames);
+        if self.sender.written == 0 {
+            let count = frames.len();
+            send(&mut self.sender.pair, &self.fabric, frames, count);
         }
     }
 
+    #[inline]
     fn poll_frame(&mut self, context: &mut Context<'_>) -> bool {
         if !self.received.is_empty()
             || fetch(&mut self.sender.pair, &self.fabric, &mut self.received)
         {
             return true;
         }
-        // The end of a burst: the time to answer it.
+        // The end of a burst: the time to answer it, and to give back what nobody needs now.
         self.sender.flush(&self.fabric);
+        self.spent.clear();
         context.waker().wake_by_ref();
         false
     }
 
+    #[inline]
     fn poll_room(&mut self, context: &mut Context<'_>) -> bool {
-        let is_room = self.sender.make_room(&self.fabric);
+        let is_room = self.sender.make_room(&mut self.spent, &self.fabric);
         if !is_room {
             context.waker().wake_by_ref();
         }
@@ -142,18 +151,25 @@ impl Queue {
 
 impl Sender {
     fn flush(&mut self, fabric: &Fabric) {
-        send(&mut self.pair, fabric, &mut self.to_send);
+        self.written -= send(&mut self.pair, fabric, &mut self.frames, self.written);
     }
 
     /// Whether a frame can be written.
-    fn make_room(&mut self, fabric: &Fabric) -> bool {
-        if self.to_send.is_full() {
+    #[inline]
+    fn make_room(&mut self, spent: &mut Burst, fabric: &Fabric) -> bool {
+        self.written < self.frames.len() || self.find_frames(spent, fabric)
+    }
+
+    #[inline(never)]
+    fn find_frames(&mut self, spent: &mut Burst, fabric: &Fabric) -> bool {
+        if self.frames.is_full() {
             self.flush(fabric);
-            if self.to_send.is_full() {
+            if self.frames.is_full() {
                 return false;
             }
         }
-        if self.spare.is_empty() && !self.pool.fill(&mut self.spare) {
+        self.frames.append(spent);
+        if self.written == self.frames.len() && !self.pool.fill(&mut self.frames) {
             // Some of what is to be sent may come back.
             self.flush(fabric);
             fabric.tally(self.pair.queue()).no_frame.add(1);
@@ -162,25 +178,32 @@ impl Sender {
         true
     }
 
+    /// The next frame to be written.
+    #[inline]
+    fn next(&mut self) -> Option<&mut Mbuf> {
+        self.frames.as_mut_slice().get_mut(self.written)
+    }
+
     /// So many bytes of the next frame; `None` if it is not as long.
+    #[inline]
     fn bytes(&mut self, len: usize) -> Option<&mut [u8]> {
-        let frame = self.spare.front_mut()?;
+        let frame = self.next()?;
         frame.buffer_mut().get_mut(FRONT..FRONT + len)
     }
 
     /// Has what was written there sent.
+    #[inline]
     fn keep(&mut self, range: Range<usize>, fabric: &Fabric) {
         if range.len() > self.longest {
             fabric.tally(self.pair.queue()).too_long.add(1);
             return;
         }
-        if let Some(mut frame) = self.spare.pop() {
+        if let Some(frame) = self.next() {
             frame.set_range(FRONT + range.start..FRONT + range.end);
             if fabric.offloads_sums() {
-                leave_sum(&mut frame);
+                leave_sum(frame);
             }
-            // Cannot fail: there was room before the token was given out.
-            let _ = self.to_send.push(frame);
+            self.written += 1;
         }
     }
 }
@@ -207,6 +230,7 @@ impl Driver for Queue {
     type RxToken<'a> = Received<'a>;
     type TxToken<'a> = Room<'a>;
 
+    #[inline]
     fn receive(&mut self, context: &mut Context<'_>) -> Option<(Received<'_>, Room<'_>)> {
         // Whoever takes a frame may answer it.
         if !self.poll_frame(context) || !self.poll_room(context) {
@@ -214,6 +238,7 @@ impl Driver for Queue {
         }
         let received = Received {
             frames: &mut self.received,
+            spent: &mut self.spent,
         };
         let room = Room {
             sender: &mut self.sender,
@@ -222,6 +247,7 @@ impl Driver for Queue {
         Some((received, room))
     }
 
+    #[inline]
     fn transmit(&mut self, context: &mut Context<'_>) -> Option<Room<'_>> {
         if !self.poll_room(context) {
             return None;
@@ -262,6 +288,7 @@ impl Driver for Queue {
 impl DriverInPlace for Queue {
     type Draft<'a> = Room<'a>;
 
+    #[inline]
     fn peek<T>(&mut self, context: &mut Context<'_>, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
         if !self.poll_frame(context) {
             return None;
@@ -269,10 +296,12 @@ impl DriverInPlace for Queue {
         self.received.front_mut().map(|frame| look(frame))
     }
 
+    #[inline]
     fn receive_in_place(&mut self, context: &mut Context<'_>) -> Option<(Received<'_>, Room<'_>)> {
         self.receive(context)
     }
 
+    #[inline]
     fn draft(&mut self, context: &mut Context<'_>) -> Option<Room<'_>> {
         self.transmit(context)
     }
@@ -305,15 +334,26 @@ impl fmt::Debug for Queue {
 #[derive(Debug)]
 pub struct Received<'a> {
     frames: &'a mut Burst,
+    spent: &'a mut Burst,
 }
 
 impl RxToken for Received<'_> {
+    #[inline]
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, read: F) -> R {
-        match self.frames.pop() {
-            Some(mut frame) => read(&mut frame),
+        let Some(mut frame) = self.frames.pop() else {
             // Cannot be: a token is given out for the first of them.
-            None => read(&mut []),
+            return read(&mut []);
+        };
+        let result = read(&mut frame);
+        if frame.is_own() {
+            if self.spent.is_full() {
+                // Nobody answers: all go back to their pool together.
+                self.spent.clear();
+            }
+            // Cannot fail: there is room.
+            let _ = self.spent.push(frame);
         }
+        result
     }
 }
 
@@ -343,11 +383,13 @@ impl Draft for Room<'_> {
     /// # Panics
     ///
     /// If `len` is more than the longest frame and the link's header.
+    #[inline]
     fn bytes(&mut self, len: usize) -> &mut [u8] {
         let bytes = self.sender.bytes(len);
         bytes.expect("frames of the pool have room for what the port takes")
     }
 
+    #[inline]
     fn send(self, frame: Range<usize>) {
         self.sender.keep(frame, self.fabric);
     }

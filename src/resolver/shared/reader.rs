@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::{Future, poll_fn};
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::block::{Block, ClaimError, Claimed, block_of};
@@ -41,6 +41,8 @@ pub struct Reader {
     last: Cell<Instant>,
     /// Until when the queue's loop means to sleep, in microseconds.
     asleep_until: Cell<u64>,
+    /// Until when it waits already, and the task that it is.
+    waits: RefCell<Option<(u64, Waker)>>,
 }
 
 /// What became of a frame.
@@ -103,6 +105,7 @@ impl Reader {
             again: RefCell::new(None),
             last: Cell::new(Instant::ZERO),
             asleep_until: Cell::new(NEVER),
+            waits: RefCell::new(None),
         })
     }
 
@@ -228,6 +231,19 @@ impl Reader {
     pub fn poll_work(&self, context: &mut Context<'_>) -> Poll<()> {
         let until = self.asleep_until.get();
         let sooner = || self.shared().due.load(Acquire) < until;
+        let mut waits = self.waits.borrow_mut();
+        let task = context.waker();
+        let as_before = waits
+            .as_ref()
+            .is_some_and(|(before, known)| *before == until && known.will_wake(task));
+        if as_before && !sooner() && self.seat().loop_waits() {
+            // A loop that polls comes by all the time, and would write each time to what all queues read.
+            return Poll::Pending;
+        }
+        if !as_before {
+            *waits = Some((until, task.clone()));
+        }
+        drop(waits);
         self.wait(sooner, Wait::Work(until), context)
     }
 
@@ -516,6 +532,7 @@ impl Driven for &Reader {
     }
 
     /// No use is counted: who talks to a neighbour for long has a hold on it.
+    #[inline(always)]
     fn touch(&self, _now: Instant, key: impl Into<Key>) -> Option<UnicastMac> {
         Reader::lookup(self, key)
     }

@@ -27,6 +27,8 @@ pub(super) struct Seat {
     /// A time that has come, in microseconds; `NEVER` for none.
     pub(super) time: AtomicU64,
     waiting: Token<Waiting>,
+    /// The queue's loop is among those who wait.
+    loop_waits: AtomicBool,
     pub(super) tally: Tally,
 }
 
@@ -71,6 +73,7 @@ impl Seat {
             outbox: ArrayQueue::new(outbox.clamp(1, MAX_OUTBOX)),
             time: AtomicU64::new(NEVER),
             waiting: Token::new(Waiting::default()),
+            loop_waits: AtomicBool::new(false),
             tally: Tally {
                 contended: AtomicU64::new(0),
                 outbox_full: AtomicU64::new(0),
@@ -104,6 +107,11 @@ impl Seat {
         })
     }
 
+    /// Whether the queue's loop still waits as it did: then whoever has news for it will wake it.
+    pub(super) fn loop_waits(&self) -> bool {
+        self.loop_waits.load(Acquire)
+    }
+
     /// Wakes whom it concerns.
     pub(super) fn tell(&self, asleep: &AtomicU64, bit: u64, news: &News<'_>) {
         self.visit(|waiting, woken| {
@@ -123,9 +131,11 @@ impl Seat {
         };
         let mut woken = Woken::default();
         act(&mut held, &mut woken);
+        self.loop_waits.store(held.driver.is_some(), Release);
         while let Err(noted) = held.release() {
             held = noted;
             held.take(&News::All, &mut woken);
+            self.loop_waits.store(false, Release);
         }
         true
     }

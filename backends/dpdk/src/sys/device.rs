@@ -325,7 +325,7 @@ impl Device {
         let pair = |queue| Pair {
             port: started.device.port,
             queue,
-            _started: started.clone(),
+            started: started.clone(),
         };
         let pairs = (0..raw.queues).map(pair).collect();
         Ok((started, pairs))
@@ -515,7 +515,7 @@ impl Drop for Rule {
 pub(crate) struct Pair {
     port: u16,
     queue: u16,
-    _started: Arc<Started>,
+    started: Arc<Started>,
 }
 
 impl Pair {
@@ -528,24 +528,28 @@ impl Pair {
     #[inline]
     pub(crate) fn receive(&mut self, burst: &mut Burst) -> u16 {
         let (port, queue) = (self.port, self.queue);
+        let pool = self.started.pools[usize::from(queue)].as_ptr();
         let mut refused = 0;
         // SAFETY: the port runs, and this is the only way to its queue. The shim writes no more than
         // `count` frames, each of one piece, unshared and no longer the port's.
         unsafe {
             burst.fill(|frames, count| {
-                ffi::whohas_receive(port, queue, frames, count, &raw mut refused)
+                ffi::whohas_receive(port, queue, pool, frames, count, &raw mut refused)
             });
         }
         refused
     }
 
-    /// Sends from the front as many as there is room for; returns how many.
+    /// Sends of the first `most` as many as there is room for; returns how many.
     #[inline]
-    pub(crate) fn send(&mut self, burst: &mut Burst) -> usize {
+    pub(crate) fn send(&mut self, burst: &mut Burst, most: usize) -> usize {
         let (port, queue) = (self.port, self.queue);
+        let most = u16::try_from(most).unwrap_or(u16::MAX);
         // SAFETY: the port runs, and this is the only way to its queue, which has the frames that it
         // says it has taken.
-        unsafe { burst.take(|frames, count| ffi::whohas_send(port, queue, frames, count)) }
+        unsafe {
+            burst.take(|frames, count| ffi::whohas_send(port, queue, frames, count.min(most)))
+        }
     }
 }
 

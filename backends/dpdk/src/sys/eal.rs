@@ -11,6 +11,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use super::failure::Failure;
 use super::ffi;
 use super::pool::sweep;
+use super::thread::Registered;
 
 /// There was one already: DPDK starts once in a process.
 static STARTED: AtomicBool = AtomicBool::new(false);
@@ -81,6 +82,12 @@ impl Eal {
         Ok(Self(Arc::new(Running {
             runtime_dir: runtime_dir(),
         })))
+    }
+
+    /// Makes this thread known to DPDK, so that it takes frames from pools, and gives them back, without
+    /// asking the others each time.
+    pub fn register_thread(&self) -> Result<Registered, Failure> {
+        Registered::new(self)
     }
 
     /// The release of DPDK that runs, as it says itself.

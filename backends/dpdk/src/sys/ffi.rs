@@ -85,6 +85,7 @@ unsafe extern "C" {
     pub(super) fn whohas_receive(
         port: u16,
         queue: u16,
+        pool: *const RteMempool,
         frames: *mut Raw,
         count: u16,
         refused: *mut u16,

@@ -30,6 +30,7 @@ const SUM_GOOD: u8 = 1 << 1;
 const SUM_BAD: u8 = 1 << 2;
 const SUM_TCP: u8 = 1 << 3;
 const SUM_UDP: u8 = 1 << 4;
+const OWN: u8 = 1 << 5;
 
 /// A frame in DPDK's memory, in one piece, and nobody else's. Dropped, it goes back to its pool.
 ///
@@ -66,12 +67,14 @@ impl Mbuf {
     /// # Safety
     ///
     /// `raw` describes an mbuf of one piece that is not shared, and from now on nobody else has it.
+    #[inline]
     pub(super) unsafe fn from_raw(raw: Raw) -> Self {
         debug_assert!(usize::from(raw.start) + usize::from(raw.len) <= usize::from(raw.capacity));
         Self(raw)
     }
 
     /// Gives it away.
+    #[inline]
     pub(super) fn into_raw(self) -> Raw {
         let raw = self.0;
         mem::forget(self);
@@ -79,6 +82,7 @@ impl Mbuf {
     }
 
     /// The whole buffer that the frame is in.
+    #[inline]
     pub fn buffer_mut(&mut self) -> &mut [u8] {
         let Raw {
             buffer, capacity, ..
@@ -90,11 +94,13 @@ impl Mbuf {
     }
 
     /// How long the buffer is.
+    #[inline]
     pub fn capacity(&self) -> usize {
         usize::from(self.0.capacity)
     }
 
     /// Where in the buffer the frame is.
+    #[inline]
     pub fn range(&self) -> Range<usize> {
         let start = usize::from(self.0.start);
         start..start + usize::from(self.0.len)
@@ -105,6 +111,7 @@ impl Mbuf {
     /// # Panics
     ///
     /// If it is not in the buffer.
+    #[inline]
     pub fn set_range(&mut self, range: Range<usize>) {
         assert!(
             range.start <= range.end && range.end <= self.capacity(),
@@ -117,17 +124,30 @@ impl Mbuf {
     }
 
     /// The hash by which the card has chosen the queue, if it told.
+    #[inline]
     pub fn hash(&self) -> Option<u32> {
         (self.0.flags & HASHED != 0).then_some(self.0.hash)
     }
 
     /// What the card says of the checksum of TCP or UDP.
+    #[inline]
     pub fn sum(&self) -> Sum {
         match self.0.flags & (SUM_GOOD | SUM_BAD) {
             SUM_GOOD => Sum::Good,
             SUM_BAD => Sum::Bad,
             _neither => Sum::Unknown,
         }
+    }
+
+    /// It is of the pool of the queue that has it, as far as that has received it itself.
+    #[inline]
+    pub(crate) fn is_own(&self) -> bool {
+        self.0.flags & OWN != 0
+    }
+
+    /// It goes to another queue.
+    pub(crate) fn disown(&mut self) {
+        self.0.flags &= !OWN;
     }
 
     /// Has the card fill in a checksum; `headers` are the lengths of the Ethernet and IPv4 headers.
@@ -143,6 +163,7 @@ impl Mbuf {
 impl Deref for Mbuf {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         let Raw {
             buffer, start, len, ..
@@ -153,6 +174,7 @@ impl Deref for Mbuf {
 }
 
 impl DerefMut for Mbuf {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         let Raw {
             buffer, start, len, ..
@@ -217,11 +239,13 @@ impl Burst {
     }
 
     /// The first.
+    #[inline]
     pub fn front_mut(&mut self) -> Option<&mut Mbuf> {
         self.as_mut_slice().first_mut()
     }
 
     /// Takes the first.
+    #[inline]
     pub fn pop(&mut self) -> Option<Mbuf> {
         if self.is_empty() {
             return None;
@@ -233,6 +257,7 @@ impl Burst {
     }
 
     /// Puts one more behind the others; gives it back if there is no room.
+    #[inline]
     pub fn push(&mut self, frame: Mbuf) -> Result<(), Mbuf> {
         if self.end == BURST {
             self.move_up();
@@ -245,7 +270,31 @@ impl Burst {
         Ok(())
     }
 
+    /// Gives all of them back to their pools.
+    pub fn clear(&mut self) {
+        // SAFETY: all of them are freed, and so are nobody's any more.
+        unsafe {
+            self.take(|frames, count| {
+                ffi::whohas_free(frames, count);
+                count
+            });
+        }
+    }
+
+    /// Puts those of another row behind the others, as many as there is room for.
+    pub fn append(&mut self, other: &mut Self) {
+        if self.end + other.len() > BURST {
+            self.move_up();
+        }
+        let count = other.len().min(BURST - self.end);
+        let moved = &other.frames[other.next..][..count];
+        self.frames[self.end..][..count].copy_from_slice(moved);
+        self.end += count;
+        other.next += count;
+    }
+
     /// The frames.
+    #[inline]
     pub fn as_mut_slice(&mut self) -> &mut [Mbuf] {
         let frames = &mut self.frames[self.next..self.end];
         // SAFETY: what is between `next` and `end` was put there as a frame, and `Mbuf` is a `Raw` by
@@ -310,13 +359,7 @@ impl Default for Burst {
 
 impl Drop for Burst {
     fn drop(&mut self) {
-        // SAFETY: all of them are freed, and so are nobody's any more.
-        unsafe {
-            self.take(|frames, count| {
-                ffi::whohas_free(frames, count);
-                count
-            });
-        }
+        self.clear();
     }
 }
 

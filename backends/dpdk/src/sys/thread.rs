@@ -9,7 +9,8 @@ use super::failure::Failure;
 use super::ffi;
 
 /// This thread is known to DPDK as long as this lives: pools keep a few frames ready for it.
-pub(crate) struct Registered {
+#[must_use = "dropped, the thread is unknown again"]
+pub struct Registered {
     _eal: Eal,
     /// The thread that is known is the one that has it.
     _this_thread: PhantomData<*const ()>,
