@@ -2,9 +2,12 @@
 //! the same small program on three stacks, to compare what they cost.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -26,9 +29,10 @@ const BARE: (&str, &str) = ("echo-embassy-net", "embassy-net");
 const TRANSPARENT: (&str, &str) = ("echo-transparent", "embassy-net-transparent");
 const NET: (&str, &str) = ("echo-net", PACKAGE);
 
+/// How much a program tells a debug probe, unless somebody wants to hear more.
+const DEFMT_LOG: (&str, &str) = ("DEFMT_LOG", "info");
 /// Nobody's network, and addresses from what is set aside for examples.
-const CONFIGURATION: [(&str, &str); 5] = [
-    ("DEFMT_LOG", "info"),
+const CONFIGURATION: [(&str, &str); 4] = [
     ("WHOHAS_BROKER", "192.0.2.1"),
     ("WHOHAS_COLLECTOR", "192.0.2.1"),
     ("WHOHAS_WIFI_PASSPHRASE", "not a secret"),
@@ -51,6 +55,19 @@ const FLASH: std::ops::Range<u32> = 0x1000_0000..0x1040_0000;
 const RAM: std::ops::RangeInclusive<u32> = 0x2000_0000..=0x2008_0000;
 const DEFINITION_WITHIN: usize = 4096;
 const DEFINITION: [[u8; 4]; 2] = [0xffff_ded3_u32.to_le_bytes(), 0xab12_3579_u32.to_le_bytes()];
+
+/// Builds the firmware as the environment says, and writes its UF2 file: for a device.
+pub(crate) fn make(project: &Project, shell: &Shell) -> Result<()> {
+    let built = Built::new(project, shell)?;
+    let mut build = built.command(FIRMWARE)?;
+    shell.run(&format!("building {FIRMWARE}"), &mut build)?;
+    let path = built.toolchain.program(project, FIRMWARE);
+    let (file, _) = write_uf2(&path)?;
+    for (path, what) in [(path, "for a debug probe"), (file, "for the boot mode")] {
+        shell.say(&format!("{} {what}", path.display()));
+    }
+    Ok(())
+}
 
 /// Builds the firmware, writes its UF2 file, and says how large it is and whose that is.
 pub(crate) fn check(project: &Project, shell: &Shell) -> Result<String> {
@@ -157,7 +174,7 @@ impl<'a> Built<'a> {
     fn is_refused_without_configuration(&self) -> Result<()> {
         let mut build = self.command(FIRMWARE)?;
         build.envs(CONFIGURATION).env_remove(REQUIRED);
-        let limit = std::time::Duration::MAX;
+        let limit = Duration::MAX;
         let output = self
             .shell
             .try_run("building without a network", &mut build, limit)?;
@@ -166,12 +183,14 @@ impl<'a> Built<'a> {
         Ok(())
     }
 
-    fn command(&self, program: &str) -> Result<std::process::Command> {
+    fn command(&self, program: &str) -> Result<Command> {
         let mut build = self.toolchain.cargo(self.project, "build")?;
         build
             .arg("--manifest-path")
             .arg(self.project.path(MANIFEST))
             .args(["--release", "--bin", program]);
+        let (name, default) = DEFMT_LOG;
+        build.env(name, env::var(name).unwrap_or(default.into()));
         Ok(build)
     }
 }
@@ -303,13 +322,13 @@ fn package(source: &str) -> &str {
         return "(standard library)";
     }
     let folders = source.split('/');
-    let versioned = folders.filter_map(|folder| {
+    let mut versioned = folders.filter_map(|folder| {
         let (name, version) = folder.rsplit_once('-')?;
         let numbers = version.split('.').collect::<Vec<_>>();
         let is_version = numbers.len() >= 3 && numbers[0].parse::<u32>().is_ok();
         is_version.then_some(name)
     });
-    versioned.last().unwrap_or("(other)")
+    versioned.next_back().unwrap_or("(other)")
 }
 
 #[cfg(test)]

@@ -4,6 +4,22 @@
 //! Tasks and who they are for: `run_radio` moves frames between the radio and its driver, `run_wifi`
 //! keeps it in its network, `run_stack` is TCP/IP with an address by DHCP, and `run_application` what the
 //! device is for. `main` watches them.
+//!
+//! # Building
+//!
+//! | variable | what | |
+//! |---|---|---|
+//! | `WHOHAS_WIFI_SSID` | the name of the Wi-Fi network | |
+//! | `WHOHAS_WIFI_PASSPHRASE` | its passphrase | empty if it has none |
+//! | `WHOHAS_BROKER` | the MQTT 5 broker, `host` or `host:port` | port 1883 |
+//! | `WHOHAS_COLLECTOR` | the OTLP/HTTP collector, `host` or `host:port` | port 4318 |
+//! | `WHOHAS_DEVICE` | what this device is called, and nobody else at its broker | `pico-2w` |
+//! | `DEFMT_LOG` | how much it tells a debug probe | `info` |
+//!
+//! With these, `cargo xtask firmware` builds it: as ELF, for a debug probe, and as UF2, to be copied to the
+//! disk that the board is when it is plugged in with its button held down. `cargo run --release` in this
+//! folder builds it for a debug probe and flashes it (by probe-rs). What was set is in the program: whoever
+//! has the device, or the file, can read the passphrase.
 
 #![no_std]
 #![no_main]
@@ -65,7 +81,8 @@ async fn main(spawner: Spawner) {
         mut control,
         runner,
     } = board.radio.power_on().await;
-    // Nothing is spawned or started twice, so each of these works.
+    // Nothing is spawned or started twice, and the name was looked at when this was built: each of
+    // these works.
     spawner.spawn(run_radio(runner).unwrap());
     let host_name = dhcp::client::Config::new().with_host_name(NAME);
     let config = Config::new(board.seed);
