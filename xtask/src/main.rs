@@ -5,6 +5,7 @@ mod cross;
 mod cyw43;
 mod dpdk;
 mod elf;
+mod emulated;
 mod firmware;
 mod fuzz;
 mod linux;

@@ -173,7 +173,7 @@ impl Project {
     pub(crate) fn below_root<'s>(&self, source: &'s str) -> Option<&'s str> {
         let source = Path::new(source).strip_prefix(&self.root).ok()?;
         // What is built lies there too.
-        let is_ours = !source.starts_with("target") && !source.starts_with("vendor");
+        let is_ours = !source.starts_with("target");
         source.to_str().filter(|_| is_ours)
     }
 

@@ -11,7 +11,7 @@ use crate::cross::{CrossToolchain, THUMBV6M, THUMBV8M};
 use crate::project::{PACKAGE, Project, Workspace};
 use crate::setup::{Machine, Need, OldestRust};
 use crate::shell::{Shell, answer};
-use crate::{bench, cyw43, dpdk, firmware, fuzz, linux, probe, size};
+use crate::{bench, cyw43, dpdk, emulated, firmware, fuzz, linux, probe, size};
 
 struct Stage {
     name: &'static str,
@@ -33,7 +33,7 @@ enum Work {
     },
 }
 
-const STAGES: [Stage; 19] = [
+const STAGES: [Stage; 20] = [
     Stage {
         name: "fmt",
         about: "the code is formatted",
@@ -159,6 +159,19 @@ const STAGES: [Stage; 19] = [
         about: "the self-test passes on an emulated Cortex-M33",
         needs: &[Need::CrossToolchain, Need::Qemu],
         work: Work::Fixed(probe::emulate),
+    },
+    Stage {
+        name: "emulated-app",
+        about: "the application on an emulated Cortex-M33, with real servers at the other end",
+        needs: &[
+            Need::CrossToolchain,
+            Need::Qemu,
+            Need::NetworkTools,
+            Need::Broker,
+            Need::NameServer,
+            Need::Collector,
+        ],
+        work: Work::Fixed(emulated::test),
     },
     Stage {
         name: "fuzz",
@@ -322,6 +335,7 @@ fn fmt(project: &Project, shell: &Shell) -> Result<String> {
     let outside = [
         firmware::MANIFEST,
         "xtask/probe/Cargo.toml",
+        emulated::MANIFEST,
         "fuzz/Cargo.toml",
     ];
     let manifests = outside.map(|manifest| project.path(manifest));
@@ -330,7 +344,7 @@ fn fmt(project: &Project, shell: &Shell) -> Result<String> {
         fmt.arg("--manifest-path").arg(manifest).arg("--check");
         shell.run("outside of the workspace", &mut fmt)?;
     }
-    Ok("workspace, firmware, probe and fuzz targets".into())
+    Ok("workspace, programs for chips and fuzz targets".into())
 }
 
 /// Where the compiler of all other stages is the promised one, they are the proof.
@@ -414,10 +428,11 @@ fn doc(project: &Project, shell: &Shell, workspace: &Workspace) -> Result<String
 }
 
 /// The packages whose tests talk to the kernel, or to devices.
-const WITH_STAGES_OF_THEIR_OWN: [&str; 5] = [
+const WITH_STAGES_OF_THEIR_OWN: [&str; 6] = [
     cyw43::APPLICATION,
     cyw43::CHIP,
     dpdk::PACKAGE,
+    emulated::PACKAGE,
     linux::PACKAGE,
     linux::PEERS,
 ];

@@ -72,9 +72,17 @@ impl<
     ) -> Result<Stack<D, NEIGHBOURS>, AlreadyStarted> {
         let pools = self.pools.try_uninit().ok_or(AlreadyStarted)?;
         let pools = pools.write(Pools::new());
-        let mut link = Link::new(driver, &self.neighbours, EmbassyClock);
-        link.seed(config.seed);
-        let net = &*self.net.init_with(|| Net::new(link, pools, config));
+        // In place: the link alone is several kilobytes, which would go over the stack.
+        let net = &*self.net.init_with(|| {
+            let seed = config.seed;
+            let net = Net::new(
+                Link::new(driver, &self.neighbours, EmbassyClock),
+                pools,
+                config,
+            );
+            net.with_link(|link| link.seed(seed));
+            net
+        });
         let dhcp = self
             .dhcp
             .init_with(|| DhcpClient::new(net, EmbassyClock, dhcp));
