@@ -2,6 +2,7 @@
 
 use core::convert::Infallible;
 use core::fmt;
+use core::mem::MaybeUninit;
 use core::time::Duration;
 
 use embassy_futures::select::{Either, select};
@@ -70,22 +71,16 @@ impl<
         config: Config,
         dhcp: DhcpConfig<'static>,
     ) -> Result<Stack<D, NEIGHBOURS>, AlreadyStarted> {
-        let pools = self.pools.try_uninit().ok_or(AlreadyStarted)?;
-        let pools = pools.write(Pools::new());
-        // In place: the link alone is several kilobytes, which would go over the stack.
-        let net = &*self.net.init_with(|| {
-            let seed = config.seed;
-            let net = Net::new(
-                Link::new(driver, &self.neighbours, EmbassyClock),
-                pools,
-                config,
-            );
-            net.with_link(|link| link.seed(seed));
-            net
+        let pools = fill(self.pools.try_uninit().ok_or(AlreadyStarted)?, Pools::new);
+        let seed = config.seed;
+        let net = &*fill(self.net.uninit(), || {
+            let link = Link::new(driver, &self.neighbours, EmbassyClock);
+            Net::new(link, pools, config)
         });
-        let dhcp = self
-            .dhcp
-            .init_with(|| DhcpClient::new(net, EmbassyClock, dhcp));
+        net.with_link(|link| link.seed(seed));
+        let dhcp = fill(self.dhcp.uninit(), || {
+            DhcpClient::new(net, EmbassyClock, dhcp)
+        });
         Ok(Stack {
             net,
             dhcp,
@@ -122,6 +117,14 @@ impl<
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host").finish_non_exhaustive()
     }
+}
+
+/// Makes something where it is to be.
+// What goes over the stack on its way does so here: one after the other, and not as a part of the task
+// that starts the host, at every poll of which it would.
+#[inline(never)]
+fn fill<T>(place: &mut MaybeUninit<T>, make: impl FnOnce() -> T) -> &mut T {
+    place.write(make())
 }
 
 /// The host is on a driver already, and stays there.

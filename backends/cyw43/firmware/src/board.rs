@@ -74,7 +74,6 @@ pub struct Radio {
 impl RadioParts {
     /// Gives the radio power, and what it runs.
     pub async fn power_on(self) -> Radio {
-        static STATE: StaticCell<State> = StaticCell::new();
         static FIRMWARE: &Aligned<A4, [u8]> = &Aligned(*CYW43_43439A0);
         let mut pio = Pio::new(self.pio, Interrupts);
         let bus = PioSpi::new(
@@ -89,14 +88,21 @@ impl RadioParts {
             dma::Channel::new(self.dma, Interrupts),
         );
         let power = Output::new(self.power, Level::Low);
-        let state = STATE.init_with(State::new);
-        let (driver, control, runner) = cyw43::new(state, power, bus, FIRMWARE, SETTINGS).await;
+        let (driver, control, runner) = cyw43::new(state(), power, bus, FIRMWARE, SETTINGS).await;
         Radio {
             driver,
             control,
             runner,
         }
     }
+}
+
+/// What the radio's driver and its runner share.
+// Not a part of whoever calls it: what goes over the stack would do so at every poll.
+#[inline(never)]
+fn state() -> &'static mut State {
+    static STATE: StaticCell<State> = StaticCell::new();
+    STATE.init_with(State::new)
 }
 
 /// Sets the radio up; its runner has to run already. Then it has an address, and may join.
