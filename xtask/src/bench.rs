@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::emulated;
+use crate::firmware;
 use crate::project::{PACKAGE, Project, Target};
 use crate::row::Row;
 use crate::setup::{Lack, Machine, Need};
@@ -38,7 +39,8 @@ const NEEDS: [(&str, &[Need]); 4] = [
 pub(crate) fn run(project: &Project, shell: &Shell, names: &[String], quick: bool) -> Result<()> {
     let targets: Vec<&Target> = project.benches().collect();
     let known = targets.iter().map(|target| target.name.as_str());
-    let known: Vec<&str> = known.chain([size::NAME, emulated::INSTRUCTIONS]).collect();
+    let beside = [size::NAME, firmware::NAME, emulated::INSTRUCTIONS];
+    let known: Vec<&str> = known.chain(beside).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         bail!(
             "no bench is called `{unknown}`; there are: {}",
@@ -59,6 +61,11 @@ pub(crate) fn run(project: &Project, shell: &Shell, names: &[String], quick: boo
         let report = size::measure(project, shell)?;
         shell.say(&report.describe());
         publish(project, shell, size::NAME, &report.rows())?;
+    }
+    if chosen(firmware::NAME) {
+        let (text, rows) = firmware::compare(project, shell)?;
+        shell.say(&text);
+        publish(project, shell, firmware::NAME, &rows)?;
     }
     if chosen(emulated::INSTRUCTIONS) {
         let machine = Machine::set_up(project, shell, emulated::NEEDS);

@@ -11,7 +11,7 @@ use crate::cross::{CrossToolchain, THUMBV6M, THUMBV8M};
 use crate::project::{PACKAGE, Project, Workspace};
 use crate::setup::{Machine, Need, OldestRust};
 use crate::shell::{Shell, answer};
-use crate::{bench, dpdk, emulated, fuzz, linux, probe, size};
+use crate::{bench, cyw43, dpdk, emulated, firmware, fuzz, linux, probe, size};
 
 struct Stage {
     name: &'static str,
@@ -33,7 +33,7 @@ enum Work {
     },
 }
 
-const STAGES: [Stage; 19] = [
+const STAGES: [Stage; 20] = [
     Stage {
         name: "fmt",
         about: "the code is formatted",
@@ -142,6 +142,17 @@ const STAGES: [Stage; 19] = [
         about: "flash, RAM and panic paths on Cortex-M33 are within their budgets",
         needs: &[Need::CrossToolchain],
         work: Work::Fixed(|project, shell| size::measure(project, shell)?.check()),
+    },
+    Stage {
+        name: "cyw43",
+        about: "the firmware of the Pico 2 W, its simulated radio, and its application with real peers",
+        needs: &[
+            Need::CrossToolchain,
+            Need::NetworkTools,
+            Need::Broker,
+            Need::Collector,
+        ],
+        work: Work::Fixed(cyw43::test),
     },
     Stage {
         name: "emulated",
@@ -322,6 +333,7 @@ pub(crate) fn in_ci() -> bool {
 fn fmt(project: &Project, shell: &Shell) -> Result<String> {
     shell.run("workspace", project.cargo("fmt").args(["--all", "--check"]))?;
     let outside = [
+        firmware::MANIFEST,
         "xtask/probe/Cargo.toml",
         emulated::MANIFEST,
         "fuzz/Cargo.toml",
@@ -416,7 +428,9 @@ fn doc(project: &Project, shell: &Shell, workspace: &Workspace) -> Result<String
 }
 
 /// The packages whose tests talk to the kernel, or to devices.
-const WITH_STAGES_OF_THEIR_OWN: [&str; 4] = [
+const WITH_STAGES_OF_THEIR_OWN: [&str; 6] = [
+    cyw43::APPLICATION,
+    cyw43::CHIP,
     dpdk::PACKAGE,
     emulated::PACKAGE,
     linux::PACKAGE,

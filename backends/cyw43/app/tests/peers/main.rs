@@ -9,6 +9,9 @@ mod time;
 #[allow(dead_code)]
 #[path = "../../../../../tests/peers/program.rs"]
 mod program;
+#[cfg(feature = "defmt")]
+#[path = "../sim/silent.rs"]
+mod silent;
 #[allow(dead_code)]
 #[path = "../../../../../tests/peers/us.rs"]
 mod us;

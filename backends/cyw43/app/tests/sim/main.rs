@@ -6,6 +6,8 @@ mod collector;
 mod lab;
 mod properties;
 mod session;
+#[cfg(feature = "defmt")]
+mod silent;
 mod telemetry;
 mod time;
 mod whole;
