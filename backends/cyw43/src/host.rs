@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use embassy_futures::select::{Either, select};
 use embassy_net_driver::Driver;
-use static_cell::StaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 use whohas::LocalResolver;
 use whohas::cache::{Fixed, Key};
 use whohas::dhcp::client::{AddressList, Config as DhcpConfig};
@@ -36,7 +36,7 @@ pub struct Host<
     const DATAGRAM: usize = 1024,
 > {
     neighbours: LocalResolver<Fixed<NEIGHBOURS>, PowerSave>,
-    pools: StaticCell<Pools<'static, HostLink<D, NEIGHBOURS>, TCP, RX, TX, UDP, DATAGRAM>>,
+    pools: ConstStaticCell<Pools<'static, HostLink<D, NEIGHBOURS>, TCP, RX, TX, UDP, DATAGRAM>>,
     net: StaticCell<Net<'static, HostLink<D, NEIGHBOURS>>>,
     dhcp: StaticCell<DhcpClient<'static, 'static, HostLink<D, NEIGHBOURS>, EmbassyClock>>,
 }
@@ -55,7 +55,7 @@ impl<
     pub const fn new() -> Self {
         Self {
             neighbours: LocalResolver::new(PowerSave, Fixed::new()),
-            pools: StaticCell::new(),
+            pools: ConstStaticCell::new(Pools::new()),
             net: StaticCell::new(),
             dhcp: StaticCell::new(),
         }
@@ -71,7 +71,7 @@ impl<
         config: Config,
         dhcp: DhcpConfig<'static>,
     ) -> Result<Stack<D, NEIGHBOURS>, AlreadyStarted> {
-        let pools = fill(self.pools.try_uninit().ok_or(AlreadyStarted)?, Pools::new);
+        let pools = self.pools.try_take().ok_or(AlreadyStarted)?;
         let seed = config.seed;
         let net = &*fill(self.net.uninit(), || {
             let link = Link::new(driver, &self.neighbours, EmbassyClock);

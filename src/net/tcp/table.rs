@@ -253,6 +253,17 @@ impl<'a, H> TcpTable<'a, H> {
     }
 }
 
+impl<H> Drop for TcpTable<'_, H> {
+    /// [`Pools`](crate::net::Pools) drop nothing by themselves.
+    fn drop(&mut self) {
+        for slot in &mut *self.slots {
+            slot.assign(Role::Free);
+            self.sockets.remove(slot.handle);
+        }
+        self.listeners.fill_with(ListenerSlot::default);
+    }
+}
+
 /// # What the peers do
 impl<H: Hold> TcpTable<'_, H> {
     /// The engine was given a segment: the socket that it was for may have changed its state.

@@ -15,7 +15,7 @@ use cortex_m_semihosting::hprintln;
 use embassy_executor::Spawner;
 use embedded_nal_async::{AddrType, Dns};
 use heapless::String;
-use static_cell::StaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 use whohas::cache::Fixed;
 use whohas::dhcp::client::Config as DhcpConfig;
 use whohas::link::Link;
@@ -86,13 +86,12 @@ fn main() -> ! {
 #[inline(never)]
 fn set_up() -> (&'static Stack, &'static Dhcp) {
     time::start();
-    static SOCKETS: StaticCell<Sockets> = StaticCell::new();
-    let sockets = SOCKETS.init_with(Pools::new);
+    static SOCKETS: ConstStaticCell<Sockets> = ConstStaticCell::new(Pools::new());
     static NET: StaticCell<Stack> = StaticCell::new();
     let net: &'static Stack = NET.init_with(|| {
         let driver = Lan9118::new().unwrap_or_else(|error| fail(format_args!("{error:?}")));
         let link = Link::new(driver, &NEIGHBOURS, BoardTime);
-        Net::new(link, sockets, NetConfig::new(SEED))
+        Net::new(link, SOCKETS.take(), NetConfig::new(SEED))
     });
     let config = DhcpConfig::new().with_host_name("m33");
     let config = config.unwrap_or_else(|error| fail(format_args!("{error}")));

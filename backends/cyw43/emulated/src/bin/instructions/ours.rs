@@ -8,7 +8,7 @@ use core::task::{Context, Poll, Waker};
 
 use embassy_net_driver::{Driver, RxToken, TxToken};
 use embedded_nal_async::{ConnectedUdp, UdpStack};
-use static_cell::StaticCell;
+use static_cell::ConstStaticCell;
 use whohas::cache::{Fixed, Strict};
 use whohas::link::{IpLink, Link};
 use whohas::net::{Config, Net, Pools};
@@ -165,8 +165,8 @@ fn packets(link: &mut Wire, context: &mut Context<'_>) {
 }
 
 fn stack(link: Wire, context: &mut Context<'_>) {
-    static SOCKETS: StaticCell<Sockets> = StaticCell::new();
-    let net = Net::new(link, SOCKETS.init_with(Pools::new), Config::new(1));
+    static SOCKETS: ConstStaticCell<Sockets> = ConstStaticCell::new(Pools::new());
+    let net = Net::new(link, SOCKETS.take(), Config::new(1));
     let peer = SocketAddr::from((ip(LAST), 9));
     let connected = at_once(net.udp().connect(peer));
     let (_, mut socket) = connected.unwrap_or_else(|error| fail(format_args!("{error}")));
