@@ -27,26 +27,28 @@ const EVENTS: usize = 8;
 /// How many packets may wait for one neighbour, if nobody says otherwise.
 const PER_NEIGHBOUR: usize = 3;
 
+// As in `Parking`: large fields come last.
+#[cfg_attr(target_pointer_width = "32", repr(C))]
 pub(super) struct Core<R: Driven, const PACKETS: usize, const BYTES: usize> {
     pub(super) resolver: R,
-    pub(super) routes: Routes,
-    pub(super) claims: Claims,
-    pub(super) parking: Parking<R::Hold, PACKETS, BYTES>,
-    pub(super) counters: LinkCounters,
     pub(super) mac: Option<UnicastMac>,
     /// Nothing is known of the link before the driver was asked.
     pub(super) up: Option<bool>,
-    /// The addresses that are used without conflict detection.
-    settled: Vec<Prefix, MAX_ADDRESSES>,
-    /// An ARP frame that the resolver had no room for.
-    again: Option<[u8; ARP_FRAME_LEN]>,
-    events: Deque<LinkEvent, EVENTS>,
-    /// How many there were.
+    /// The driver had no room the last time that we had something.
+    pub(super) is_blocked: bool,
+    /// How many events there were.
     pub(super) changes: u32,
     /// The longest frame that the driver takes.
     pub(super) longest: usize,
-    /// The driver had no room the last time that we had something.
-    pub(super) is_blocked: bool,
+    /// An ARP frame that the resolver had no room for.
+    again: Option<[u8; ARP_FRAME_LEN]>,
+    /// The addresses that are used without conflict detection.
+    settled: Vec<Prefix, MAX_ADDRESSES>,
+    pub(super) routes: Routes,
+    events: Deque<LinkEvent, EVENTS>,
+    pub(super) counters: LinkCounters,
+    pub(super) claims: Claims,
+    pub(super) parking: Parking<R::Hold, PACKETS, BYTES>,
 }
 
 impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {

@@ -139,35 +139,37 @@ pub struct Net<'a, L: IpLink> {
     inner: RefCell<Inner<'a, L>>,
 }
 
+// On a chip an offset of more than 4095 bytes takes instructions of its own: a link, which has buffers, comes last.
+#[cfg_attr(target_pointer_width = "32", repr(C))]
 struct Inner<'a, L: IpLink> {
-    link: L,
-    engine: Interface,
-    tcp: TcpTable<'a, L::Hold>,
-    udp: UdpTable<'a, L::Hold>,
-    packets: PacketStats,
-    dns: DnsStats,
-    config: Config,
-    random: Random,
-    clock: Monotonic,
-    /// The own addresses, and the number under which the link gave them.
-    own: Vec<Prefix, MAX_ADDRESSES>,
-    generation: Option<u32>,
+    /// Something is to be done before `next`.
+    wanted: bool,
+    /// The link had no room for all that was to be sent.
+    refused: bool,
     /// The checksums of received datagrams, as the link wants them handled.
     checksum: UdpChecksum,
+    /// When something is to be done, in the caller's time.
+    next: Option<Instant>,
+    /// When the sockets want to be looked at, as far as time is the reason.
+    due: Option<Instant>,
+    renewed: Instant,
+    clock: Monotonic,
     /// Whoever runs the stack.
     runner: Option<Waker>,
     /// Whoever gives the link its addresses, and what he has seen of it.
     #[cfg(feature = "dhcp")]
     watcher: (Option<Waker>, u32),
-    /// Something is to be done before `next`.
-    wanted: bool,
-    /// When something is to be done, in the caller's time.
-    next: Option<Instant>,
-    /// When the sockets want to be looked at, as far as time is the reason.
-    due: Option<Instant>,
-    /// The link had no room for all that was to be sent.
-    refused: bool,
-    renewed: Instant,
+    packets: PacketStats,
+    /// The own addresses, and the number under which the link gave them.
+    generation: Option<u32>,
+    own: Vec<Prefix, MAX_ADDRESSES>,
+    tcp: TcpTable<'a, L::Hold>,
+    udp: UdpTable<'a, L::Hold>,
+    random: Random,
+    dns: DnsStats,
+    config: Config,
+    engine: Interface,
+    link: L,
 }
 
 impl<'a, L: IpLink> Net<'a, L> {
