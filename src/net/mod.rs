@@ -124,7 +124,7 @@ use crate::cache::MAX_ADDRESSES;
 use crate::cache::Prefix;
 use crate::link::IpLink;
 use crate::random::Random;
-use crate::time::{Instant, Monotonic, Timer};
+use crate::time::{Instant, Monotonic, Timer, earliest};
 use crate::wire::{UdpChecksum, can_be_host};
 
 /// How many packets are received in one pass before others get their turn.
@@ -337,7 +337,7 @@ impl<'a, L: IpLink> Inner<'a, L> {
         }
         self.tell_watcher();
         let due = self.due.map(|due| self.clock.for_caller(due));
-        self.next = [due, self.link.poll_timeout()].into_iter().flatten().min();
+        self.next = earliest(due, self.link.poll_timeout());
     }
 
     /// Does what sockets and time want, and sends.
@@ -361,8 +361,7 @@ impl<'a, L: IpLink> Inner<'a, L> {
         // What is due and needs room waits for the link, too.
         let deadline = deadline.filter(|due| !self.refused || *due > now);
         let again = (received == BURST).then_some(now);
-        let all = [deadline, engine, again, renewal].into_iter();
-        self.due = all.flatten().min();
+        self.due = earliest(earliest(deadline, engine), earliest(again, renewal));
     }
 
     /// Takes over the link's addresses. True if they have changed.

@@ -12,7 +12,7 @@ use crate::link::IpLink;
 use crate::net::config::Config;
 use crate::net::stats::count;
 use crate::resolver::Hold;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 impl<H: Hold> TcpTable<'_, H> {
     /// Looks after every socket: gives up what took too long, frees what is done, lets listeners
@@ -26,8 +26,11 @@ impl<H: Hold> TcpTable<'_, H> {
             self.tend(index, config, now);
         }
         self.arm();
-        let times = |slot: &TcpSlot<H>| [slot.deadline, slot.watch.at];
-        self.slots.iter().flat_map(times).flatten().min()
+        let mut first = None;
+        for slot in &*self.slots {
+            first = earliest(first, earliest(slot.deadline, slot.watch.at));
+        }
+        first
     }
 
     /// What the engine did to a socket of its own accord, or its owner had it do.
