@@ -18,7 +18,7 @@ use super::receive::{Sorted, sort};
 use super::route::{NextHop, Routes};
 use crate::cache::{AddressError, HoldError, Key, MAX_ADDRESSES, Prefix, Status};
 use crate::resolver::{Driven, Hold};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::wire::{ARP_FRAME_LEN, EthernetHeader, MacAddr, UnicastMac, VlanId};
 
 /// How many events wait to be fetched.
@@ -503,11 +503,14 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
         // Before the driver was asked anything may be due.
         let again = (self.again.is_some() || self.up.is_none()).then_some(now);
         let due = self.resolver.poll_timeout();
-        let deadlines = [again, due, self.claims.poll_timeout()];
-        let deadlines = deadlines.into_iter().flatten();
-        deadlines
-            .filter(|deadline| !self.is_blocked || *deadline > now)
-            .min()
+        let mut first = None;
+        for deadline in [again, due, self.claims.poll_timeout()] {
+            first = earliest(
+                first,
+                deadline.filter(|deadline| !self.is_blocked || *deadline > now),
+            );
+        }
+        first
     }
 }
 
