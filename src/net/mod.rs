@@ -92,7 +92,7 @@ mod stats;
 mod tcp;
 mod udp;
 
-use core::cell::RefCell;
+use core::cell::{RefCell, RefMut};
 use core::convert::Infallible;
 use core::fmt;
 use core::future::{Future, pending, poll_fn};
@@ -233,6 +233,18 @@ impl<'a, L: IpLink> Net<'a, L> {
         }
     }
 
+    /// The one place that borrows it to change it: every other would say where it is, should it panic.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn lock(&self) -> RefMut<'_, Inner<'a, L>> {
+        self.inner.borrow_mut()
+    }
+
+    /// A user has left something to do.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn wake(&self) {
+        self.lock().wake();
+    }
+
     /// Runs the stack for ever: sleeps until a packet, a neighbour, a user or the time wants
     /// something. For one task; cancel-safe.
     pub async fn run(&self, timer: &impl Timer) -> Infallible {
@@ -261,7 +273,7 @@ impl<'a, L: IpLink> Net<'a, L> {
     /// sends what wants to leave. `context` is woken when there is something to do before
     /// [`poll_timeout`](Self::poll_timeout).
     pub fn poll(&self, now: Instant, context: &mut Context<'_>) {
-        self.inner.borrow_mut().poll(now, context);
+        self.lock().poll(now, context);
     }
 
     /// When [`poll`](Self::poll) wants to be called next; [`Instant::ZERO`] for at once.
@@ -290,7 +302,7 @@ impl<'a, L: IpLink> Net<'a, L> {
     ///
     /// If `act` comes back to the stack.
     pub fn with_link<R>(&self, act: impl FnOnce(&mut L) -> R) -> R {
-        let mut inner = self.inner.borrow_mut();
+        let mut inner = self.lock();
         let result = act(&mut inner.link);
         inner.follow_addresses();
         inner.tell_watcher();

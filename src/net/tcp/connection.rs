@@ -90,7 +90,7 @@ impl<'n, 'a, L: IpLink> Connection<'n, 'a, L> {
 
 impl<L: IpLink> Drop for Connection<'_, '_, L> {
     fn drop(&mut self) {
-        let mut inner = self.end.net.inner.borrow_mut();
+        let mut inner = self.end.net.lock();
         inner.tcp.close_in_background(self.end.index);
         inner.wake();
     }
@@ -219,7 +219,7 @@ impl<L: IpLink> End<'_, '_, L> {
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut Socket<'_>, &mut TcpSlot<L::Hold>) -> R) -> R {
-        let mut inner = self.net.inner.borrow_mut();
+        let mut inner = self.net.lock();
         let tcp = &mut inner.tcp;
         let slot = &mut tcp.slots[self.index];
         act(tcp.sockets.get_mut(slot.handle), slot)
@@ -228,12 +228,12 @@ impl<L: IpLink> End<'_, '_, L> {
     /// What the peer is to learn of.
     fn act<R>(&self, act: impl FnOnce(&mut Socket<'_>, &mut TcpSlot<L::Hold>) -> R) -> R {
         let result = self.with(act);
-        self.net.inner.borrow_mut().wake();
+        self.net.wake();
         result
     }
 
     fn shut_down(&self) -> Result<(), TcpError> {
-        let mut inner = self.net.inner.borrow_mut();
+        let mut inner = self.net.lock();
         if let Some(failure) = inner.tcp.slots[self.index].failure {
             return Err(failure);
         }
@@ -270,7 +270,7 @@ impl<L: IpLink> End<'_, '_, L> {
         });
         if let Poll::Ready(Ok(1..)) = read {
             // There is room again, which the peer may have to be told.
-            self.net.inner.borrow_mut().wake();
+            self.net.wake();
         }
         read
     }
@@ -301,7 +301,7 @@ impl<L: IpLink> End<'_, '_, L> {
             }
         });
         if let Poll::Ready(Ok(_)) = written {
-            self.net.inner.borrow_mut().wake();
+            self.net.wake();
         }
         written
     }

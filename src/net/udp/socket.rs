@@ -35,7 +35,7 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut UdpSlot<'_, L::Hold>) -> R) -> R {
-        act(&mut self.net.inner.borrow_mut().udp.slots[self.index])
+        act(&mut self.net.lock().udp.slots[self.index])
     }
 
     fn binding(&self) -> Binding {
@@ -91,7 +91,7 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
             Poll::Pending
         });
         if queued.is_ready() {
-            self.net.inner.borrow_mut().wake();
+            self.net.wake();
         }
         queued
     }
@@ -115,7 +115,7 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
 
 impl<L: IpLink> Drop for Place<'_, '_, L> {
     fn drop(&mut self) {
-        self.net.inner.borrow_mut().udp.release(self.index);
+        self.net.lock().udp.release(self.index);
     }
 }
 
