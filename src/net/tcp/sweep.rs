@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use smoltcp::socket::tcp::{Socket, State};
+use smoltcp::socket::tcp::State;
 
 use super::slot::{Role, TcpSlot, owes};
 use super::{ListenerSlot, TcpError, TcpTable};
@@ -92,8 +92,7 @@ impl<H: Hold> TcpTable<'_, H> {
     }
 
     fn tend_open(&mut self, index: usize, config: &Config, now: Instant) {
-        let socket = self.sockets.get::<Socket<'_>>(self.slots[index].handle);
-        let slot = &mut self.slots[index];
+        let (socket, slot) = self.both(index);
         if slot.failure.is_some() {
             return;
         }
@@ -133,8 +132,7 @@ impl<H: Hold> TcpTable<'_, H> {
     }
 
     fn tend_closing(&mut self, index: usize, config: &Config, now: Instant) {
-        let slot = &mut self.slots[index];
-        let socket = self.sockets.get_mut::<Socket<'_>>(slot.handle);
+        let (socket, slot) = self.both(index);
         let (state, silent) = (socket.state(), socket.remote_endpoint().is_none());
         // Nobody reads any more. Room for the peer's last words lets its end be heard.
         let unread = socket.recv_queue();

@@ -1,5 +1,6 @@
 //! UDP sockets in their owners' hands.
 
+use core::cell::RefMut;
 use core::fmt;
 use core::future::poll_fn;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -34,8 +35,13 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
         SocketAddrV4::new(ip, port)
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn slot(&self) -> RefMut<'_, UdpSlot<'a, L::Hold>> {
+        RefMut::map(self.net.lock(), |inner| &mut inner.udp.slots[self.index])
+    }
+
     fn with<R>(&self, act: impl FnOnce(&mut UdpSlot<'_, L::Hold>) -> R) -> R {
-        act(&mut self.net.lock().udp.slots[self.index])
+        act(&mut self.slot())
     }
 
     fn binding(&self) -> Binding {
