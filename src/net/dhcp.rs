@@ -173,7 +173,8 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
         loop {
             self.look_at_link();
             self.obey_owner(&socket, &mut buffer).await?;
-            self.drain(&socket, &mut buffer).await?;
+            self.send_all(&socket, &mut buffer).await?;
+            self.obey_client()?;
             if let Some(len) = self.next_message(&mut socket, &mut buffer).await? {
                 let mut inner = self.lock();
                 if let Some((client, _)) = &mut inner.client {
@@ -270,13 +271,8 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
         Ok(())
     }
 
-    /// Sends what there is, and does what is to be done.
-    async fn drain(
-        &self,
-        socket: &BoundSocket<'_, '_, L>,
-        buffer: &mut [u8; MESSAGE_LEN],
-    ) -> Result<(), DhcpFailure> {
-        self.send_all(socket, buffer).await?;
+    /// Does what the client wants.
+    fn obey_client(&self) -> Result<(), DhcpFailure> {
         let mut inner = self.lock();
         while let Some(event) = inner.poll_event() {
             match event {
@@ -288,6 +284,7 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
         Ok(())
     }
 
+    /// Sends what there is.
     async fn send_all(
         &self,
         socket: &BoundSocket<'_, '_, L>,

@@ -2,7 +2,7 @@
 
 use core::cell::RefMut;
 use core::fmt;
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::task::{Context, Poll};
 
@@ -57,12 +57,8 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
     }
 
     /// Queues a datagram as soon as there is room.
-    async fn send(&self, ends: Ends, payload: &[u8]) -> Result<(), UdpError> {
-        let most = self.longest();
-        if payload.len() > most {
-            return Err(UdpError::TooLong(most));
-        }
-        poll_fn(|context| self.poll_send(context, ends, payload)).await
+    fn send(&self, ends: Ends, payload: &[u8]) -> impl Future<Output = Result<(), UdpError>> {
+        poll_fn(move |context| self.poll_send(context, ends, payload))
     }
 
     fn longest(&self) -> usize {
@@ -84,6 +80,10 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
         ends: Ends,
         payload: &[u8],
     ) -> Poll<Result<(), UdpError>> {
+        let most = self.longest();
+        if payload.len() > most {
+            return Poll::Ready(Err(UdpError::TooLong(most)));
+        }
         let queued = self.with(|slot| {
             if let Some(hold) = &slot.hold
                 && hold.status() == Status::Unreachable
@@ -103,8 +103,8 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
     }
 
     /// The next datagram: its ends and its whole length, however much of it fits.
-    async fn receive(&self, buffer: &mut [u8]) -> (Ends, usize) {
-        poll_fn(|context| {
+    fn receive(&self, buffer: &mut [u8]) -> impl Future<Output = (Ends, usize)> {
+        poll_fn(move |context| {
             self.with(|slot| {
                 let Some((ends, len)) = slot.received.first() else {
                     wait(&mut slot.reader, context.waker());
@@ -115,7 +115,6 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
                 Poll::Ready((ends, len))
             })
         })
-        .await
     }
 }
 
@@ -212,18 +211,18 @@ impl<'n, 'a, L: IpLink> BoundSocket<'n, 'a, L> {
 #[cfg(feature = "dhcp")]
 impl<L: IpLink> BoundSocket<'_, '_, L> {
     /// Sends from an address that may not be ours, or from none.
-    pub(in crate::net) async fn send_as(
+    pub(in crate::net) fn send_as(
         &self,
         source: Ipv4Addr,
         remote: SocketAddrV4,
         payload: &[u8],
-    ) -> Result<(), UdpError> {
+    ) -> impl Future<Output = Result<(), UdpError>> {
         let local = SocketAddrV4::new(source, self.local().port());
-        self.place.send(Ends { local, remote }, payload).await
+        self.place.send(Ends { local, remote }, payload)
     }
 
     /// Ends when the link has everything.
-    pub(in crate::net) async fn sent(&self) {
+    pub(in crate::net) fn sent(&self) -> impl Future<Output = ()> {
         poll_fn(|context| {
             self.place.with(|slot| {
                 if slot.to_send.is_empty() {
@@ -233,7 +232,6 @@ impl<L: IpLink> BoundSocket<'_, '_, L> {
                 Poll::Pending
             })
         })
-        .await;
     }
 }
 
