@@ -243,7 +243,11 @@ impl Routes {
             way = next;
         }
         // Of the last, and so of an only one, nobody has to be asked.
-        Some(if way != first && is_known(way.0) { way } else { first })
+        Some(if way != first && is_known(way.0) {
+            way
+        } else {
+            first
+        })
     }
 
     /// All gateways on the longest routes to there, each with our own address in its prefix.

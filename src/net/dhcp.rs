@@ -414,8 +414,8 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
     }
 
     /// What `look` says of the lease, as soon as it says something.
-    async fn wait_for<R>(&self, look: impl Fn(&Option<Lease>) -> Option<R>) -> R {
-        poll_fn(|context| {
+    fn wait_for<R>(&self, look: impl Fn(&Option<Lease>) -> Option<R>) -> impl Future<Output = R> {
+        poll_fn(move |context| {
             let mut inner = self.lock();
             match look(&inner.lease) {
                 Some(result) => Poll::Ready(result),
@@ -425,7 +425,6 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
                 }
             }
         })
-        .await
     }
 }
 

@@ -148,6 +148,8 @@ struct Inner<'a, L: IpLink> {
     refused: bool,
     /// The checksums of received datagrams, as the link wants them handled.
     checksum: UdpChecksum,
+    /// The sums of ICMP are for us to add up.
+    sums: bool,
     /// When something is to be done, in the caller's time.
     next: Option<Instant>,
     /// When the sockets want to be looked at, as far as time is the reason.
@@ -197,6 +199,7 @@ impl<'a, L: IpLink> Net<'a, L> {
         } else {
             UdpChecksum::Trust
         };
+        let sums = capabilities.checksum.icmpv4.tx();
         let mut settings = iface::Config::new(HardwareAddress::Ip);
         settings.random_seed = random.next();
         let engine = Interface::new(
@@ -217,6 +220,7 @@ impl<'a, L: IpLink> Net<'a, L> {
             own: Vec::new(),
             generation: None,
             checksum,
+            sums,
             runner: None,
             #[cfg(feature = "dhcp")]
             watcher: (None, 0),
@@ -498,8 +502,11 @@ impl<'a, L: IpLink> Inner<'a, L> {
                 tcp: &mut self.tcp.stats,
                 checksum: self.checksum,
                 segment: None,
+                unclaimed: false,
             },
             sent: 0.into(),
+            unclaimed: false.into(),
+            sums: self.sums,
             refused: false,
         };
         (&mut self.engine, device, &mut self.tcp.sockets)
@@ -534,6 +541,7 @@ fn engine_time(now: Instant) -> smoltcp::time::Instant {
 }
 
 /// Puts a task where it will be woken from.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 fn wait(place: &mut Option<Waker>, waker: &Waker) {
     match place {
         Some(known) if known.will_wake(waker) => {}

@@ -1,8 +1,8 @@
 //! Connections that we make: first the neighbour, then the SYN.
 
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 
 use embedded_nal_async::TcpConnect;
 use smoltcp::socket::tcp::State;
@@ -85,20 +85,32 @@ impl<'n, 'a, L: IpLink> Dial<'n, 'a, L> {
         Ok(())
     }
 
-    async fn resolve(&self) -> Result<(), TcpError> {
-        for _ in 0..HOLDS {
-            match poll_fn(|context| self.poll_resolved(context)).await {
-                Ok(()) => return Ok(()),
+    fn resolve(&self) -> impl Future<Output = Result<(), TcpError>> {
+        let mut left = HOLDS;
+        poll_fn(move |context| self.poll_neighbour(context, &mut left))
+    }
+
+    fn poll_neighbour(
+        &self,
+        context: &mut Context<'_>,
+        left: &mut usize,
+    ) -> Poll<Result<(), TcpError>> {
+        while *left > 0 {
+            match ready!(self.poll_resolved(context)) {
+                Ok(()) => return Poll::Ready(Ok(())),
                 Err(ResolveError::Aborted) => self.hold()?,
-                Err(ResolveError::Refused(error)) => return Err(TcpError::NotHeld(error)),
+                Err(ResolveError::Refused(error)) => {
+                    return Poll::Ready(Err(TcpError::NotHeld(error)));
+                }
                 Err(ResolveError::Unreachable) => break,
             }
+            *left -= 1;
         }
         if let Some(failure) = self.failure() {
-            return Err(failure);
+            return Poll::Ready(Err(failure));
         }
         count(&mut self.net.lock().tcp.stats.unreachable);
-        Err(TcpError::Unreachable)
+        Poll::Ready(Err(TcpError::Unreachable))
     }
 
     fn failure(&self) -> Option<TcpError> {
