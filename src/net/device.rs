@@ -310,3 +310,38 @@ impl phy::TxToken for Never {
         match self {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer of the engine's: a type, a code and a sum.
+    fn answer(kind: u8, code: u8, sum: u16) -> [u8; IPV4_HEADER_LEN + 4] {
+        let mut packet = [0; IPV4_HEADER_LEN + 4];
+        let [high, low] = sum.to_be_bytes();
+        packet[IPV4_HEADER_LEN..].copy_from_slice(&[kind, code, high, low]);
+        packet
+    }
+
+    #[test]
+    fn the_sum_of_an_answer_follows_its_code_and_wraps_as_a_complement_does() {
+        for (before, after) in [(0x1234, 0x1233), (1, 0), (0, 0xfffe)] {
+            let mut packet = answer(3, 2, before);
+            name_the_port(&mut packet, true);
+            assert_eq!(packet, answer(3, 3, after));
+        }
+        let mut packet = answer(3, 2, 0);
+        name_the_port(&mut packet, false);
+        assert_eq!(packet, answer(3, 3, 0), "the driver adds it up");
+    }
+
+    #[test]
+    fn no_other_answer_is_changed() {
+        for (kind, code) in [(0, 2), (3, 3), (3, 0)] {
+            let mut packet = answer(kind, code, 7);
+            name_the_port(&mut packet, true);
+            assert_eq!(packet, answer(kind, code, 7));
+        }
+        name_the_port(&mut [3; IPV4_HEADER_LEN], true);
+    }
+}
