@@ -236,7 +236,7 @@ impl Routes {
         let mut equals = self.gateways_to(destination);
         let first = equals.next()?;
         let mut way = first;
-        while let Some(next) = equals.next() {
+        for next in equals {
             if is_known(way.0) {
                 return Some(way);
             }
