@@ -14,7 +14,7 @@ use super::state::State;
 use super::storage::Storage;
 use super::table::Position;
 use super::{Cache, Policy, Profile};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::wire::{ARP_FRAME_LEN, ArpPacket, BufferTooSmall, MacAddr, UnicastMac, VlanId};
 
 /// An answer that the driver has not taken yet: what the packet cannot be made without.
@@ -183,21 +183,18 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     pub(super) fn next_transmit(&self) -> Option<Instant> {
         self.sender()?;
         let reply = (!self.replies.0.is_empty()).then(|| self.clock.now());
-        let announcement = self
-            .addresses
-            .own()
-            .iter()
-            .filter(|own| own.announcements > 0);
+        let mut due = reply;
+        for own in self.addresses.own() {
+            if own.announcements > 0 {
+                due = earliest(due, Some(own.not_before));
+            }
+        }
         let request = self.table.first_in(Queue::READY).map(|at| {
             self.requests
                 .next(self.policy().request_rate)
                 .max(self.table.slot(at).deadline)
         });
-        reply
-            .into_iter()
-            .chain(announcement.map(|own| own.not_before))
-            .chain(request)
-            .min()
+        earliest(due, request)
     }
 
     /// Our MAC address, if anything can be sent at all.

@@ -6,7 +6,7 @@ use super::receive::vlan;
 use crate::cache::Prefix;
 use crate::conflict::{Defence, Detector, Event, NotClaimable, Outgoing, State, Timing};
 use crate::random::Random;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::wire::{ArpPacket, EthernetFrame, HardwareTypes, UnicastMac, VlanId};
 
 /// How many own addresses can be under conflict detection at a time.
@@ -173,11 +173,12 @@ impl Claims {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let detectors = self
-            .claims
-            .iter()
-            .filter_map(|claim| claim.detector.as_ref());
-        detectors.filter_map(Detector::poll_timeout).min()
+        let mut first = None;
+        for claim in &self.claims {
+            let due = claim.detector.as_ref().and_then(Detector::poll_timeout);
+            first = earliest(first, due);
+        }
+        first
     }
 }
 

@@ -66,6 +66,8 @@ pub(super) const FRAMES_AT_ONCE: usize = 64;
 /// link.set_routes(&[Route::default_via(Ipv4Addr::new(10, 0, 0, 254))])?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// As in `Parking`: large fields come last.
+#[cfg_attr(target_pointer_width = "32", repr(C))]
 pub struct Link<
     D,
     R: Driven,
@@ -76,11 +78,11 @@ pub struct Link<
 > {
     pub(super) driver: D,
     pub(super) clock: C,
+    /// Somebody calls `poll`.
+    pub(super) is_polled: bool,
     pub(super) core: Core<R, PACKETS, BYTES>,
     incoming: Incoming<MTU>,
     outgoing: Outgoing<MTU>,
-    /// Somebody calls `poll`.
-    pub(super) is_polled: bool,
 }
 
 impl<D, R: Driven, C, const MTU: usize, const PACKETS: usize, const BYTES: usize>

@@ -1,6 +1,6 @@
 //! A stack that gets its address by DHCP.
 
-use core::cell::RefCell;
+use core::cell::{RefCell, RefMut};
 use core::convert::Infallible;
 use core::fmt;
 use core::future::{Future, poll_fn};
@@ -99,7 +99,7 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
 
     /// Asks for this address first, as it was ours before the host was switched off.
     pub fn with_known(self, ip: Ipv4Addr) -> Self {
-        self.inner.borrow_mut().known = Some(ip);
+        self.lock().known = Some(ip);
         self
     }
 
@@ -109,6 +109,12 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
             detection: (timing, defence),
             ..self
         }
+    }
+
+    // As the stack's.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn lock(&self) -> RefMut<'_, Inner<'n>> {
+        self.inner.borrow_mut()
     }
 
     /// Where the client stands.
@@ -145,7 +151,7 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
     /// client.
     pub async fn release(&self) {
         {
-            let mut inner = self.inner.borrow_mut();
+            let mut inner = self.lock();
             inner.wanted = false;
             inner.wake_runner();
         }
@@ -154,7 +160,7 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
 
     /// Wants an address again after [`release`](Self::release).
     pub fn start(&self) {
-        let mut inner = self.inner.borrow_mut();
+        let mut inner = self.lock();
         inner.wanted = true;
         inner.wake_runner();
     }
@@ -167,9 +173,10 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
         loop {
             self.look_at_link();
             self.obey_owner(&socket, &mut buffer).await?;
-            self.drain(&socket, &mut buffer).await?;
+            self.send_all(&socket, &mut buffer).await?;
+            self.obey_client()?;
             if let Some(len) = self.next_message(&mut socket, &mut buffer).await? {
-                let mut inner = self.inner.borrow_mut();
+                let mut inner = self.lock();
                 if let Some((client, _)) = &mut inner.client {
                     // The client counts what it drops.
                     let _ = client.receive(self.timer.now(), &buffer[..len]);
@@ -181,11 +188,11 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
     /// Takes over what has become of the link, and of the address that it claims for us.
     fn look_at_link(&self) {
         let now = self.timer.now();
-        let mut inner = self.inner.borrow_mut();
+        let mut inner = self.lock();
         let inner = &mut *inner;
         let claimed = inner.claimed;
         let (mac, up, claim, seed) = {
-            let mut net = self.net.inner.borrow_mut();
+            let mut net = self.net.lock();
             net.watcher.1 = net.link.changes();
             let claim = claimed.and_then(|prefix| net.link.claim_state(prefix));
             (net.link.mac(), net.link.is_up(), claim, net.random.next())
@@ -227,7 +234,7 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
         buffer: &mut [u8; MESSAGE_LEN],
     ) -> Result<(), DhcpFailure> {
         let server = {
-            let mut inner = self.inner.borrow_mut();
+            let mut inner = self.lock();
             let inner = &mut *inner;
             let Some((client, _)) = &mut inner.client else {
                 return Ok(());
@@ -259,19 +266,14 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
                 let _ = before(&self.timer, deadline, socket.sent()).await;
             }
         }
-        let mut inner = self.inner.borrow_mut();
+        let mut inner = self.lock();
         self.give_up(&mut inner);
         Ok(())
     }
 
-    /// Sends what there is, and does what is to be done.
-    async fn drain(
-        &self,
-        socket: &BoundSocket<'_, '_, L>,
-        buffer: &mut [u8; MESSAGE_LEN],
-    ) -> Result<(), DhcpFailure> {
-        self.send_all(socket, buffer).await?;
-        let mut inner = self.inner.borrow_mut();
+    /// Does what the client wants.
+    fn obey_client(&self) -> Result<(), DhcpFailure> {
+        let mut inner = self.lock();
         while let Some(event) = inner.poll_event() {
             match event {
                 Event::Check(prefix) => self.claim(&mut inner, prefix, self.detection.0)?,
@@ -282,13 +284,14 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
         Ok(())
     }
 
+    /// Sends what there is.
     async fn send_all(
         &self,
         socket: &BoundSocket<'_, '_, L>,
         buffer: &mut [u8; MESSAGE_LEN],
     ) -> Result<(), DhcpFailure> {
         loop {
-            let transmit = self.inner.borrow_mut().poll_transmit(buffer);
+            let transmit = self.lock().poll_transmit(buffer);
             let Some(transmit) = transmit else {
                 return Ok(());
             };
@@ -332,9 +335,9 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
 
     /// Whether the link has changed since we last looked, or the owner wants something else.
     fn poll_news(&self, context: &mut Context<'_>) -> bool {
-        let mut inner = self.inner.borrow_mut();
+        let mut inner = self.lock();
         wait(&mut inner.runner, context.waker());
-        let mut net = self.net.inner.borrow_mut();
+        let mut net = self.net.lock();
         wait(&mut net.watcher.0, context.waker());
         let stopped = match &inner.client {
             Some((client, _)) => client.state() == State::Stopped,
@@ -411,9 +414,9 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
     }
 
     /// What `look` says of the lease, as soon as it says something.
-    async fn wait_for<R>(&self, look: impl Fn(&Option<Lease>) -> Option<R>) -> R {
-        poll_fn(|context| {
-            let mut inner = self.inner.borrow_mut();
+    fn wait_for<R>(&self, look: impl Fn(&Option<Lease>) -> Option<R>) -> impl Future<Output = R> {
+        poll_fn(move |context| {
+            let mut inner = self.lock();
             match look(&inner.lease) {
                 Some(result) => Poll::Ready(result),
                 None => {
@@ -422,7 +425,6 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
                 }
             }
         })
-        .await
     }
 }
 

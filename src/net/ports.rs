@@ -7,9 +7,10 @@ impl Random {
     /// A port that would do: a random one, or the next behind it. `None` when none would.
     pub(super) fn port(&mut self, would_do: impl Fn(u16) -> bool) -> Option<u16> {
         let (first, last) = EPHEMERAL_PORTS.into_inner();
-        let start = first + (self.next() % u64::from(last - first + 1)) as u16;
-        (start..=last)
-            .chain(first..start)
+        let number = last - first + 1;
+        let start = (self.next() % u64::from(number)) as u16;
+        (0..number)
+            .map(|behind| first + (start + behind) % number)
             .find(|&port| would_do(port))
     }
 }

@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
-use heapless::{String, Vec};
+use heapless::{String, Vec, VecView};
 
 use super::DropReason;
 use super::config::is_name;
@@ -153,31 +153,45 @@ impl Times {
     /// RFC 2131 section 4.4.5: T1 and T2 are half and seven eighths of the lease, if nothing
     /// sensible is said of them.
     fn read(message: &Message<'_>) -> Result<Self, DropReason> {
-        let renew = message.renewal_time()?.and_then(LeaseTime::duration);
-        let rebind = message.rebinding_time()?.and_then(LeaseTime::duration);
+        let renew = message.renewal_time()?.and_then(eighths);
+        let rebind = message.rebinding_time()?.and_then(eighths);
         let time = message.lease_time()?.ok_or(DropReason::LeaseTime)?;
-        let Some(expire) = time.duration() else {
+        let Some(expire) = eighths(time) else {
             return Ok(Self {
                 renew: Duration::MAX,
                 rebind: Duration::MAX,
                 expire: None,
             });
         };
-        if expire.is_zero() {
+        if expire == 0 {
             return Err(DropReason::LeaseTime);
         }
         let (renew, rebind) = match (renew, rebind) {
             (Some(renew), Some(rebind)) if renew < rebind && rebind < expire => (renew, rebind),
-            (Some(renew), None) if renew < expire * 7 / 8 => (renew, expire * 7 / 8),
+            (Some(renew), None) if renew < expire / 8 * 7 => (renew, expire / 8 * 7),
             (None, Some(rebind)) if expire / 2 < rebind && rebind < expire => (expire / 2, rebind),
-            _no_sense => (expire / 2, expire * 7 / 8),
+            _no_sense => (expire / 2, expire / 8 * 7),
         };
         Ok(Self {
-            renew,
-            rebind,
-            expire: Some(expire),
+            renew: duration(renew),
+            rebind: duration(rebind),
+            expire: Some(duration(expire)),
         })
     }
+}
+
+/// The eighths of a second of a time that ends: in them every part of a lease is a whole number, and
+/// numbers are easier to compare than durations.
+fn eighths(time: LeaseTime) -> Option<u64> {
+    match time {
+        LeaseTime::Seconds(seconds) => Some(u64::from(seconds) * 8),
+        LeaseTime::Infinite => None,
+    }
+}
+
+#[cfg_attr(target_pointer_width = "32", inline(never))]
+fn duration(eighths: u64) -> Duration {
+    Duration::new(eighths / 8, (eighths % 8) as u32 * 125_000_000)
 }
 
 /// The name of a domain, if it is one and there is room for it.
@@ -186,9 +200,15 @@ fn name(value: &OptionValue<'_>) -> Option<String<DOMAIN>> {
     let bytes = value.copy_to(&mut buffer).ok()?;
     // Some servers count the zero at the end of their own text.
     let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
-    let text = core::str::from_utf8(bytes).ok()?;
+    if !is_name(bytes) {
+        return None;
+    }
     let mut name = String::new();
-    (is_name(bytes) && name.push_str(text).is_ok()).then_some(name)
+    for &byte in bytes.iter().filter(|byte| byte.is_ascii()) {
+        // A name is ASCII, and the buffer was no longer.
+        let _ = name.push(byte.into());
+    }
+    Some(name)
 }
 
 impl From<OptionError> for DropReason {
@@ -218,14 +238,24 @@ impl<const N: usize> AddressList<N> {
     /// Takes what a host can have and what belongs, as long as there is room. Returns how many were
     /// not taken.
     fn fill(&mut self, found: Option<Addresses<'_>>, belongs: impl Fn(Ipv4Addr) -> bool) -> u32 {
-        let found = found.as_ref().map(Addresses::iter).into_iter().flatten();
-        let mut left = 0;
-        for ip in found {
-            let taken = can_be_host(ip) && belongs(ip) && self.0.push(ip).is_ok();
+        fill(&mut self.0, found, &belongs)
+    }
+}
+
+#[cfg_attr(target_pointer_width = "32", inline(never))]
+fn fill(
+    room: &mut VecView<Ipv4Addr>,
+    found: Option<Addresses<'_>>,
+    belongs: &dyn Fn(Ipv4Addr) -> bool,
+) -> u32 {
+    let mut left = 0;
+    if let Some(found) = found {
+        for ip in found.iter() {
+            let taken = can_be_host(ip) && belongs(ip) && room.push(ip).is_ok();
             left += u32::from(!taken);
         }
-        left
     }
+    left
 }
 
 impl<const N: usize> AsRef<[Ipv4Addr]> for AddressList<N> {

@@ -411,7 +411,9 @@ impl Client<'_> {
 
     fn take(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DropReason> {
         self.advance(now);
-        let message = Message::parse(datagram).map_err(|_| DropReason::Malformed)?;
+        let Ok(message) = Message::parse(datagram) else {
+            return Err(DropReason::Malformed);
+        };
         let header = message.header();
         match header.op {
             DhcpOp::Reply => {}

@@ -99,7 +99,7 @@ impl<'n, 'a, L: IpLink, T: Timer, S: AsRef<[Ipv4Addr]>> DnsClient<'n, 'a, L, T, 
     async fn ask(&self, server: Ipv4Addr, name: Name, kind: Kind) -> Result<Answer, DnsError> {
         let deadline = self.timer.now() + self.patience;
         let id = {
-            let mut inner = self.net.inner.borrow_mut();
+            let mut inner = self.net.lock();
             count(&mut inner.dns.asked);
             inner.random.next() as u16
         };
@@ -108,7 +108,7 @@ impl<'n, 'a, L: IpLink, T: Timer, S: AsRef<[Ipv4Addr]>> DnsClient<'n, 'a, L, T, 
         match before(&self.timer, deadline, exchange).await {
             Some(answer) => answer,
             None => {
-                count(&mut self.net.inner.borrow_mut().dns.timed_out);
+                count(&mut self.net.lock().dns.timed_out);
                 Err(DnsError::TimedOut)
             }
         }
@@ -125,10 +125,10 @@ impl<'n, 'a, L: IpLink, T: Timer, S: AsRef<[Ipv4Addr]>> DnsClient<'n, 'a, L, T, 
             let len = socket.receive_into(&mut message).await?;
             let received = &message[..len.min(MESSAGE_LEN)];
             if let Some(answer) = question.answered_by(received) {
-                count(&mut self.net.inner.borrow_mut().dns.answered);
+                count(&mut self.net.lock().dns.answered);
                 return Ok(answer);
             }
-            count(&mut self.net.inner.borrow_mut().dns.ignored);
+            count(&mut self.net.lock().dns.ignored);
         }
     }
 }

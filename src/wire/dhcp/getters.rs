@@ -145,20 +145,24 @@ impl<'a> Message<'a> {
         value(found).map(Some).ok_or(OptionError { code, len })
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn not_empty(&self, code: OptionCode) -> Found<OptionValue<'a>> {
         self.read(code, |value| (!value.is_empty()).then_some(value))
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn address(&self, code: OptionCode) -> Found<Ipv4Addr> {
         self.read(code, |value| value.to_array::<4>().map(Ipv4Addr::from))
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn addresses(&self, code: OptionCode) -> Found<Addresses<'a>> {
         self.read(code, |value| {
             (!value.is_empty() && value.len().is_multiple_of(4)).then_some(Addresses(value))
         })
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn time(&self, code: OptionCode) -> Found<LeaseTime> {
         self.read(code, |value| {
             value.to_array().map(u32::from_be_bytes).map(LeaseTime::of)
