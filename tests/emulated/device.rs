@@ -9,7 +9,9 @@ use whohas_linux::{Protocols, RawSocket};
 
 use crate::figures::Figures;
 use crate::program::{Program, Scratch};
-use crate::support::cable::{OUR_IP, OUR_MAC, THEIR_IP, THEIR_MAC, THEM, drain, listen, mac};
+use crate::support::cable::{
+    OUR_IP, OUR_MAC, THEIR_IP, THEIR_MAC, THEM, drain, give_them_an_address, listen, mac, set_up,
+};
 use crate::support::{attempt, run};
 use crate::wire_test;
 
@@ -88,10 +90,8 @@ fn lay_tap() -> bool {
         return false;
     }
     run("ip", &["link", "set", THEM, "address", THEIR_MAC]);
-    // No IPv6 of the kernel's between the frames.
-    run("ip", &["link", "set", THEM, "addrgenmode", "none"]);
-    run("ip", &["addr", "add", "10.0.0.2/24", "dev", THEM]);
-    run("ip", &["link", "set", THEM, "up"]);
+    set_up(THEM);
+    give_them_an_address(24);
     true
 }
 

@@ -5,9 +5,9 @@
 mod device;
 mod figures;
 
-// Programs, the other end of the cable, and namespaces to lay it in.
+// Programs at the other end of the cable.
 #[allow(dead_code)]
 #[path = "../peers/program.rs"]
 mod program;
-#[path = "../../backends/linux/tests/support/mod.rs"]
-mod support;
+
+use whohas_lab::{self as support, wire_test};

@@ -1,10 +1,6 @@
 //! Real peers: the chip on a TAP device, and the kernel behind it.
 #![cfg(target_os = "linux")]
 
-// Namespaces.
-#[path = "../../../backends/linux/tests/support/mod.rs"]
-mod support;
-
 use core::time::Duration;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -16,10 +12,9 @@ use cyw43::PowerManagementMode;
 use embedded_io_async::{Read, Write};
 use whohas_cyw43_tests::bridge::Bridge;
 use whohas_cyw43_tests::{AccessPoint, Lab};
+use whohas_lab::{run, wire_test};
 use whohas_linux::Tap;
 use whohas_stacks::{PORT, ip, mac};
-
-use support::run;
 
 /// Whatever is waited for happens long before.
 const PATIENCE: Duration = Duration::from_secs(30);

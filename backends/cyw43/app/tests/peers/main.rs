@@ -5,15 +5,15 @@
 mod device;
 mod time;
 
-// Programs, our stack, the cable, and namespaces to lay it in.
+// Programs, and our stack.
 #[allow(dead_code)]
 #[path = "../../../../../tests/peers/program.rs"]
 mod program;
 #[cfg(feature = "defmt")]
 #[path = "../sim/silent.rs"]
 mod silent;
-#[path = "../../../../linux/tests/support/mod.rs"]
-mod support;
 #[allow(dead_code)]
 #[path = "../../../../../tests/peers/us.rs"]
 mod us;
+
+use whohas_lab::{self as support, wire_test};

@@ -13,8 +13,8 @@ use whohas::wire::{ARP_FRAME_LEN, ETHERNET_MIN_LEN, EtherType, EthernetFrame};
 use whohas::{Instant, LocalResolver, Policy, UnicastMac};
 use whohas_linux::Waiter;
 
-use super::attempt;
-use super::cable::OUR_IP;
+use crate::attempt;
+use crate::cable::OUR_IP;
 
 /// A resolver as the tests use it.
 pub type Neighbours = LocalResolver<Fixed<16>>;
@@ -30,7 +30,9 @@ pub const IMPATIENT: Policy = Policy {
 
 /// A driver, who answers ARP through it, and all else that came in.
 pub struct Station<D, R = &'static Neighbours> {
+    /// Through which it speaks.
     pub driver: D,
+    /// Who asks and answers.
     pub neighbours: R,
     /// What was received and is not ARP.
     pub others: Vec<Vec<u8>>,
@@ -70,6 +72,7 @@ impl<D: Driver, R: Driven> Station<D, R> {
         }
     }
 
+    /// Counted from when it was made.
     pub fn now(&self) -> Instant {
         Instant::from_micros(self.started.elapsed().as_micros() as u64)
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use whohas::UnicastMac;
 use whohas_linux::{Interface, Protocols, RawSocket};
 
-use super::run;
+use crate::run;
 
 /// Our end, which has no address of the kernel's.
 pub const US: &str = "us";
@@ -22,35 +22,81 @@ pub const OUR_MAC: &str = "02:00:00:00:00:01";
 /// The hardware address of the kernel's end.
 pub const THEIR_MAC: &str = "02:00:00:00:00:02";
 
-/// Lays the cable.
-pub fn lay() {
-    lay_queues(1);
+/// A cable, before it is laid.
+#[derive(Clone, Copy, Debug)]
+pub struct Cable {
+    /// So many at each end.
+    pub queues: u16,
+    /// Of the network that the kernel's address is in.
+    pub prefix_len: u8,
+    /// Whether the kernel leaves checksums to a card, which there is not.
+    pub offload: bool,
 }
 
-/// Lays a cable with this many queues at each end.
-pub fn lay_queues(queues: u32) {
-    let queues = queues.to_string();
-    #[rustfmt::skip]
-    run("ip", &[
-        "link", "add", US, "address", OUR_MAC, "numtxqueues", &queues, "numrxqueues", &queues, "type", "veth",
-        "peer", "name", THEM, "address", THEIR_MAC, "numtxqueues", &queues, "numrxqueues", &queues,
-    ]);
-    for end in [US, THEM] {
-        // No IPv6 of the kernel's between the frames of a test.
-        run("ip", &["link", "set", end, "addrgenmode", "none"]);
-        run("ip", &["link", "set", end, "up"]);
+impl Default for Cable {
+    fn default() -> Self {
+        Self {
+            queues: 1,
+            prefix_len: 24,
+            offload: true,
+        }
     }
-    wait_until_running();
+}
+
+impl Cable {
+    /// Lays it, and waits until both ends forward frames.
+    #[track_caller]
+    pub fn lay(self) {
+        let queues = self.queues.to_string();
+        #[rustfmt::skip]
+        run("ip", &[
+            "link", "add", US, "address", OUR_MAC, "numtxqueues", &queues, "numrxqueues", &queues, "type", "veth",
+            "peer", "name", THEM, "address", THEIR_MAC, "numtxqueues", &queues, "numrxqueues", &queues,
+        ]);
+        if !self.offload {
+            run("ethtool", &["-K", THEM, "tx", "off"]);
+        }
+        for end in [US, THEM] {
+            set_up(end);
+        }
+        wait_until_forwarding();
+        give_them_an_address(self.prefix_len);
+    }
+}
+
+/// Lays a cable.
+#[track_caller]
+pub fn lay() {
+    Cable::default().lay();
+}
+
+/// Sets up an interface, without IPv6 of the kernel's between the frames of a test.
+#[track_caller]
+pub fn set_up(end: &str) {
+    run("ip", &["link", "set", end, "addrgenmode", "none"]);
+    run("ip", &["link", "set", end, "up"]);
+}
+
+/// Gives the kernel's end its address in a network of this prefix.
+#[track_caller]
+pub fn give_them_an_address(prefix_len: u8) {
+    let address = format!("{THEIR_IP}/{prefix_len}");
+    run("ip", &["addr", "replace", &address, "dev", THEM]);
 }
 
 /// Until both ends forward frames, which they do not at once when they are set up.
 #[track_caller]
 pub fn wait_until_running() {
+    wait_until_forwarding();
+    // What the kernel has still to do for an end that runs is done before it does this.
+    give_them_an_address(Cable::default().prefix_len);
+}
+
+#[track_caller]
+fn wait_until_forwarding() {
     for end in [US, THEM] {
         wait_until(end, |interface| interface.running);
     }
-    // What the kernel has still to do for an end that runs is done before it does this.
-    run("ip", &["addr", "replace", "10.0.0.2/24", "dev", THEM]);
 }
 
 /// Until the kernel says this of an interface: carriers come and go a little later than commands.

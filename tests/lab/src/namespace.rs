@@ -1,16 +1,15 @@
-//! Two networks for a bench: ours, and beside it another one with a kernel at the other end of every
-//! cable. Made by the bench itself, as root or as a user who may make user namespaces.
+//! Network namespaces, for whole programs.
 
 use std::env;
 use std::ffi::OsStr;
 use std::process::{Command, ExitCode};
 
 /// Said to the second start of the program.
-const INSIDE: &str = "WHOHAS_BENCH_NAMESPACE";
+const INSIDE: &str = "WHOHAS_LAB_PROGRAM";
 
 /// Runs `body` in a network of its own, by starting this program once more, with these in its
 /// environment.
-pub(crate) fn run(environment: &[(&str, &OsStr)], body: impl FnOnce()) -> ExitCode {
+pub fn run(environment: &[(&str, &OsStr)], body: impl FnOnce()) -> ExitCode {
     if env::var_os(INSIDE).is_some() {
         body();
         return ExitCode::SUCCESS;
@@ -37,8 +36,9 @@ pub(crate) fn run(environment: &[(&str, &OsStr)], body: impl FnOnce()) -> ExitCo
     }
 }
 
-/// How namespaces can be made here: as root, or by mapping ourselves to root.
-fn usable_flags() -> Option<&'static [&'static str]> {
+/// How `unshare` makes namespaces here: as root, or by mapping ourselves to root. What runs in there has a
+/// process of its own, which ends with `unshare`.
+pub(crate) fn usable_flags() -> Option<&'static [&'static str]> {
     const ROOT: &[&str] = &["--net", "--fork", "--kill-child"];
     const USER: &[&str] = &["--map-root-user", "--net", "--fork", "--kill-child"];
     let works = |flags: &&&[&str]| {
@@ -46,18 +46,4 @@ fn usable_flags() -> Option<&'static [&'static str]> {
         tried.is_ok_and(|output| output.status.success())
     };
     [ROOT, USER].iter().find(works).copied()
-}
-
-/// Runs a program that has to succeed; returns what it printed.
-#[track_caller]
-pub(crate) fn tool(line: &str) -> String {
-    let mut words = line.split_whitespace();
-    let program = words.next().expect("a program");
-    let output = Command::new(program)
-        .args(words)
-        .output()
-        .unwrap_or_else(|error| panic!("{program} does not run ({error}): is it installed?"));
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}: {error}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
