@@ -34,7 +34,7 @@ impl Who {
     /// How they are called in tables.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Net => "whohas net",
+            Self::Net => "whohas",
             Self::Transparent => "embassy-net behind Transparent",
             Self::Embassy => "embassy-net",
         }
