@@ -1,4 +1,5 @@
-//! How much faster than real time a lab runs, idle and busy: `cargo bench -p whohas-cyw43-tests`.
+//! How long a simulated day takes, idle and busy: `cargo bench -p whohas-cyw43-tests --bench pace`. One
+//! row per line.
 
 use core::net::SocketAddrV4;
 use core::time::Duration;
@@ -33,12 +34,9 @@ fn pace(name: &str, secs: u64, busy: impl FnOnce(&mut Lab)) {
     let start = Instant::now();
     lab.world.run_for(Duration::from_secs(secs));
     let took = start.elapsed();
-    let transactions = lab.chip.counters().transactions;
-    println!(
-        "{name:40} {secs:6} s in {:9.3} ms: {:9.0} times as fast, {transactions} transfers on the bus",
-        took.as_secs_f64() * 1e3,
-        secs as f64 / took.as_secs_f64(),
-    );
+    let value = took.as_secs_f64();
+    let case = format!("{secs} s: {name}");
+    println!(r#"{{"case":"{case}","who":"whohas","value":{value},"unit":"s"}}"#);
 }
 
 /// Says 100 bytes on one connection, and waits for them to come back.

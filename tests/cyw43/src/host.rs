@@ -9,9 +9,9 @@ use embassy_net_driver::Driver;
 use embedded_io_async::{Read, Write};
 use whohas::cache::Fixed;
 use whohas::link::Link;
-use whohas::net::{Config, Connection, Net, Pools, TcpError};
+use whohas::net::{Config, Connection, DhcpClient, Net, Pools, TcpError};
 use whohas::sim::LanClock;
-use whohas::{LocalResolver, Policy, Prefix};
+use whohas::{LocalResolver, Policy, Prefix, dhcp};
 use whohas_stacks::world::World;
 
 /// As firmware has it.
@@ -20,6 +20,8 @@ pub type Neighbours = LocalResolver<Fixed<16>>;
 pub type Wire<D> = Link<D, &'static Neighbours, LanClock>;
 /// The stack on that.
 pub type Stack<D> = Net<'static, Wire<D>>;
+/// What gets it an address.
+pub type Dhcp<D> = DhcpClient<'static, 'static, Wire<D>, LanClock>;
 
 /// A host: 10.0.0.n/24.
 pub struct Host<D: Driver + 'static> {
@@ -48,7 +50,7 @@ impl<D: Driver> fmt::Debug for Host<D> {
 }
 
 /// Connections at once, those that come in included.
-const CONNECTIONS: usize = 8;
+pub const CONNECTIONS: usize = 8;
 const BUFFER: usize = 4_096;
 const DATAGRAMS: usize = 1_024;
 /// How long a caller is silent before it is looked after.
@@ -59,16 +61,31 @@ const CALLERS: usize = 4;
 impl<D: Driver + 'static> Host<D> {
     /// Starts it with this address.
     pub fn start(world: &mut World, driver: D, ip: Ipv4Addr) -> Self {
+        let own = Prefix::new(ip, 24).expect("at most 32 bits");
+        Self::start_with(world, driver, &[own], ip.to_bits().into())
+    }
+
+    /// Starts it without an address, for which it asks.
+    pub fn start_with_dhcp(world: &mut World, driver: D, seed: u64) -> (Self, &'static Dhcp<D>) {
+        let host = Self::start_with(world, driver, &[], seed);
+        let dhcp = Dhcp::new(host.net, host.clock.clone(), dhcp::client::Config::new());
+        let dhcp: &'static Dhcp<D> = Box::leak(Box::new(dhcp));
+        world.spawn(async move {
+            let failure = dhcp.run().await;
+            panic!("{failure:?}");
+        });
+        (host, dhcp)
+    }
+
+    fn start_with(world: &mut World, driver: D, own: &[Prefix], seed: u64) -> Self {
         let clock = world.lan.clock();
         let neighbours = Neighbours::new(Policy::STRICT, Fixed::new());
         let neighbours: &'static Neighbours = Box::leak(Box::new(neighbours));
         let mut link = Wire::new(driver, neighbours, clock.clone());
-        let own = Prefix::new(ip, 24).expect("at most 32 bits");
-        link.set_addresses(&[own]).expect("a host's address");
+        link.set_addresses(own).expect("a host's address");
         let pools = Pools::<Wire<D>, CONNECTIONS, BUFFER, BUFFER, 2, DATAGRAMS>::new();
         let pools = Box::leak(Box::new(pools));
-        let seed = Config::new(u64::from(ip.to_bits()));
-        let net: &'static Stack<D> = Box::leak(Box::new(Net::new(link, pools, seed)));
+        let net: &'static Stack<D> = Box::leak(Box::new(Net::new(link, pools, Config::new(seed))));
         let timer = clock.clone();
         world.spawn(async move { match net.run(&timer).await {} });
         Self {

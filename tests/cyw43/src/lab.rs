@@ -89,6 +89,14 @@ impl Lab {
         us
     }
 
+    /// The same with an address by DHCP, once it has one.
+    pub fn join_by_dhcp(&mut self, seed: u64) -> Host<Station> {
+        let driver = self.station();
+        let (us, dhcp) = Host::start_with_dhcp(&mut self.world, driver, seed);
+        self.world.run(dhcp.lease());
+        us
+    }
+
     /// embassy-net on the chip, unmodified, once it has joined.
     pub fn join_embassy(&mut self, config: Config) -> embassy_net::Stack<'static> {
         let driver = self.station();

@@ -21,6 +21,8 @@
 //! assert!(lab.air.is_associated());
 //! ```
 //!
+//! [`story`] has an application on it, and the servers of that.
+//!
 //! # What it is not
 //!
 //! Nothing but the wire between driver and chip is simulated to the bit, as far as the driver looks at
@@ -32,6 +34,7 @@ pub mod bridge;
 pub mod chip;
 pub mod host;
 mod lab;
+pub mod story;
 pub mod wifi;
 
 pub use air::{AccessPoint, Air, Counters, Faults};

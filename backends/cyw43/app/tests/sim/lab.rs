@@ -13,8 +13,8 @@ use whohas::time::Timer;
 use whohas::{Instant, LocalResolver, Policy, Prefix, UnicastMac};
 use whohas_app::app::Device;
 use whohas_app::otlp::{self, Exporter};
+use whohas_servers::{Broker, Collector};
 
-use crate::collector::Collector;
 use crate::time;
 use crate::world::World;
 
@@ -35,7 +35,7 @@ pub const fn micros(micros: u64) -> Duration {
     Duration::from_micros(micros)
 }
 
-pub fn port(port: u16) -> NonZeroU16 {
+fn port(port: u16) -> NonZeroU16 {
     NonZeroU16::new(port).unwrap()
 }
 
@@ -123,8 +123,20 @@ impl Lab {
         });
     }
 
+    /// A broker on the server.
+    pub fn broker(&self) -> Broker {
+        let broker = Broker::default();
+        let serve = broker.clone();
+        self.spawn(serve.run(self.server, port(MQTT), self.clock()));
+        broker
+    }
+
+    /// A collector on the server.
     pub fn collector(&self) -> Collector {
-        Collector::start(self)
+        let collector = Collector::default();
+        let serve = collector.clone();
+        self.spawn(serve.run(self.server, port(OTLP), self.clock()));
+        collector
     }
 }
 

@@ -1,8 +1,6 @@
 //! The application in virtual time: our stack on one host of a simulated LAN, a broker and a collector
 //! on another, which do what real ones do when they are in trouble.
 
-mod broker;
-mod collector;
 mod lab;
 mod properties;
 mod session;

@@ -6,8 +6,8 @@ use serde_json::{Value as Json, json};
 use whohas::Instant;
 use whohas_app::otlp::{Attribute, Config, Outcome, Severity, TEXT_LEN, Value};
 
-use crate::collector::{Manner, records};
 use crate::lab::{Lab, OTLP, secs, server};
+use whohas_servers::collector::{Manner, records};
 
 #[derive(Clone, Debug)]
 enum Record {
@@ -179,7 +179,7 @@ proptest! {
         let telemetry = &lab.device.telemetry;
         let mut number = 0;
         for (manner, pause, count) in steps {
-            let ok = crate::collector::answer("200 OK", "", "{}");
+            let ok = whohas_servers::collector::answer("200 OK", "", "{}");
             collector.next([match manner {
                 0 => Manner::ok(),
                 1 => Manner::status("500 Oops"),

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use whohas::Instant;
 use whohas_app::mqtt::{Client, Config, Delivery, Event, Presence};
 
-use crate::broker::Broker;
 use crate::lab::{Lab, MQTT, micros, secs, server};
 
 fn config() -> Config<'static> {
@@ -59,7 +58,7 @@ fn publish(lab: &Lab, text: &str) {
 #[test]
 fn messages_go_both_ways_and_a_day_of_silence_is_one_connection() {
     let lab = Lab::new(1);
-    let broker = Broker::start(&lab);
+    let broker = lab.broker();
     let told = start(&lab, config());
     publish(&lab, "hello");
     lab.sleep(secs(2));
@@ -87,7 +86,7 @@ fn messages_go_both_ways_and_a_day_of_silence_is_one_connection() {
 #[test]
 fn a_message_goes_out_at_once() {
     let lab = Lab::new(2);
-    let broker = Broker::start(&lab);
+    let broker = lab.broker();
     start(&lab, config());
     lab.sleep(secs(5));
     publish(&lab, "now");
@@ -98,7 +97,7 @@ fn a_message_goes_out_at_once() {
 #[test]
 fn what_was_not_acknowledged_is_sent_again_when_the_session_is_resumed() {
     let lab = Lab::new(3);
-    let broker = Broker::start(&lab);
+    let broker = lab.broker();
     let told = start(&lab, config());
     lab.sleep(secs(2));
     broker.swallow(1);
@@ -123,7 +122,7 @@ fn what_was_not_acknowledged_is_sent_again_when_the_session_is_resumed() {
 #[test]
 fn a_broker_that_has_forgotten_us_gets_our_subscriptions_and_messages_again() {
     let lab = Lab::new(4);
-    let broker = Broker::start(&lab);
+    let broker = lab.broker();
     start(&lab, config());
     lab.sleep(secs(2));
     broker.swallow(1);
@@ -142,7 +141,7 @@ fn a_broker_that_has_forgotten_us_gets_our_subscriptions_and_messages_again() {
 #[test]
 fn what_was_published_while_there_was_no_broker_arrives_in_order() {
     let lab = Lab::new(5);
-    let broker = Broker::start(&lab);
+    let broker = lab.broker();
     broker.set_down(true);
     let told = start(&lab, config());
     (0..8).for_each(|n| publish(&lab, &n.to_string()));
@@ -160,7 +159,7 @@ fn what_was_published_while_there_was_no_broker_arrives_in_order() {
 #[test]
 fn a_broker_that_falls_silent_is_left_after_a_ping_and_five_seconds() {
     let lab = Lab::new(6);
-    let broker = Broker::start(&lab);
+    let broker = lab.broker();
     let told = start(&lab, config());
     lab.sleep(secs(2));
     broker.mute(true);
@@ -177,7 +176,7 @@ fn a_broker_that_falls_silent_is_left_after_a_ping_and_five_seconds() {
 #[test]
 fn a_broker_that_takes_the_connection_and_says_nothing_is_left_after_ten_seconds() {
     let lab = Lab::new(7);
-    let broker = Broker::start(&lab);
+    let broker = lab.broker();
     broker.mute(true);
     let told = start(&lab, config());
     lab.until(Instant::from_secs(10) - micros(1));
@@ -189,7 +188,7 @@ fn a_broker_that_takes_the_connection_and_says_nothing_is_left_after_ten_seconds
 #[test]
 fn a_message_that_the_broker_does_not_want_is_counted_and_does_not_stop_the_others() {
     let lab = Lab::new(8);
-    let broker = Broker::start(&lab);
+    let broker = lab.broker();
     let told = start(&lab, config());
     lab.sleep(secs(2));
     // Not authorised.
@@ -206,7 +205,7 @@ fn a_message_that_the_broker_does_not_want_is_counted_and_does_not_stop_the_othe
 #[test]
 fn a_subscription_that_the_broker_does_not_want_is_counted_and_the_session_goes_on() {
     let lab = Lab::new(9);
-    let broker = Broker::start(&lab);
+    let broker = lab.broker();
     broker.answer_with([0x87]);
     start(&lab, config());
     publish(&lab, "all the same");
@@ -224,7 +223,7 @@ fn what_is_no_mqtt_is_left_and_tried_again_later() {
         &[0xff; 40],
     ] {
         let lab = Lab::new(10);
-        let broker = Broker::start(&lab);
+        let broker = lab.broker();
         broker.greet_with(Some(raw));
         let told = start(&lab, config());
         lab.sleep(secs(600));

@@ -7,8 +7,8 @@ use whohas::sim::Link as Cable;
 use whohas_app::Trouble;
 use whohas_app::otlp::{Config, Outcome, Severity};
 
-use crate::collector::{Manner, answer, records, texts};
 use crate::lab::{Lab, OTLP, micros, secs, server};
+use whohas_servers::collector::{Manner, answer, records, texts};
 
 const RESOURCE: &[(&str, &str)] = &[("service.name", "device")];
 

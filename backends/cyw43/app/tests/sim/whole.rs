@@ -5,9 +5,9 @@ use whohas::sim::Link as Cable;
 use whohas_app::app::{self, Config, Reading};
 use whohas_app::{mqtt, otlp};
 
-use crate::broker::Broker;
-use crate::collector::{Manner, records};
 use crate::lab::{Lab, MQTT, OTLP, micros, secs, server};
+use whohas_servers::broker::Published;
+use whohas_servers::collector::{Manner, records};
 
 fn start(lab: &Lab) {
     let mut config = Config::new(
@@ -33,7 +33,7 @@ fn start(lab: &Lab) {
 #[test]
 fn both_share_one_entry_for_a_day_with_two_holds_and_one_question() {
     let lab = Lab::new(1);
-    let (broker, collector) = (Broker::start(&lab), lab.collector());
+    let (broker, collector) = (lab.broker(), lab.collector());
     start(&lab);
     lab.sleep(secs(86_401));
     assert_eq!((broker.connects(), collector.connections()), (1, 1));
@@ -64,7 +64,7 @@ fn both_share_one_entry_for_a_day_with_two_holds_and_one_question() {
 #[test]
 fn whoever_asks_for_the_state_gets_it() {
     let lab = Lab::new(2);
-    let broker = Broker::start(&lab);
+    let broker = lab.broker();
     start(&lab);
     lab.sleep(secs(5));
     broker.say("device/command", "state");
@@ -87,7 +87,7 @@ fn whoever_asks_for_the_state_gets_it() {
 #[test]
 fn mqtt_is_never_disturbed_by_a_collector_in_every_kind_of_trouble() {
     let lab = Lab::new(3);
-    let (broker, collector) = (Broker::start(&lab), lab.collector());
+    let (broker, collector) = (lab.broker(), lab.collector());
     start(&lab);
     lab.sleep(secs(60));
     let cut = Manner::AndClose("HTTP/1.1 200".into());
@@ -110,7 +110,7 @@ fn mqtt_is_never_disturbed_by_a_collector_in_every_kind_of_trouble() {
     let states = states
         .iter()
         .filter(|message| message.topic == "device/state");
-    let late = |(n, message): (usize, &crate::broker::Published)| {
+    let late = |(n, message): (usize, &Published)| {
         message.at - Instant::from_secs(60 * (n as u64 + 1)) > secs(1)
     };
     assert!(!states.enumerate().any(late), "a state was late");
@@ -122,7 +122,7 @@ fn mqtt_is_never_disturbed_by_a_collector_in_every_kind_of_trouble() {
 #[test]
 fn telemetry_is_never_disturbed_by_a_broker_that_comes_and_goes() {
     let lab = Lab::new(4);
-    let (broker, collector) = (Broker::start(&lab), lab.collector());
+    let (broker, collector) = (lab.broker(), lab.collector());
     start(&lab);
     for _ in 0..30 {
         lab.sleep(secs(60));
@@ -148,7 +148,7 @@ fn telemetry_is_never_disturbed_by_a_broker_that_comes_and_goes() {
 #[test]
 fn an_hour_without_a_broker_leaves_room_in_the_outbox_and_the_latest_state_arrives() {
     let lab = Lab::new(6);
-    let (broker, _collector) = (Broker::start(&lab), lab.collector());
+    let (broker, _collector) = (lab.broker(), lab.collector());
     start(&lab);
     lab.sleep(secs(30));
     broker.set_down(true);
@@ -169,7 +169,7 @@ fn an_hour_without_a_broker_leaves_room_in_the_outbox_and_the_latest_state_arriv
 #[test]
 fn a_radio_that_loses_one_in_a_hundred_loses_no_message_and_no_record() {
     let lab = Lab::new(5);
-    let (broker, _collector) = (Broker::start(&lab), lab.collector());
+    let (broker, _collector) = (lab.broker(), lab.collector());
     start(&lab);
     lab.sleep(secs(10));
     lab.cable(Cable {

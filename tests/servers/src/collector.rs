@@ -1,17 +1,24 @@
 //! A collector that takes every chunk and every byte seriously, and fails as it is told.
 
-use std::cell::RefCell;
+use core::cell::RefCell;
+use core::num::NonZeroU16;
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use embassy_futures::select::{Either, select};
 use embedded_io_async::{Read, Write};
 use serde_json::Value;
 use whohas::Instant;
-use whohas::net::{Connection, TcpError};
-use whohas::sim::LanClock;
-use whohas::time::{Clock, Timer};
+use whohas::link::IpLink;
+use whohas::net::{Connection, Net, TcpError};
+use whohas::time::Timer;
 
-use crate::lab::{Lab, OTLP, Wire, micros, port, secs};
+use crate::KEEP_ALIVE;
+use crate::news::News;
+
+/// How long it takes to close a connection whose request it has not read.
+const UNREAD: Duration = Duration::from_secs(15);
 
 /// What becomes of a request.
 #[derive(Clone, Debug)]
@@ -31,30 +38,40 @@ pub enum Manner {
 }
 
 impl Manner {
+    /// It is taken.
     pub fn ok() -> Self {
         Self::status("200 OK")
     }
 
+    /// This status.
     pub fn status(status: &str) -> Self {
         Self::with(status, "", r#"{"partialSuccess":null}"#)
     }
 
+    /// This status, with these fields of the head and this body.
     pub fn with(status: &str, fields: &str, body: &str) -> Self {
         Self::Answer(answer(status, fields, body))
     }
 }
 
+/// A whole answer.
 pub fn answer(status: &str, fields: &str, body: &str) -> String {
     let len = body.len();
     format!("HTTP/1.1 {status}\r\nContent-Length: {len}\r\n{fields}\r\n{body}")
 }
 
+/// A request that came as a whole.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// When its end was there.
     pub at: Instant,
+    /// The how many-th connection it came on.
     pub connection: usize,
+    /// Which signal.
     pub path: String,
+    /// What is in it.
     pub body: Value,
+    /// The same as it came.
     pub text: String,
     /// How its body came.
     pub chunks: usize,
@@ -72,60 +89,68 @@ struct State {
     chokes_on: Option<&'static str>,
 }
 
-/// Clones are the same.
+/// A collector for one exporter. Clones are the same.
 #[derive(Clone, Default)]
-pub struct Collector(Rc<RefCell<State>>);
+pub struct Collector(Rc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: RefCell<State>,
+    news: News,
+}
 
 impl Collector {
-    pub fn start(lab: &Lab) -> Self {
-        let this = Self::default();
-        let (served, net, clock) = (this.clone(), lab.server, lab.clock());
-        lab.spawn(async move {
-            loop {
-                while served.0.borrow().is_down {
-                    clock.wait_until(clock.now() + secs(1)).await;
-                }
-                let mut listener = net.listen(port(OTLP), 2).unwrap();
-                while !served.0.borrow().is_down {
-                    let accepted = listener.accept();
-                    let later = clock.wait_until(clock.now() + secs(1));
-                    let either = embassy_futures::select::select(accepted, later).await;
-                    let embassy_futures::select::Either::First((mut connection, _)) = either else {
-                        continue;
-                    };
-                    served.0.borrow_mut().connections += 1;
-                    let served = served.serve(&mut connection, &clock).await;
-                    if served == Err(TcpError::Reset) {
-                        connection.abort();
-                    }
+    /// Listens here for ever: for a task of its own.
+    ///
+    /// # Panics
+    ///
+    /// If somebody listens there, or a request is not one of ours.
+    pub async fn run<L: IpLink>(self, net: &Net<'static, L>, port: NonZeroU16, timer: impl Timer) {
+        loop {
+            self.until_down(false).await;
+            let mut listener = net.listen(port, 2).expect("nobody else listens there");
+            while let Either::First((mut connection, _)) =
+                select(listener.accept(), self.until_down(true)).await
+            {
+                connection.set_keep_alive(Some(KEEP_ALIVE));
+                self.0.state.borrow_mut().connections += 1;
+                let served = self.serve(&mut connection, &timer).await;
+                if served == Err(TcpError::Reset) {
+                    connection.abort();
                 }
             }
-        });
-        this
+        }
     }
 
     /// What becomes of the requests that come next; all others are taken.
     pub fn next(&self, manners: impl IntoIterator<Item = Manner>) {
-        self.0.borrow_mut().next.extend(manners);
+        self.0.state.borrow_mut().next.extend(manners);
     }
 
     /// What becomes of all others, if not that.
     pub fn usually(&self, manner: Option<Manner>) {
-        self.0.borrow_mut().usual = manner;
+        self.0.state.borrow_mut().usual = manner;
     }
 
     /// It has an error of its own on every request to this path.
     pub fn choke_on(&self, path: &'static str) {
-        self.0.borrow_mut().chokes_on = Some(path);
+        self.0.state.borrow_mut().chokes_on = Some(path);
     }
 
     /// It does not listen, and closes what it has; or it listens again.
     pub fn set_down(&self, is_down: bool) {
-        self.0.borrow_mut().is_down = is_down;
+        self.0.state.borrow_mut().is_down = is_down;
+        self.0.news.tell();
     }
 
+    /// What was heard so far.
     pub fn requests(&self) -> Vec<Request> {
-        self.0.borrow().requests.clone()
+        self.0.state.borrow().requests.clone()
+    }
+
+    /// What was heard since it was last asked so.
+    pub fn take_requests(&self) -> Vec<Request> {
+        core::mem::take(&mut self.0.state.borrow_mut().requests)
     }
 
     /// The numbers that the logs say which it has taken.
@@ -133,37 +158,37 @@ impl Collector {
         let mut requests = self.requests();
         requests.retain(|request| request.is_taken);
         let numbers = texts(&requests).into_iter();
-        numbers.map(|text| text.parse().unwrap()).collect()
+        numbers
+            .map(|text| text.parse().expect("a number"))
+            .collect()
     }
 
+    /// How often somebody has come.
     pub fn connections(&self) -> usize {
-        self.0.borrow().connections
+        self.0.state.borrow().connections
     }
 
-    async fn serve(
+    async fn until_down(&self, is_down: bool) {
+        let look = || (self.0.state.borrow().is_down == is_down).then_some(());
+        self.0.news.until(look).await;
+    }
+
+    async fn serve<L: IpLink>(
         &self,
-        connection: &mut Connection<'static, 'static, Wire>,
-        clock: &LanClock,
+        connection: &mut Connection<'_, 'static, L>,
+        timer: &impl Timer,
     ) -> Result<(), TcpError> {
         let mut input = Input::default();
         loop {
-            let head = {
-                let head = input.line_until(connection, b"\r\n\r\n");
-                let is_down = async {
-                    while !self.0.borrow().is_down {
-                        clock.wait_until(clock.now() + secs(1)).await;
-                    }
-                };
-                match embassy_futures::select::select(head, is_down).await {
-                    embassy_futures::select::Either::First(head) => head?,
-                    embassy_futures::select::Either::Second(()) => return Ok(()),
-                }
+            let head = input.line_until(connection, b"\r\n\r\n");
+            let Either::First(head) = select(head, self.until_down(true)).await else {
+                return Ok(());
             };
-            let Some(head) = head else {
+            let Some(head) = head? else {
                 return Ok(());
             };
             let manner = {
-                let mut state = self.0.borrow_mut();
+                let mut state = self.0.state.borrow_mut();
                 let path = head.split(' ').nth(1);
                 if state.chokes_on.is_some() && path == state.chokes_on {
                     state.next.push_front(Manner::status("500 Oops"));
@@ -177,7 +202,7 @@ impl Collector {
             }
             if let Manner::Unread(answer) = manner {
                 connection.write_all(answer.as_bytes()).await?;
-                clock.wait_until(clock.now() + secs(15)).await;
+                timer.wait_until(timer.now() + UNREAD).await;
                 return Ok(());
             }
             let (path, chunks, text) = input.request(connection, &head).await?;
@@ -185,9 +210,9 @@ impl Collector {
                 panic!("the body is no JSON: {error}: {text}");
             });
             {
-                let mut state = self.0.borrow_mut();
+                let mut state = self.0.state.borrow_mut();
                 let request = Request {
-                    at: clock.now(),
+                    at: timer.now(),
                     connection: state.connections,
                     path,
                     body,
@@ -206,7 +231,9 @@ impl Collector {
                 Manner::Answer(answer) => connection.write_all(answer.as_bytes()).await?,
                 Manner::Slowly(answer, pause) => {
                     for byte in answer.bytes() {
-                        clock.wait_until(clock.now() + micros(pause)).await;
+                        timer
+                            .wait_until(timer.now() + Duration::from_micros(pause))
+                            .await;
                         connection.write_all(&[byte]).await?;
                         connection.flush().await?;
                     }
