@@ -76,6 +76,17 @@ pub(crate) const fn micros_of(duration: Duration) -> u64 {
     secs * 1_000_000 + duration.subsec_micros() as u64
 }
 
+/// The earlier of two times, either of which may not be.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
+#[cfg_attr(target_pointer_width = "64", inline)]
+pub(crate) fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, None) => one,
+        (None, other) => other,
+    }
+}
+
 impl Add<Duration> for Instant {
     type Output = Self;
 

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant as Time};
 use whohas::UnicastMac;
 use whohas::resolver::shared::Reader;
 use whohas_dpdk::{BURST, EalOptions};
+use whohas_lab::bench::{median, print};
 
 use crate::lan;
-use crate::plan::{Plan, median, print};
+use crate::plan::Plan;
 use crate::tables::{Fib, Hash};
 
 const SIZES: [u32; 3] = [1 << 10, 1 << 16, 1 << 20];

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant as Time};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use whohas_dpdk::{BURST, Burst, EalOptions, PortOptions, Queue};
+use whohas_lab::bench::{median, print};
 
 use crate::child::{self, Part};
 use crate::forward::{Forward, Linked, PerBurst, swap_macs};
 use crate::lan::{self, Stations, our_mac};
-use crate::plan::{Plan, median, print};
+use crate::plan::Plan;
 use crate::testpmd;
 
 /// The drivers, and who runs on each beside `dpdk-testpmd`.

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant as Time};
 
 use whohas_dpdk::{Cable, Eal, EalOptions, PortOptions, Queue};
+use whohas_lab::bench::{median, print};
 
 use crate::forward::{Always, Bare, Forward, Linked, PerBurst, Tokens};
 use crate::lan::{self, Stations, our_mac};
-use crate::plan::{Plan, median, print};
+use crate::plan::Plan;
 
 /// As many frames are on their way: their memory fits into a processor's own.
 const FRAMES: usize = 256;

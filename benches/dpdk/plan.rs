@@ -1,7 +1,8 @@
-//! How much is measured, and what the figures of many rounds say.
+//! How much is measured.
 
-use std::env;
 use std::time::Duration;
+
+use whohas_lab::bench::Plans;
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -42,24 +43,12 @@ impl Plan {
         most: 1 << 10,
     };
 
-    /// As criterion has it: `--test` for no measurement at all, a measurement time for a short one.
     pub(crate) fn from_arguments() -> Self {
-        let has = |argument: &str| env::args().any(|given| given == argument);
-        if has("--test") {
-            Self::SMOKE
-        } else if has("--measurement-time") {
-            Self::QUICK
-        } else {
-            Self::FULL
-        }
+        let plans = Plans {
+            full: Self::FULL,
+            quick: Self::QUICK,
+            smoke: Self::SMOKE,
+        };
+        plans.chosen()
     }
-}
-
-pub(crate) fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-pub(crate) fn print(case: &str, who: &str, value: f64, unit: &str) {
-    println!(r#"{{"case":"{case}","who":"{who}","value":{value},"unit":"{unit}"}}"#);
 }

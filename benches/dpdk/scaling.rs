@@ -9,10 +9,11 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use whohas::UnicastMac;
 use whohas::resolver::shared::SharedResolver;
 use whohas_dpdk::{Cable, Eal, EalOptions, PortOptions, Queue};
+use whohas_lab::bench::{median, print};
 
 use crate::forward::{Forward, Linked, PerBurst, Tokens};
 use crate::lan::{self, Stations, our_mac};
-use crate::plan::{Plan, median, print};
+use crate::plan::Plan;
 
 const NEIGHBOURS: u32 = 1 << 10;
 const FRAMES: usize = 256;

@@ -118,8 +118,6 @@ impl DropReason {
 pub struct Drops([u64; DropReason::ALL.len()]);
 
 impl Drops {
-    const NONE: Self = Self([0; DropReason::ALL.len()]);
-
     /// How many frames were dropped for this reason.
     pub const fn get(&self, reason: DropReason) -> u64 {
         self.0[reason as usize]
@@ -134,13 +132,10 @@ impl Drops {
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> {
         DropReason::ALL.into_iter().zip(self.0)
     }
-
-    pub(super) fn add(&mut self, reason: DropReason) {
-        self.0[reason as usize] += 1;
-    }
 }
 
-/// What the cache has counted since it was made.
+/// What the cache has counted since it was made. On a 32-bit machine every count stays at 4,294,967,295
+/// once it is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -186,28 +181,90 @@ pub struct Counters {
     pub events_lost: u64,
 }
 
-impl Counters {
+/// The numbers of [`Counters`], apart from those of the drops.
+#[derive(Clone, Copy)]
+pub(super) enum Count {
+    Accepted,
+    Announcements,
+    BroadcastRequests,
+    Conflicts,
+    EventsLost,
+    Evicted,
+    Joined,
+    Moved,
+    Queries,
+    Received,
+    Replies,
+    RepliesWithheld,
+    RequestsWithoutSource,
+    Resolved,
+    TableFull,
+    TooManyUnresolved,
+    UnicastRequests,
+    Unreachable,
+}
+
+/// Where [`Counters`] are counted: in words of the machine, as 64 bits each are much for a chip.
+#[derive(Debug)]
+pub(super) struct Tally {
+    counts: [usize; Self::COUNTS],
+    dropped: [usize; DropReason::ALL.len()],
+}
+
+impl Tally {
+    const COUNTS: usize = Count::Unreachable as usize + 1;
+
     pub(super) const ZERO: Self = Self {
-        received: 0,
-        accepted: 0,
-        dropped: Drops::NONE,
-        broadcast_requests: 0,
-        unicast_requests: 0,
-        requests_without_source: 0,
-        replies: 0,
-        replies_withheld: 0,
-        announcements: 0,
-        queries: 0,
-        joined: 0,
-        table_full: 0,
-        too_many_unresolved: 0,
-        resolved: 0,
-        unreachable: 0,
-        moved: 0,
-        evicted: 0,
-        conflicts: 0,
-        events_lost: 0,
+        counts: [0; Self::COUNTS],
+        dropped: [0; DropReason::ALL.len()],
     };
+
+    #[inline]
+    pub(super) fn add(&mut self, count: Count) {
+        more(&mut self.counts[count as usize], 1);
+    }
+
+    #[inline]
+    pub(super) fn add_many(&mut self, count: Count, many: usize) {
+        more(&mut self.counts[count as usize], many);
+    }
+
+    #[inline]
+    pub(super) fn drop(&mut self, reason: DropReason) {
+        more(&mut self.dropped[reason as usize], 1);
+    }
+
+    pub(super) fn snapshot(&self) -> Counters {
+        let wide = |count: usize| count as u64;
+        let count = |count: Count| wide(self.counts[count as usize]);
+        Counters {
+            received: count(Count::Received),
+            accepted: count(Count::Accepted),
+            dropped: Drops(self.dropped.map(wide)),
+            broadcast_requests: count(Count::BroadcastRequests),
+            unicast_requests: count(Count::UnicastRequests),
+            requests_without_source: count(Count::RequestsWithoutSource),
+            replies: count(Count::Replies),
+            replies_withheld: count(Count::RepliesWithheld),
+            announcements: count(Count::Announcements),
+            queries: count(Count::Queries),
+            joined: count(Count::Joined),
+            table_full: count(Count::TableFull),
+            too_many_unresolved: count(Count::TooManyUnresolved),
+            resolved: count(Count::Resolved),
+            unreachable: count(Count::Unreachable),
+            moved: count(Count::Moved),
+            evicted: count(Count::Evicted),
+            conflicts: count(Count::Conflicts),
+            events_lost: count(Count::EventsLost),
+        }
+    }
+}
+
+#[cfg_attr(target_pointer_width = "64", inline)] // longer than a call: not on a chip
+#[cfg_attr(target_pointer_width = "32", inline(never))]
+fn more(count: &mut usize, many: usize) {
+    *count = count.saturating_add(many);
 }
 
 #[cfg(test)]

@@ -125,39 +125,135 @@ impl Event {
 const CAPACITY: usize = 8;
 
 /// The events not yet fetched. Too many of them become one [`Event::Lost`].
+///
+/// They may have two readers: one that [notes](Self::note) each as soon as it is there, and one that
+/// fetches them when it likes, or never. What was noted makes room for what was not.
 #[derive(Debug)]
 pub(crate) struct Events {
     waiting: Deque<Event, CAPACITY>,
+    /// How many of them were noted: the first.
+    noted: u8,
     lost: bool,
+    /// Some are lost that were not noted.
+    lost_unnoted: bool,
 }
 
 impl Events {
     pub(crate) const fn new() -> Self {
         Self {
             waiting: Deque::new(),
+            noted: 0,
             lost: false,
+            lost_unnoted: false,
         }
     }
 
     /// Keeps the event, or says false and notes that one was lost.
     pub(crate) fn push(&mut self, event: Event) -> bool {
+        if self.noted > 0 && self.waiting.is_full() {
+            self.pop_front();
+            self.lost = true;
+        }
         let kept = self.waiting.push_back(event).is_ok();
         self.lost |= !kept;
+        self.lost_unnoted |= !kept;
         kept
     }
 
+    /// The next for who notes them; it stays for who fetches them.
+    pub(crate) fn note(&mut self) -> Option<Event> {
+        let next = self.waiting.get(self.noted.into()).copied();
+        if next.is_some() {
+            self.noted += 1;
+        }
+        next.or_else(|| core::mem::take(&mut self.lost_unnoted).then_some(Event::Lost))
+    }
+
+    /// Fetches the next.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Event> {
-        self.waiting
-            .pop_front()
-            .or_else(|| core::mem::take(&mut self.lost).then_some(Event::Lost))
+        self.pop_front().or_else(|| {
+            self.lost_unnoted = false;
+            core::mem::take(&mut self.lost).then_some(Event::Lost)
+        })
     }
 
+    #[cfg_attr(target_pointer_width = "64", inline)] // longer than a call: not on a chip
+    fn pop_front(&mut self) -> Option<Event> {
+        let event = self.waiting.pop_front()?;
+        self.noted = self.noted.saturating_sub(1);
+        Some(event)
+    }
+
+    /// Nothing is to be noted.
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && !self.lost
+        self.waiting.len() == usize::from(self.noted) && !self.lost_unnoted
     }
 
+    /// The next would be lost without having been noted.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.is_full()
+        self.noted == 0 && self.waiting.is_full()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+
+    fn event(n: u8) -> Event {
+        let key = Ipv4Addr::new(10, 0, 0, n).into();
+        Event::Unreachable { key }
+    }
+
+    #[test]
+    fn what_was_noted_makes_room_and_the_loss_is_told_to_who_fetches_alone() {
+        let mut events = Events::new();
+        for n in 0..=CAPACITY as u8 {
+            assert!(events.push(event(n)));
+            assert_eq!(events.note(), Some(event(n)));
+            assert_eq!(events.note(), None);
+            assert!(events.is_empty() && !events.is_full());
+        }
+        for n in 1..=CAPACITY as u8 {
+            assert_eq!(events.pop(), Some(event(n)));
+        }
+        assert_eq!(events.pop(), Some(Event::Lost));
+        assert_eq!(events.pop(), None);
+    }
+
+    #[test]
+    fn what_was_not_noted_makes_no_room_and_its_loss_is_told_to_both() {
+        let mut events = Events::new();
+        for n in 0..CAPACITY as u8 {
+            assert!(events.push(event(n)));
+        }
+        assert!(events.is_full() && !events.push(event(99)));
+        for n in 0..CAPACITY as u8 {
+            assert_eq!(events.note(), Some(event(n)));
+        }
+        assert!(!events.is_empty());
+        assert_eq!(events.note(), Some(Event::Lost));
+        assert!(events.is_empty() && events.note().is_none());
+        for n in 0..CAPACITY as u8 {
+            assert_eq!(events.pop(), Some(event(n)));
+        }
+        assert_eq!(events.pop(), Some(Event::Lost));
+        assert_eq!(events.pop(), None);
+    }
+
+    #[test]
+    fn what_is_fetched_before_it_was_noted_is_not_noted_later() {
+        let mut events = Events::new();
+        events.push(event(1));
+        events.note();
+        events.push(event(2));
+        assert_eq!(events.pop(), Some(event(1)));
+        assert_eq!(events.pop(), Some(event(2)));
+        events.push(event(3));
+        assert_eq!(events.note(), Some(event(3)));
+        assert_eq!(events.pop(), Some(event(3)));
+        assert!(events.is_empty());
     }
 }

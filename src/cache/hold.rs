@@ -1,8 +1,9 @@
 //! Counted claims on neighbours: joining a query, starting one, giving up.
 
+use super::counters::Count;
 use super::event::Event;
 use super::key::{Key, Packed, Subject};
-use super::slot::{Queue, Rank};
+use super::slot::{Queue, Rank, Slot};
 use super::state::State;
 use super::storage::Storage;
 use super::table::Position;
@@ -129,7 +130,9 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// [`release`](Self::release) for guards, whose drop has only a reference to give.
     pub(crate) fn let_go(&mut self, hold: &HoldKey) {
         let Some(at) = self.held(hold) else { return };
-        let slot = self.table.slot_mut(at);
+        let Some(slot) = self.table.slot_mut(at) else {
+            return;
+        };
         slot.holds = slot.holds.saturating_sub(1);
         if slot.holds == 0 {
             self.abandon(at);
@@ -211,20 +214,20 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     fn check_neighbour(&mut self, key: Key) -> Result<(), HoldError> {
         let checked = self.addresses.check_neighbour(key);
         if checked == Err(HoldError::NoAddress) {
-            self.counters.requests_without_source += 1;
+            self.counters.add(Count::RequestsWithoutSource);
         }
         checked
     }
 
     fn join(&mut self, at: Position) -> Result<Position, HoldError> {
-        let slot = self.table.slot_mut(at);
-        if slot.state == State::Denied {
+        let &Slot { state, holds, .. } = self.table.slot(at);
+        if state == State::Denied {
             return Err(HoldError::Denied);
         }
-        let first = slot.holds == 0;
-        slot.holds = slot.holds.checked_add(1).ok_or(HoldError::TooManyHolds)?;
-        self.counters.joined += 1;
-        let state = self.table.slot(at).state;
+        let first = holds == 0;
+        let holds = holds.checked_add(1).ok_or(HoldError::TooManyHolds)?;
+        self.table.set_holds(at, holds);
+        self.counters.add(Count::Joined);
         if let State::Incomplete { asked } = state
             && first
         {
@@ -245,17 +248,17 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         let limit = self.policy().unresolved_limit(self.table.capacity());
         if self.table.unresolved() >= limit {
             let Some(oldest) = self.victim(&[Rank::Unresolved]) else {
-                self.counters.too_many_unresolved += 1;
+                self.counters.add(Count::TooManyUnresolved);
                 return Err(HoldError::TooManyUnresolved);
             };
             self.evict(oldest);
         }
         let Some(at) = self.make_room(packed, State::Incomplete { asked: 0 }, Rank::Live) else {
-            self.counters.table_full += 1;
+            self.counters.add(Count::TableFull);
             return Err(HoldError::TableFull);
         };
-        self.counters.queries += 1;
-        self.table.slot_mut(at).holds = 1;
+        self.counters.add(Count::Queries);
+        self.table.set_holds(at, 1);
         self.ask(at);
         Ok(at)
     }
@@ -334,7 +337,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     }
 
     fn evict(&mut self, at: Position) {
-        self.counters.evicted += 1;
+        self.counters.add(Count::Evicted);
         self.remove_entry(at, Removal::Evicted);
     }
 
@@ -398,14 +401,18 @@ mod tests {
         let mut cache = cache();
         let first = cache.hold(PEER).unwrap();
         let at = first.position as Position;
-        cache.table.slot_mut(at).holds = u32::MAX - 2;
+        cache.table.set_holds(at, u32::MAX - 2);
         let second = cache.hold(PEER).unwrap();
         let third = cache.hold_again(&first).unwrap();
-        let joined = cache.counters.joined;
+        let joined = cache.counters().joined;
         assert_eq!(cache.hold(PEER), Err(HoldError::TooManyHolds));
         assert_eq!(cache.hold_again(&first), None);
         assert_eq!(cache.table.slot(at).holds, u32::MAX);
-        assert_eq!(cache.counters.joined, joined, "the refused joined nothing");
+        assert_eq!(
+            cache.counters().joined,
+            joined,
+            "the refused joined nothing"
+        );
 
         // One leaves, one may come; and the entry is as good as ever.
         cache.release(second);
@@ -414,7 +421,7 @@ mod tests {
         assert_eq!(cache.status(&second), Status::Pending);
 
         // Without those that were never there, the last release is seen as the last.
-        cache.table.slot_mut(at).holds = 3;
+        cache.table.set_holds(at, 3);
         for hold in [first, second] {
             cache.release(hold);
         }
@@ -459,8 +466,8 @@ mod tests {
         assert_eq!((cache.len(), cache.table.unresolved()), (1, 1));
         assert_eq!(cache.status(&keeper), Status::Pending);
         // The keeper is the only one who was ever asked for.
-        assert_eq!(cache.counters.broadcast_requests, 1);
-        assert_eq!(cache.counters.evicted, 0);
+        assert_eq!(cache.counters().broadcast_requests, 1);
+        assert_eq!(cache.counters().evicted, 0);
         cache.release(keeper);
     }
 }

@@ -122,7 +122,9 @@ impl PartialEq for Packed {
 }
 
 impl From<Key> for Packed {
-    #[inline]
+    // On a chip the call is shorter.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    #[cfg_attr(target_pointer_width = "64", inline)]
     fn from(Key { vlan, ip }: Key) -> Self {
         let vlan = vlan.map_or(0, VlanId::get);
         let bits = ip.to_bits();

@@ -8,21 +8,16 @@ use super::storage::sealed::Sealed;
 pub(super) type Position = usize;
 pub(super) const NOBODY: Position = 0;
 
-/// The slots by position. One that is not there reads as a free slot and swallows what is written to
-/// it, so no position can make us panic and the ends of lists need no special case.
+/// The slots by position. One that is not there reads as a free slot, and cannot be written to: no
+/// position can make us panic.
 #[derive(Debug)]
 pub(super) struct Slots<S: Storage> {
     pub(super) storage: S,
-    /// Stands in for every slot that is not there.
-    nobody: Slot<<S as Sealed>::Index>,
 }
 
 impl<S: Storage> Slots<S> {
     pub(super) const fn new(storage: S) -> Self {
-        Self {
-            storage,
-            nobody: Slot::FREE,
-        }
+        Self { storage }
     }
 
     // On a chip the call is shorter than what it does, and slots are looked at in many places.
@@ -31,22 +26,32 @@ impl<S: Storage> Slots<S> {
         self.storage
             .slots()
             .get(at.wrapping_sub(1))
-            .unwrap_or(&self.nobody)
+            .unwrap_or(S::Index::FREE_SLOT)
     }
 
     #[cfg_attr(target_pointer_width = "32", inline(never))]
-    pub(super) fn get_mut(&mut self, at: Position) -> &mut Slot<S::Index> {
-        self.storage
-            .slots_mut()
-            .get_mut(at.wrapping_sub(1))
-            .unwrap_or(&mut self.nobody)
+    pub(super) fn get_mut(&mut self, at: Position) -> Option<&mut Slot<S::Index>> {
+        self.storage.slots_mut().get_mut(at.wrapping_sub(1))
     }
 
-    fn links(&mut self, lane: Lane, at: Position) -> &mut Links<S::Index> {
-        let slot = self.get_mut(at);
-        match lane {
+    fn links(&mut self, lane: Lane, at: Position) -> Option<&mut Links<S::Index>> {
+        let slot = self.get_mut(at)?;
+        Some(match lane {
             Lane::Timer => &mut slot.timer,
             Lane::Order => &mut slot.order,
+        })
+    }
+
+    /// Puts `next` behind `at`, for what was there.
+    fn set_next(&mut self, lane: Lane, at: Position, next: S::Index) -> S::Index {
+        self.links(lane, at).map_or(Index::NONE, |links| {
+            core::mem::replace(&mut links.next, next)
+        })
+    }
+
+    fn set_prev(&mut self, lane: Lane, at: Position, prev: S::Index) {
+        if let Some(links) = self.links(lane, at) {
+            links.prev = prev;
         }
     }
 }
@@ -93,16 +98,18 @@ impl<I: Index> List<I> {
     ) {
         let next = match before {
             NOBODY => core::mem::replace(&mut self.first, I::new(at)),
-            _ => core::mem::replace(&mut slots.links(lane, before).next, I::new(at)),
+            _ => slots.set_next(lane, before, I::new(at)),
         };
         match next.get() {
             NOBODY => self.last = I::new(at),
-            next => slots.links(lane, next).prev = I::new(at),
+            next => slots.set_prev(lane, next, I::new(at)),
         }
-        *slots.links(lane, at) = Links {
-            next,
-            prev: I::new(before),
-        };
+        if let Some(links) = slots.links(lane, at) {
+            *links = Links {
+                next,
+                prev: I::new(before),
+            };
+        }
     }
 
     pub(super) fn remove<S: Storage + Sealed<Index = I>>(
@@ -111,14 +118,18 @@ impl<I: Index> List<I> {
         lane: Lane,
         at: Position,
     ) {
-        let Links { next, prev } = *slots.links(lane, at);
+        let Some(&mut Links { next, prev }) = slots.links(lane, at) else {
+            return;
+        };
         match prev.get() {
             NOBODY => self.first = next,
-            prev => slots.links(lane, prev).next = next,
+            prev => {
+                slots.set_next(lane, prev, next);
+            }
         }
         match next.get() {
             NOBODY => self.last = prev,
-            next => slots.links(lane, next).prev = prev,
+            next => slots.set_prev(lane, next, prev),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use core::time::Duration;
 
+use super::counters::Count;
 use super::event::{Event, Removal};
 use super::key::Subject;
 use super::slot::{Queue, Rank};
@@ -62,7 +63,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         } else if self.source_for(at).is_some() {
             self.table.arm(at, Queue::READY, self.clock.now());
         } else {
-            self.counters.requests_without_source += 1;
+            self.counters.add(Count::RequestsWithoutSource);
             if let State::Failed { step, .. } = self.table.slot(at).state {
                 self.back_off(at, Policy::next_step(step));
             } else {
@@ -80,7 +81,10 @@ impl<S: Storage, P: Profile> Cache<S, P> {
 
     /// ARP, or the administrator, vouches for the address from now on.
     pub(super) fn vouch(&mut self, at: Position) {
-        self.table.slot_mut(at).learned = coarse(self.clock.now());
+        let now = coarse(self.clock.now());
+        if let Some(slot) = self.table.slot_mut(at) {
+            slot.learned = now;
+        }
     }
 
     /// The address is confirmed.
@@ -148,7 +152,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// Nobody answered.
     fn fail(&mut self, at: Position) {
         self.back_off(at, 0);
-        self.counters.unreachable += 1;
+        self.counters.add(Count::Unreachable);
         if let Subject::Address(key) = self.table.slot(at).key.subject() {
             self.tell(Event::Unreachable { key });
         }
@@ -312,7 +316,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
                     contested: true,
                 },
             );
-            self.counters.conflicts += 1;
+            self.counters.add(Count::Conflicts);
             self.tell(Event::Conflict {
                 key,
                 known,

@@ -49,6 +49,7 @@ pub use transmit::Transmit;
 
 use crate::time::{Instant, Monotonic};
 use crate::wire::UnicastMac;
+use counters::{Count, Tally};
 use key::Packed;
 use limit::Bucket;
 use slot::{Queue, Rank};
@@ -139,7 +140,7 @@ pub struct Cache<S: Storage, P: Profile = Policy> {
     reply_limit: Bucket,
     replies: Replies,
     events: Events,
-    counters: Counters,
+    counters: Tally,
 }
 
 impl<S: Storage, P: Profile> Cache<S, P> {
@@ -165,7 +166,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             reply_limit: Bucket::new(),
             replies: Replies::new(),
             events: Events::new(),
-            counters: Counters::ZERO,
+            counters: Tally::ZERO,
         }
     }
 }
@@ -214,8 +215,8 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     }
 
     /// What was counted so far.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    pub fn counters(&self) -> Counters {
+        self.counters.snapshot()
     }
 
     /// The policy that the cache was made with.
@@ -463,9 +464,9 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// Announces an own address once more, no sooner than the policy's interval after the last
     /// time; false if it is not ours.
     pub fn announce(&mut self, key: impl Into<Key>) -> bool {
-        let Key { vlan, ip } = key.into();
+        let key = key.into();
         let mut own = self.addresses.own_mut().iter_mut();
-        match own.find(|own| own.prefix.ip() == ip && own.prefix.vlan() == vlan) {
+        match own.find(|own| own.key() == key) {
             None => false,
             Some(own) => {
                 own.announcements = own.announcements.max(1);
@@ -544,6 +545,12 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         self.events.pop()
     }
 
+    /// The next event, which stays for [`next_event`](Self::next_event). Whoever asks for it until there is
+    /// none has drained the cache.
+    pub(crate) fn note_event(&mut self) -> Option<Event> {
+        self.events.note()
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout) and
     /// [`poll_transmit`](Self::poll_transmit) next: exactly then there is something to do, and not
     /// before. A time in the past says that there is something now.
@@ -560,7 +567,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
 
     fn tell(&mut self, event: Event) {
         if !self.events.push(event) {
-            self.counters.events_lost += 1;
+            self.counters.add(Count::EventsLost);
         }
     }
 
@@ -568,11 +575,11 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     fn tell_address(&mut self, key: Key, old: Option<UnicastMac>, mac: UnicastMac) {
         match old {
             None => {
-                self.counters.resolved += 1;
+                self.counters.add(Count::Resolved);
                 self.tell(Event::Resolved { key, mac });
             }
             Some(from) if from != mac => {
-                self.counters.moved += 1;
+                self.counters.add(Count::Moved);
                 self.tell(Event::Moved { key, from, to: mac });
             }
             Some(_) => {}

@@ -1,6 +1,6 @@
 //! Frames in: what is refused, what is believed, what is answered.
 
-use super::counters::DropReason;
+use super::counters::{Count, DropReason};
 use super::event::Event;
 use super::key::{Key, Packed};
 use super::policy::Trust;
@@ -57,14 +57,14 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     pub fn receive(&mut self, now: Instant, frame: &[u8]) -> Received {
         self.drained();
         self.clock.advance(now);
-        self.counters.received += 1;
+        self.counters.add(Count::Received);
         match self.hear(frame) {
             Ok(()) => {
-                self.counters.accepted += 1;
+                self.counters.add(Count::Accepted);
                 Received::Accepted
             }
             Err(reason) => {
-                self.counters.dropped.add(reason);
+                self.counters.drop(reason);
                 Received::Dropped(reason)
             }
         }
@@ -141,7 +141,8 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         match heard.kind {
             Kind::RequestForUs => {
                 let answered = self.answer(heard);
-                self.counters.replies_withheld += u64::from(answered.is_err());
+                self.counters
+                    .add_many(Count::RepliesWithheld, answered.is_err().into());
                 learnt.or(answered)
             }
             Kind::Answer | Kind::Gratuitous | Kind::Overheard => learnt,
@@ -183,7 +184,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// Counts every claim, and tells of one in a while: whoever defends the address listens to the
     /// frames, and nobody else gains by hearing of each.
     fn own_address_claimed(&mut self, key: Key, by: UnicastMac) {
-        self.counters.conflicts += 1;
+        self.counters.add(Count::Conflicts);
         let now = self.clock.now();
         if self.claims_told_until <= now {
             self.claims_told_until = now + self.policy().retransmit;

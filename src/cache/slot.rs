@@ -7,13 +7,15 @@ use crate::time::Instant;
 
 /// How a slot names another one: 1 and up, 0 for nobody. Starting at 1 makes an empty table all
 /// zeros.
-pub trait Index: Copy + PartialEq + core::fmt::Debug {
+pub trait Index: Copy + PartialEq + core::fmt::Debug + 'static {
     /// Has the alignment that slots named in this way are to have.
     type Alignment: Copy + core::fmt::Debug;
     /// What such a slot has of the hash index: a bucket, or nothing.
     type Bucket: Copy + core::fmt::Debug;
     const NO_BUCKET: Self::Bucket;
     const NONE: Self;
+    /// What is seen of a slot that is not there.
+    const FREE_SLOT: &'static Slot<Self>;
     fn new(position: usize) -> Self;
     fn get(self) -> usize;
 }
@@ -23,6 +25,7 @@ impl Index for u16 {
     type Bucket = Self;
     const NO_BUCKET: Self = 0;
     const NONE: Self = 0;
+    const FREE_SLOT: &'static Slot<Self> = &Slot::FREE;
     fn new(position: usize) -> Self {
         position as Self
     }
@@ -43,6 +46,7 @@ impl Index for u32 {
     type Bucket = ();
     const NO_BUCKET: () = ();
     const NONE: Self = 0;
+    const FREE_SLOT: &'static Slot<Self> = &Slot::FREE;
     fn new(position: usize) -> Self {
         position as Self
     }

@@ -61,7 +61,7 @@ impl<S: Storage> Table<S> {
         self.slots.get(at)
     }
 
-    pub(super) fn slot_mut(&mut self, at: Position) -> &mut Slot<S::Index> {
+    pub(super) fn slot_mut(&mut self, at: Position) -> Option<&mut Slot<S::Index>> {
         self.slots.get_mut(at)
     }
 
@@ -88,7 +88,7 @@ impl<S: Storage> Table<S> {
     /// A new entry, in no queue and no rank; `None` if no slot is free.
     pub(super) fn insert(&mut self, key: Packed, state: State) -> Option<Position> {
         let at = self.take_free()?;
-        let slot = self.slot_mut(at);
+        let slot = self.slot_mut(at)?;
         slot.key = key;
         slot.state = State::Free;
         slot.holds = 0;
@@ -105,16 +105,26 @@ impl<S: Storage> Table<S> {
         self.set_rank(at, Rank::None);
         self.unchain(at);
         let free = core::mem::replace(&mut self.free, Index::new(at));
-        let slot = self.slot_mut(at);
-        slot.generation = slot.generation.wrapping_add(1);
-        slot.holds = 0;
-        slot.key = Packed::EMPTY;
-        slot.chain = free;
+        if let Some(slot) = self.slot_mut(at) {
+            slot.generation = slot.generation.wrapping_add(1);
+            slot.holds = 0;
+            slot.key = Packed::EMPTY;
+            slot.chain = free;
+        }
         self.len -= 1;
     }
 
+    pub(super) fn set_holds(&mut self, at: Position, holds: u32) {
+        if let Some(slot) = self.slot_mut(at) {
+            slot.holds = holds;
+        }
+    }
+
     pub(super) fn set_state(&mut self, at: Position, state: State) {
-        let old = core::mem::replace(&mut self.slot_mut(at).state, state);
+        let Some(slot) = self.slot_mut(at) else {
+            return;
+        };
+        let old = core::mem::replace(&mut slot.state, state);
         // Wrapping, because a sum that cannot go wrong should not bring a panic along.
         self.unresolved = self
             .unresolved
@@ -172,7 +182,13 @@ impl<S: Storage> Table<S> {
     fn chain(&mut self, at: Position) {
         let bucket = self.bucket_of(self.slot(at).key);
         let next = self.put_first(bucket, Index::new(at));
-        self.slot_mut(at).chain = next;
+        self.set_chain(at, next);
+    }
+
+    fn set_chain(&mut self, at: Position, next: S::Index) {
+        if let Some(slot) = self.slot_mut(at) {
+            slot.chain = next;
+        }
     }
 
     fn unchain(&mut self, at: Position) {
@@ -186,7 +202,7 @@ impl<S: Storage> Table<S> {
         while before != NOBODY {
             let after = self.slot(before).chain.get();
             if after == at {
-                self.slot_mut(before).chain = next;
+                self.set_chain(before, next);
                 return;
             }
             before = after;
@@ -228,7 +244,9 @@ impl<S: Storage> Table<S> {
         while before != NOBODY && self.slot(before).deadline > deadline {
             before = self.slot(before).timer.prev.get();
         }
-        let slot = self.slot_mut(at);
+        let Some(slot) = self.slot_mut(at) else {
+            return;
+        };
         slot.queue = queue;
         slot.deadline = deadline;
         self.queues[queue.number()].insert_after(&mut self.slots, Lane::Timer, before, at);
@@ -236,7 +254,10 @@ impl<S: Storage> Table<S> {
     }
 
     pub(super) fn disarm(&mut self, at: Position) {
-        let queue = core::mem::replace(&mut self.slot_mut(at).queue, Queue::NONE);
+        let Some(slot) = self.slot_mut(at) else {
+            return;
+        };
+        let queue = core::mem::replace(&mut slot.queue, Queue::NONE);
         if queue != Queue::NONE {
             let list = &mut self.queues[queue.number()];
             list.remove(&mut self.slots, Lane::Timer, at);
@@ -255,7 +276,10 @@ impl<S: Storage> Table<S> {
 
     /// Moves the entry to the end of `rank`: it will be the last of it to be evicted.
     pub(super) fn set_rank(&mut self, at: Position, rank: Rank) {
-        let old = core::mem::replace(&mut self.slot_mut(at).rank, rank);
+        let Some(slot) = self.slot_mut(at) else {
+            return;
+        };
+        let old = core::mem::replace(&mut slot.rank, rank);
         if old != Rank::None {
             self.ranks[old as usize].remove(&mut self.slots, Lane::Order, at);
         }

@@ -7,13 +7,14 @@ use core::net::Ipv4Addr;
 
 use heapless::Deque;
 
+use super::counters::Count;
 use super::key::{Key, Subject};
 use super::slot::Queue;
 use super::state::State;
 use super::storage::Storage;
 use super::table::Position;
 use super::{Cache, Policy, Profile};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::wire::{ARP_FRAME_LEN, ArpPacket, BufferTooSmall, MacAddr, UnicastMac, VlanId};
 
 /// An answer that the driver has not taken yet: what the packet cannot be made without.
@@ -182,21 +183,18 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     pub(super) fn next_transmit(&self) -> Option<Instant> {
         self.sender()?;
         let reply = (!self.replies.0.is_empty()).then(|| self.clock.now());
-        let announcement = self
-            .addresses
-            .own()
-            .iter()
-            .filter(|own| own.announcements > 0);
+        let mut due = reply;
+        for own in self.addresses.own() {
+            if own.announcements > 0 {
+                due = earliest(due, Some(own.not_before));
+            }
+        }
         let request = self.table.first_in(Queue::READY).map(|at| {
             self.requests
                 .next(self.policy().request_rate)
                 .max(self.table.slot(at).deadline)
         });
-        reply
-            .into_iter()
-            .chain(announcement.map(|own| own.not_before))
-            .chain(request)
-            .min()
+        earliest(due, request)
     }
 
     /// Our MAC address, if anything can be sent at all.
@@ -206,14 +204,15 @@ impl<S: Storage, P: Profile> Cache<S, P> {
 
     /// Forgets the replies that the driver has not taken: what they say is no longer true.
     pub(super) fn withdraw_replies(&mut self) {
-        self.counters.replies_withheld += self.replies.0.len() as u64;
+        self.counters
+            .add_many(Count::RepliesWithheld, self.replies.0.len());
         self.replies.0.clear();
     }
 
     fn next_announcement(&self, now: Instant, mac: UnicastMac) -> Option<Outgoing> {
         let mut own = self.addresses.own().iter();
         let number = own.position(|own| own.announcements > 0 && own.not_before <= now)?;
-        let prefix = self.addresses.own().get(number)?.prefix;
+        let prefix = self.addresses.own().get(number)?.prefix();
         let packet = ArpPacket::announcement(mac, prefix.ip());
         Some(Outgoing {
             origin: Origin::Announcement(number),
@@ -260,7 +259,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         match origin {
             Origin::Reply => {
                 self.replies.0.pop_front();
-                self.counters.replies += 1;
+                self.counters.add(Count::Replies);
             }
             Origin::Announcement(number) => {
                 let interval = self.policy().announce_interval;
@@ -268,14 +267,14 @@ impl<S: Storage, P: Profile> Cache<S, P> {
                     own.announcements = own.announcements.saturating_sub(1);
                     own.not_before = now + interval;
                 }
-                self.counters.announcements += 1;
+                self.counters.add(Count::Announcements);
             }
             Origin::Request(at) => {
                 self.requests.take(now, self.policy().request_rate);
                 if to_everybody {
-                    self.counters.broadcast_requests += 1;
+                    self.counters.add(Count::BroadcastRequests);
                 } else {
-                    self.counters.unicast_requests += 1;
+                    self.counters.add(Count::UnicastRequests);
                 }
                 self.asked(at);
             }

@@ -3,7 +3,7 @@
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
-use crate::time::{Instant, Monotonic};
+use crate::time::{Instant, Monotonic, earliest};
 use crate::wire::{ArpPacket, MacAddr, UnicastMac};
 
 use super::candidate::{Candidate, Claim, Ignored, NotClaimable, Outgoing};
@@ -455,7 +455,7 @@ impl Detector {
             } => {
                 let announce = announcing.and_then(|Announcing { turn, .. }| turn.deadline());
                 let defend = defending.and_then(|Defending { turn, .. }| turn.deadline());
-                announce.into_iter().chain(defend).min()
+                earliest(announce, defend)
             }
         };
         deadline.map(|deadline| self.clock.for_caller(deadline))

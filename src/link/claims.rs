@@ -4,8 +4,9 @@ use heapless::Vec;
 
 use super::receive::vlan;
 use crate::cache::Prefix;
-use crate::conflict::{Defence, Detector, Event, NotClaimable, Outgoing, Timing};
-use crate::time::Instant;
+use crate::conflict::{Defence, Detector, Event, NotClaimable, Outgoing, State, Timing};
+use crate::random::Random;
+use crate::time::{Instant, earliest};
 use crate::wire::{ArpPacket, EthernetFrame, HardwareTypes, UnicastMac, VlanId};
 
 /// How many own addresses can be under conflict detection at a time.
@@ -34,7 +35,7 @@ impl Claims {
     pub(super) const fn new() -> Self {
         Self {
             claims: Vec::new(),
-            random: Random(0),
+            random: Random::new(0),
         }
     }
 
@@ -44,12 +45,19 @@ impl Claims {
 
     /// No two hosts should draw the same times to probe at.
     pub(super) const fn seed(&mut self, seed: u64) {
-        self.random.0 ^= seed;
+        self.random.season(seed);
     }
 
     pub(super) fn has(&self, prefix: Prefix) -> bool {
         let mut claims = self.claims.iter();
         claims.any(|claim| same_address(claim.prefix, prefix))
+    }
+
+    /// How a claim stands, once there is a MAC address to claim for.
+    pub(super) fn state(&self, prefix: Prefix) -> Option<State> {
+        let mut claims = self.claims.iter();
+        let claim = claims.find(|claim| same_address(claim.prefix, prefix))?;
+        claim.detector.as_ref().map(Detector::state)
     }
 
     /// False if there is no room.
@@ -103,7 +111,7 @@ impl Claims {
     pub(super) fn link_changed(&mut self, now: Instant, up: bool) {
         for claim in &mut self.claims {
             if let Some(detector) = &mut claim.detector {
-                detector.link_changed(now, up, self.random.next());
+                detector.link_changed(now, up, self.random.next_u32());
                 claim.in_use &= up;
             }
         }
@@ -148,7 +156,7 @@ impl Claims {
             .iter_mut()
             .filter_map(|claim| claim.detector.as_mut());
         if let Some(detector) = detectors.find(|detector| detector.poll_transmit().is_some()) {
-            detector.sent(now, self.random.next());
+            detector.sent(now, self.random.next_u32());
         }
     }
 
@@ -165,11 +173,12 @@ impl Claims {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let detectors = self
-            .claims
-            .iter()
-            .filter_map(|claim| claim.detector.as_ref());
-        detectors.filter_map(Detector::poll_timeout).min()
+        let mut first = None;
+        for claim in &self.claims {
+            let due = claim.detector.as_ref().and_then(Detector::poll_timeout);
+            first = earliest(first, due);
+        }
+        first
     }
 }
 
@@ -186,8 +195,8 @@ impl Claim {
         };
         // Cannot fail: the address was accepted when it was added.
         if let Ok(mut detector) = Detector::new(mac, self.prefix.ip(), timing, self.defence) {
-            detector.link_changed(now, up, random.next());
-            detector.start(now, random.next());
+            detector.link_changed(now, up, random.next_u32());
+            detector.start(now, random.next_u32());
             self.detector = Some(detector);
         }
     }
@@ -202,18 +211,3 @@ const ANY_STATION: UnicastMac = match UnicastMac::new([2, 0, 0, 0, 0, 0]) {
     Ok(mac) => mac,
     Err(_) => unreachable!(),
 };
-
-/// SplitMix64: enough to keep hosts that were switched on together from probing together. It hides no
-/// secret.
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((bits ^ (bits >> 31)) >> 32) as u32
-    }
-}

@@ -10,9 +10,9 @@ use super::counters::LinkCounters;
 use super::event::LinkEvent;
 use super::inner::{Core, Took};
 use super::route::{NextHop, Route, RouteError};
-use super::{IpLink, NoWay};
+use super::{ConfigurableLink, IpLink, NoWay};
 use crate::cache::{AddressError, Key, Prefix};
-use crate::conflict::{Defence, NotClaimable, Timing};
+use crate::conflict::{Defence, NotClaimable, State, Timing};
 use crate::resolver::Driven;
 use crate::time::{Clock, Instant};
 use crate::wire::UnicastMac;
@@ -66,6 +66,8 @@ pub(super) const FRAMES_AT_ONCE: usize = 64;
 /// link.set_routes(&[Route::default_via(Ipv4Addr::new(10, 0, 0, 254))])?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// As in `Parking`: large fields come last.
+#[cfg_attr(target_pointer_width = "32", repr(C))]
 pub struct Link<
     D,
     R: Driven,
@@ -76,11 +78,11 @@ pub struct Link<
 > {
     pub(super) driver: D,
     pub(super) clock: C,
+    /// Somebody calls `poll`.
+    pub(super) is_polled: bool,
     pub(super) core: Core<R, PACKETS, BYTES>,
     incoming: Incoming<MTU>,
     outgoing: Outgoing<MTU>,
-    /// Somebody calls `poll`.
-    pub(super) is_polled: bool,
 }
 
 impl<D, R: Driven, C, const MTU: usize, const PACKETS: usize, const BYTES: usize>
@@ -148,6 +150,11 @@ impl<D, R: Driven, C, const MTU: usize, const PACKETS: usize, const BYTES: usize
     /// One more takes the place of the oldest of its protocol, or of the oldest if it is the first.
     pub fn set_parked_per_neighbour(&mut self, packets: usize) {
         self.core.parking.set_per_neighbour(packets);
+    }
+
+    /// How a claim stands; `None` if there is none, or no MAC address to claim it for.
+    pub fn claim_state(&self, prefix: Prefix) -> Option<State> {
+        self.core.claims.state(prefix)
     }
 
     /// What happened to the link and to our addresses. Call until `None`.
@@ -376,6 +383,47 @@ impl<D: Driver, R: Driven, C: Clock, const MTU: usize, const PACKETS: usize, con
 
     fn addresses(&self) -> (u32, &[Prefix]) {
         (self.core.routes.generation(), self.core.routes.own())
+    }
+
+    fn changes(&self) -> u32 {
+        self.core.changes
+    }
+}
+
+impl<D: Driver, R: Driven, C: Clock, const MTU: usize, const PACKETS: usize, const BYTES: usize>
+    ConfigurableLink for Link<D, R, C, MTU, PACKETS, BYTES>
+{
+    fn mac(&self) -> Option<UnicastMac> {
+        self.mac()
+    }
+
+    fn is_up(&self) -> bool {
+        self.core.is_up()
+    }
+
+    fn claim(
+        &mut self,
+        prefix: Prefix,
+        timing: Timing,
+        defence: Defence,
+    ) -> Result<(), ClaimError> {
+        self.claim(prefix, timing, defence)
+    }
+
+    fn claim_state(&self, prefix: Prefix) -> Option<State> {
+        self.claim_state(prefix)
+    }
+
+    fn release_claim(&mut self, prefix: Prefix) -> bool {
+        self.release_claim(prefix)
+    }
+
+    fn routes(&self) -> &[Route] {
+        self.routes()
+    }
+
+    fn set_routes(&mut self, routes: &[Route]) -> Result<(), RouteError> {
+        self.set_routes(routes)
     }
 }
 

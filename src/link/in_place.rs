@@ -10,11 +10,12 @@ use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxTok
 use super::device::{FRAMES_AT_ONCE, Link};
 use super::frame::{HEADER_LEN, TAG_LEN};
 use super::inner::{Core, Took};
-use super::{Flow, IpLink, NoWay};
+use super::{ClaimError, ConfigurableLink, Flow, IpLink, NoWay, Route, RouteError};
 use crate::cache::Prefix;
+use crate::conflict::{Defence, State, Timing};
 use crate::resolver::Driven;
 use crate::time::{Clock, Instant};
-use crate::wire::ETHERNET_MIN_LEN;
+use crate::wire::{ETHERNET_MIN_LEN, UnicastMac};
 
 /// What a driver can do beside its [`Driver`] trait so that no packet has to be copied.
 ///
@@ -209,8 +210,49 @@ impl<D: DriverInPlace, R: Driven, C: Clock, const PACKETS: usize, const BYTES: u
         self.0.addresses()
     }
 
+    fn changes(&self) -> u32 {
+        self.0.changes()
+    }
+
     fn arrives(&self, flow: Flow) -> bool {
         self.0.driver.arrives(flow)
+    }
+}
+
+impl<D: DriverInPlace, R: Driven, C: Clock, const PACKETS: usize, const BYTES: usize>
+    ConfigurableLink for InPlace<D, R, C, PACKETS, BYTES>
+{
+    fn mac(&self) -> Option<UnicastMac> {
+        self.0.mac()
+    }
+
+    fn is_up(&self) -> bool {
+        self.0.is_up()
+    }
+
+    fn claim(
+        &mut self,
+        prefix: Prefix,
+        timing: Timing,
+        defence: Defence,
+    ) -> Result<(), ClaimError> {
+        self.0.claim(prefix, timing, defence)
+    }
+
+    fn claim_state(&self, prefix: Prefix) -> Option<State> {
+        self.0.claim_state(prefix)
+    }
+
+    fn release_claim(&mut self, prefix: Prefix) -> bool {
+        self.0.release_claim(prefix)
+    }
+
+    fn routes(&self) -> &[Route] {
+        self.0.routes()
+    }
+
+    fn set_routes(&mut self, routes: &[Route]) -> Result<(), RouteError> {
+        self.0.set_routes(routes)
     }
 }
 

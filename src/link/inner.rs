@@ -18,7 +18,7 @@ use super::receive::{Sorted, sort};
 use super::route::{NextHop, Routes};
 use crate::cache::{AddressError, HoldError, Key, MAX_ADDRESSES, Prefix, Status};
 use crate::resolver::{Driven, Hold};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::wire::{ARP_FRAME_LEN, EthernetHeader, MacAddr, UnicastMac, VlanId};
 
 /// How many events wait to be fetched.
@@ -27,24 +27,28 @@ const EVENTS: usize = 8;
 /// How many packets may wait for one neighbour, if nobody says otherwise.
 const PER_NEIGHBOUR: usize = 3;
 
+// As in `Parking`: large fields come last.
+#[cfg_attr(target_pointer_width = "32", repr(C))]
 pub(super) struct Core<R: Driven, const PACKETS: usize, const BYTES: usize> {
     pub(super) resolver: R,
-    pub(super) routes: Routes,
-    pub(super) claims: Claims,
-    pub(super) parking: Parking<R::Hold, PACKETS, BYTES>,
-    pub(super) counters: LinkCounters,
     pub(super) mac: Option<UnicastMac>,
     /// Nothing is known of the link before the driver was asked.
     pub(super) up: Option<bool>,
-    /// The addresses that are used without conflict detection.
-    settled: Vec<Prefix, MAX_ADDRESSES>,
-    /// An ARP frame that the resolver had no room for.
-    again: Option<[u8; ARP_FRAME_LEN]>,
-    events: Deque<LinkEvent, EVENTS>,
-    /// The longest frame that the driver takes.
-    pub(super) longest: usize,
     /// The driver had no room the last time that we had something.
     pub(super) is_blocked: bool,
+    /// How many events there were.
+    pub(super) changes: u32,
+    /// The longest frame that the driver takes.
+    pub(super) longest: usize,
+    /// An ARP frame that the resolver had no room for.
+    again: Option<[u8; ARP_FRAME_LEN]>,
+    /// The addresses that are used without conflict detection.
+    settled: Vec<Prefix, MAX_ADDRESSES>,
+    pub(super) routes: Routes,
+    events: Deque<LinkEvent, EVENTS>,
+    pub(super) counters: LinkCounters,
+    pub(super) claims: Claims,
+    pub(super) parking: Parking<R::Hold, PACKETS, BYTES>,
 }
 
 impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES> {
@@ -60,6 +64,7 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
             settled: Vec::new(),
             again: None,
             events: Deque::new(),
+            changes: 0,
             longest: usize::MAX,
             is_blocked: false,
         }
@@ -88,6 +93,7 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
 
     /// The oldest goes for the newest: what is so now matters more than what was.
     fn tell(&mut self, event: LinkEvent) {
+        self.changes = self.changes.wrapping_add(1);
         if self.events.is_full() {
             self.events.pop_front();
             self.counters.events_lost += 1;
@@ -497,11 +503,14 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
         // Before the driver was asked anything may be due.
         let again = (self.again.is_some() || self.up.is_none()).then_some(now);
         let due = self.resolver.poll_timeout();
-        let deadlines = [again, due, self.claims.poll_timeout()];
-        let deadlines = deadlines.into_iter().flatten();
-        deadlines
-            .filter(|deadline| !self.is_blocked || *deadline > now)
-            .min()
+        let mut first = None;
+        for deadline in [again, due, self.claims.poll_timeout()] {
+            first = earliest(
+                first,
+                deadline.filter(|deadline| !self.is_blocked || *deadline > now),
+            );
+        }
+        first
     }
 }
 

@@ -4,7 +4,8 @@
 //! [`Link`] is all of it, over any driver of `embassy-net-driver`: the drivers of the embedded world
 //! are its backends, and there is no driver trait of our own. [`InPlace`] is the same without copies, for
 //! drivers that can do a little more. [`Transparent`] is for stacks that insist on Ethernet and a
-//! neighbour cache of their own. A stack on a link asks for what it needs by [`IpLink`].
+//! neighbour cache of their own. A stack on a link asks for what it needs by [`IpLink`], and who
+//! gives it its addresses by [`ConfigurableLink`].
 //!
 //! Not in here: DHCP, fragments, IPv6, and packets from a stack to itself, which are the stack's own
 //! business.
@@ -43,10 +44,11 @@ pub use in_place::{Draft, DriverInPlace, HEADROOM, InPlace, Part, RoomInPlace};
 pub use route::{MAX_ROUTES, Route, RouteError};
 pub use transparent::Transparent;
 
-use crate::cache::HoldError;
+use crate::cache::{HoldError, Prefix};
+use crate::conflict::{self, Defence, Timing};
 use crate::resolver::Hold;
 use crate::time::Instant;
-use crate::wire::IpProtocol;
+use crate::wire::{IpProtocol, UnicastMac};
 
 /// What a stack needs to know of the link under it, beside the IP packets that it sends and receives
 /// through [`Driver`] ([`HardwareAddress::Ip`](embassy_net_driver::HardwareAddress::Ip)).
@@ -69,7 +71,13 @@ pub trait IpLink: Driver {
     fn hold(&self, destination: Ipv4Addr) -> Result<Option<Self::Hold>, NoWay>;
 
     /// The own addresses as `(address, prefix length)`, and a number that changes with them.
-    fn addresses(&self) -> (u32, &[crate::cache::Prefix]);
+    fn addresses(&self) -> (u32, &[Prefix]);
+
+    /// A number that changes with everything that a [`LinkEvent`] can tell, so that whoever looks at
+    /// the link knows when to look again.
+    fn changes(&self) -> u32 {
+        self.addresses().0
+    }
 
     /// Whether the packets of a flow arrive here. A host may have several queues with a stack each;
     /// whoever opens a flow opens it from a port to which the answers come back.
@@ -77,6 +85,33 @@ pub trait IpLink: Driver {
         let _ = flow;
         true
     }
+}
+
+/// A link whose addresses and routes can be changed by what runs on top: DHCP, for example.
+///
+/// All of it is [`Link`]'s, under the same names.
+pub trait ConfigurableLink: IpLink {
+    /// Our own MAC address, once the driver has told it.
+    fn mac(&self) -> Option<UnicastMac>;
+
+    /// Whether the link is up.
+    fn is_up(&self) -> bool;
+
+    /// Probes for an address, then uses, announces and defends it.
+    fn claim(&mut self, prefix: Prefix, timing: Timing, defence: Defence)
+    -> Result<(), ClaimError>;
+
+    /// How a claim stands; `None` if there is none, or no MAC address to claim it for.
+    fn claim_state(&self, prefix: Prefix) -> Option<conflict::State>;
+
+    /// Gives up a claimed address; false if it is not claimed.
+    fn release_claim(&mut self, prefix: Prefix) -> bool;
+
+    /// The routes to what is no neighbour.
+    fn routes(&self) -> &[Route];
+
+    /// Replaces the routes.
+    fn set_routes(&mut self, routes: &[Route]) -> Result<(), RouteError>;
 }
 
 /// The ports from which we open flows of our own: those that IANA leaves for this (RFC 6335 section 6).

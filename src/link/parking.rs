@@ -19,13 +19,15 @@ struct Waiting<H> {
 
 /// The packets that wait, oldest first, one behind the other in `bytes`.
 #[derive(Debug)]
+// On a chip an offset of more than 4095 bytes takes instructions of its own: large fields come last.
+#[cfg_attr(target_pointer_width = "32", repr(C))]
 pub(super) struct Parking<H, const PACKETS: usize, const BYTES: usize> {
     waiting: Vec<Waiting<H>, PACKETS>,
-    bytes: [u8; BYTES],
     /// How many of the bytes are in use.
     used: usize,
     /// How many packets may wait for one neighbour.
     per_neighbour: usize,
+    bytes: [u8; BYTES],
 }
 
 /// What parking a packet has cost.

@@ -235,14 +235,19 @@ impl Routes {
     ) -> Option<(Key, Ipv4Addr)> {
         let mut equals = self.gateways_to(destination);
         let first = equals.next()?;
-        let Some(second) = equals.next() else {
-            return Some(first);
-        };
-        [first, second]
-            .into_iter()
-            .chain(equals)
-            .find(|(key, _)| is_known(*key))
-            .or(Some(first))
+        let mut way = first;
+        for next in equals {
+            if is_known(way.0) {
+                return Some(way);
+            }
+            way = next;
+        }
+        // Of the last, and so of an only one, nobody has to be asked.
+        Some(if way != first && is_known(way.0) {
+            way
+        } else {
+            first
+        })
     }
 
     /// All gateways on the longest routes to there, each with our own address in its prefix.
@@ -250,19 +255,30 @@ impl Routes {
         &self,
         destination: Ipv4Addr,
     ) -> impl Iterator<Item = (Key, Ipv4Addr)> + '_ {
-        let usable = self.routes.iter().filter_map(move |route| {
-            let prefix = self.on_link(route.gateway)?;
-            let key = Key {
-                vlan: prefix.vlan(),
-                ip: route.gateway,
-            };
-            let is_way = route.to.contains(destination) && !self.is_own(route.gateway);
-            is_way.then_some((route.to.len(), (key, prefix.ip())))
-        });
-        let longest = usable.clone().map(|(len, _)| len).max();
-        usable
-            .filter(move |(len, _)| Some(*len) == longest)
-            .map(|(_, way)| way)
+        let mut longest = 0;
+        for route in &self.routes {
+            if route.to.len() > longest && self.way_by(route, destination).is_some() {
+                longest = route.to.len();
+            }
+        }
+        self.routes
+            .iter()
+            .filter(move |route| route.to.len() == longest)
+            .filter_map(move |route| self.way_by(route, destination))
+    }
+
+    /// The gateway of this route and our own address in its prefix, if the route leads there.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn way_by(&self, route: &Route, destination: Ipv4Addr) -> Option<(Key, Ipv4Addr)> {
+        if !route.to.contains(destination) || self.is_own(route.gateway) {
+            return None;
+        }
+        let prefix = self.on_link(route.gateway)?;
+        let key = Key {
+            vlan: prefix.vlan(),
+            ip: route.gateway,
+        };
+        Some((key, prefix.ip()))
     }
 
     fn vlan_of(&self, source: Option<Ipv4Addr>) -> Option<VlanId> {

@@ -14,7 +14,9 @@ use super::tcp::{ListenerSlot, TcpSlot};
 use super::udp::{self, UdpTable};
 use crate::cache::Prefix;
 use crate::link::IpLink;
-use crate::wire::{Fragment, IpProtocol, Ipv4Header, Ipv4Packet, UdpChecksum, can_be_host};
+use crate::wire::{
+    Fragment, IPV4_HEADER_LEN, IpProtocol, Ipv4Header, Ipv4Packet, UdpChecksum, can_be_host,
+};
 
 /// Who sent a TCP segment to which port of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +71,8 @@ pub(super) struct Inlet<'d, 'a, H> {
     pub(super) checksum: UdpChecksum,
     /// The segment that the engine got to see.
     pub(super) segment: Option<Segment>,
+    /// The packet is a datagram that nobody has a socket for.
+    pub(super) unclaimed: bool,
 }
 
 impl<H> Inlet<'_, '_, H> {
@@ -96,7 +100,10 @@ impl<H> Inlet<'_, '_, H> {
             }
         }
         match packet.header.protocol {
-            IpProtocol::UDP => self.udp.receive(&packet, self.own, self.checksum),
+            IpProtocol::UDP => {
+                self.unclaimed = !self.udp.receive(&packet, self.own, self.checksum);
+                !self.unclaimed
+            }
             IpProtocol::TCP => self.sorts_out(&packet),
             _ => false,
         }
@@ -134,6 +141,10 @@ pub(super) struct Device<'d, 'c, 'a, L: IpLink> {
     pub(super) context: &'d mut Context<'c>,
     pub(super) inlet: Inlet<'d, 'a, L::Hold>,
     pub(super) sent: Cell<u32>,
+    /// What is answered is a datagram that nobody has a socket for.
+    pub(super) unclaimed: Cell<bool>,
+    /// It is for us to add up the sums of ICMP.
+    pub(super) sums: bool,
     /// The link had no room for a packet.
     pub(super) refused: bool,
 }
@@ -153,10 +164,13 @@ impl<'d, 'a, L: IpLink> phy::Device for Device<'d, '_, 'a, L> {
         let received = Rx {
             token: received,
             inlet: &mut self.inlet,
+            unclaimed: &self.unclaimed,
         };
         let reply = Tx {
             token: reply,
             sent: &self.sent,
+            unclaimed: Some(&self.unclaimed),
+            sums: self.sums,
         };
         Some((received, reply))
     }
@@ -167,6 +181,8 @@ impl<'d, 'a, L: IpLink> phy::Device for Device<'d, '_, 'a, L> {
         Some(Tx {
             token: token?,
             sent: &self.sent,
+            unclaimed: None,
+            sums: self.sums,
         })
     }
 
@@ -206,13 +222,16 @@ const fn checksum(theirs: driver::Checksum) -> Checksum {
 pub(super) struct Rx<'t, 'd, 'a, T, H> {
     token: T,
     inlet: &'t mut Inlet<'d, 'a, H>,
+    unclaimed: &'t Cell<bool>,
 }
 
 impl<T: driver::RxToken, H> phy::RxToken for Rx<'_, '_, '_, T, H> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
         self.token.consume(|bytes| {
             // The engine passes over an empty packet.
-            f(if self.inlet.takes(bytes) { &[] } else { bytes })
+            let taken = self.inlet.takes(bytes);
+            self.unclaimed.set(self.inlet.unclaimed);
+            f(if taken { &[] } else { bytes })
         })
     }
 }
@@ -221,12 +240,39 @@ impl<T: driver::RxToken, H> phy::RxToken for Rx<'_, '_, '_, T, H> {
 pub(super) struct Tx<'t, T> {
     token: T,
     sent: &'t Cell<u32>,
+    unclaimed: Option<&'t Cell<bool>>,
+    sums: bool,
 }
 
 impl<T: driver::TxToken> phy::TxToken for Tx<'_, T> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         self.sent.set(self.sent.get().wrapping_add(1));
-        self.token.consume(len, f)
+        let unclaimed = self.unclaimed.is_some_and(Cell::get);
+        self.token.consume(len, |packet| {
+            let result = f(packet);
+            if unclaimed {
+                name_the_port(packet, self.sums);
+            }
+            result
+        })
+    }
+}
+
+/// The engine has no UDP, and says so: that the protocol is out of reach. It is the port.
+fn name_the_port(packet: &mut [u8], sums: bool) {
+    const UNREACHABLE: u8 = 3;
+    const PROTOCOL: u8 = 2;
+    const PORT: u8 = 3;
+    let Some([UNREACHABLE, code @ PROTOCOL, sum @ ..]) = packet.get_mut(IPV4_HEADER_LEN..) else {
+        return;
+    };
+    *code = PORT;
+    if let Some(sum) = sum.first_chunk_mut::<2>()
+        && sums
+    {
+        // One more in what is added up is one less in the sum's complement (RFC 1624).
+        let before = u16::from_be_bytes(*sum);
+        *sum = before.checked_sub(1).unwrap_or(0xfffe).to_be_bytes();
     }
 }
 
@@ -262,5 +308,40 @@ impl phy::RxToken for Never {
 impl phy::TxToken for Never {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, _len: usize, _f: F) -> R {
         match self {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer of the engine's: a type, a code and a sum.
+    fn answer(kind: u8, code: u8, sum: u16) -> [u8; IPV4_HEADER_LEN + 4] {
+        let mut packet = [0; IPV4_HEADER_LEN + 4];
+        let [high, low] = sum.to_be_bytes();
+        packet[IPV4_HEADER_LEN..].copy_from_slice(&[kind, code, high, low]);
+        packet
+    }
+
+    #[test]
+    fn the_sum_of_an_answer_follows_its_code_and_wraps_as_a_complement_does() {
+        for (before, after) in [(0x1234, 0x1233), (1, 0), (0, 0xfffe)] {
+            let mut packet = answer(3, 2, before);
+            name_the_port(&mut packet, true);
+            assert_eq!(packet, answer(3, 3, after));
+        }
+        let mut packet = answer(3, 2, 0);
+        name_the_port(&mut packet, false);
+        assert_eq!(packet, answer(3, 3, 0), "the driver adds it up");
+    }
+
+    #[test]
+    fn no_other_answer_is_changed() {
+        for (kind, code) in [(0, 2), (3, 3), (3, 0)] {
+            let mut packet = answer(kind, code, 7);
+            name_the_port(&mut packet, true);
+            assert_eq!(packet, answer(kind, code, 7));
+        }
+        name_the_port(&mut [3; IPV4_HEADER_LEN], true);
     }
 }

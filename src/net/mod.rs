@@ -72,12 +72,15 @@
 //! | a datagram | a packet of the link | [`UdpError::TooLong`]; nothing is fragmented or reassembled |
 //! | packets received in one pass | 64 | the others wait for the next pass, at once |
 //! | aliases of a name | 8 | [`DnsError::TooManyAliases`] |
+//! | tasks that wait for an address by DHCP | 4 | all are woken, and look again |
 //!
 //! Every pass looks at each socket a few times. This is meant for hundreds of connections, not for
 //! hundreds of thousands.
 
 mod config;
 mod device;
+#[cfg(feature = "dhcp")]
+mod dhcp;
 mod dns;
 mod held;
 #[cfg(feature = "alloc")]
@@ -89,7 +92,7 @@ mod stats;
 mod tcp;
 mod udp;
 
-use core::cell::RefCell;
+use core::cell::{RefCell, RefMut};
 use core::convert::Infallible;
 use core::fmt;
 use core::future::{Future, pending, poll_fn};
@@ -104,12 +107,13 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 pub use config::Config;
 use device::{Described, Device, Inlet};
+#[cfg(feature = "dhcp")]
+pub use dhcp::{DhcpClient, DhcpFailure};
 pub use dns::{DnsClient, DnsError};
 pub use held::{Held, HeldConnection, HeldError};
 #[cfg(feature = "alloc")]
 pub use limits::Limits;
 pub use pools::Pools;
-use ports::Random;
 pub use stats::{DnsStats, PacketStats, Stats, TcpStats, UdpStats};
 use tcp::TcpTable;
 pub use tcp::{Connection, Listener, ReadHalf, TcpError, WriteHalf};
@@ -119,7 +123,8 @@ pub use udp::{BoundSocket, ConnectedSocket, UdpError, UdpHandle};
 use crate::cache::MAX_ADDRESSES;
 use crate::cache::Prefix;
 use crate::link::IpLink;
-use crate::time::{Instant, Monotonic, Timer};
+use crate::random::Random;
+use crate::time::{Instant, Monotonic, Timer, earliest};
 use crate::wire::{UdpChecksum, can_be_host};
 
 /// How many packets are received in one pass before others get their turn.
@@ -134,32 +139,39 @@ pub struct Net<'a, L: IpLink> {
     inner: RefCell<Inner<'a, L>>,
 }
 
+// On a chip an offset of more than 4095 bytes takes instructions of its own: a link, which has buffers, comes last.
+#[cfg_attr(target_pointer_width = "32", repr(C))]
 struct Inner<'a, L: IpLink> {
-    link: L,
-    engine: Interface,
-    tcp: TcpTable<'a, L::Hold>,
-    udp: UdpTable<'a, L::Hold>,
-    packets: PacketStats,
-    dns: DnsStats,
-    config: Config,
-    random: Random,
-    clock: Monotonic,
-    /// The own addresses, and the number under which the link gave them.
-    own: Vec<Prefix, MAX_ADDRESSES>,
-    generation: Option<u32>,
-    /// The checksums of received datagrams, as the link wants them handled.
-    checksum: UdpChecksum,
-    /// Whoever runs the stack.
-    runner: Option<Waker>,
     /// Something is to be done before `next`.
     wanted: bool,
+    /// The link had no room for all that was to be sent.
+    refused: bool,
+    /// The checksums of received datagrams, as the link wants them handled.
+    checksum: UdpChecksum,
+    /// The sums of ICMP are for us to add up.
+    sums: bool,
     /// When something is to be done, in the caller's time.
     next: Option<Instant>,
     /// When the sockets want to be looked at, as far as time is the reason.
     due: Option<Instant>,
-    /// The link had no room for all that was to be sent.
-    refused: bool,
     renewed: Instant,
+    clock: Monotonic,
+    /// Whoever runs the stack.
+    runner: Option<Waker>,
+    /// Whoever gives the link its addresses, and what he has seen of it.
+    #[cfg(feature = "dhcp")]
+    watcher: (Option<Waker>, u32),
+    packets: PacketStats,
+    /// The own addresses, and the number under which the link gave them.
+    generation: Option<u32>,
+    own: Vec<Prefix, MAX_ADDRESSES>,
+    tcp: TcpTable<'a, L::Hold>,
+    udp: UdpTable<'a, L::Hold>,
+    random: Random,
+    dns: DnsStats,
+    config: Config,
+    engine: Interface,
+    link: L,
 }
 
 impl<'a, L: IpLink> Net<'a, L> {
@@ -187,6 +199,7 @@ impl<'a, L: IpLink> Net<'a, L> {
         } else {
             UdpChecksum::Trust
         };
+        let sums = capabilities.checksum.icmpv4.tx();
         let mut settings = iface::Config::new(HardwareAddress::Ip);
         settings.random_seed = random.next();
         let engine = Interface::new(
@@ -207,7 +220,10 @@ impl<'a, L: IpLink> Net<'a, L> {
             own: Vec::new(),
             generation: None,
             checksum,
+            sums,
             runner: None,
+            #[cfg(feature = "dhcp")]
+            watcher: (None, 0),
             wanted: true,
             next: None,
             due: None,
@@ -219,6 +235,18 @@ impl<'a, L: IpLink> Net<'a, L> {
         Self {
             inner: RefCell::new(inner),
         }
+    }
+
+    /// The one place that borrows it to change it: every other would say where it is, should it panic.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn lock(&self) -> RefMut<'_, Inner<'a, L>> {
+        self.inner.borrow_mut()
+    }
+
+    /// A user has left something to do.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn wake(&self) {
+        self.lock().wake();
     }
 
     /// Runs the stack for ever: sleeps until a packet, a neighbour, a user or the time wants
@@ -249,7 +277,7 @@ impl<'a, L: IpLink> Net<'a, L> {
     /// sends what wants to leave. `context` is woken when there is something to do before
     /// [`poll_timeout`](Self::poll_timeout).
     pub fn poll(&self, now: Instant, context: &mut Context<'_>) {
-        self.inner.borrow_mut().poll(now, context);
+        self.lock().poll(now, context);
     }
 
     /// When [`poll`](Self::poll) wants to be called next; [`Instant::ZERO`] for at once.
@@ -278,9 +306,10 @@ impl<'a, L: IpLink> Net<'a, L> {
     ///
     /// If `act` comes back to the stack.
     pub fn with_link<R>(&self, act: impl FnOnce(&mut L) -> R) -> R {
-        let mut inner = self.inner.borrow_mut();
+        let mut inner = self.lock();
         let result = act(&mut inner.link);
         inner.follow_addresses();
+        inner.tell_watcher();
         inner.wake();
         result
     }
@@ -322,8 +351,9 @@ impl<'a, L: IpLink> Inner<'a, L> {
         if wanted || moved || received > 0 || is_due || self.refused {
             self.serve_sockets(now, caller, received, context);
         }
+        self.tell_watcher();
         let due = self.due.map(|due| self.clock.for_caller(due));
-        self.next = [due, self.link.poll_timeout()].into_iter().flatten().min();
+        self.next = earliest(due, self.link.poll_timeout());
     }
 
     /// Does what sockets and time want, and sends.
@@ -344,9 +374,10 @@ impl<'a, L: IpLink> Inner<'a, L> {
             self.link.poll(caller, context);
         }
         let engine = self.engine_timeout(now);
+        // What is due and needs room waits for the link, too.
+        let deadline = deadline.filter(|due| !self.refused || *due > now);
         let again = (received == BURST).then_some(now);
-        let all = [deadline, engine, again, renewal].into_iter();
-        self.due = all.flatten().min();
+        self.due = earliest(earliest(deadline, engine), earliest(again, renewal));
     }
 
     /// Takes over the link's addresses. True if they have changed.
@@ -369,6 +400,16 @@ impl<'a, L: IpLink> Inner<'a, L> {
             }
         });
         true
+    }
+
+    /// Wakes who wants to know what happens to the link.
+    fn tell_watcher(&mut self) {
+        #[cfg(feature = "dhcp")]
+        if self.watcher.1 != self.link.changes()
+            && let Some(watcher) = self.watcher.0.take()
+        {
+            watcher.wake();
+        }
     }
 
     /// Takes up to [`BURST`] packets. Returns how many there were.
@@ -461,8 +502,11 @@ impl<'a, L: IpLink> Inner<'a, L> {
                 tcp: &mut self.tcp.stats,
                 checksum: self.checksum,
                 segment: None,
+                unclaimed: false,
             },
             sent: 0.into(),
+            unclaimed: false.into(),
+            sums: self.sums,
             refused: false,
         };
         (&mut self.engine, device, &mut self.tcp.sockets)
@@ -497,6 +541,7 @@ fn engine_time(now: Instant) -> smoltcp::time::Instant {
 }
 
 /// Puts a task where it will be woken from.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 fn wait(place: &mut Option<Waker>, waker: &Waker) {
     match place {
         Some(known) if known.will_wake(waker) => {}
@@ -509,4 +554,15 @@ async fn sleep_until(timer: &impl Timer, deadline: Option<Instant>) {
         Some(deadline) => timer.wait_until(deadline).await,
         None => pending().await,
     }
+}
+
+/// The future's output, or `None` if it has not ended by then.
+async fn before<F: Future>(timer: &impl Timer, deadline: Instant, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut sleep = pin!(timer.wait_until(deadline));
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }

@@ -1,7 +1,9 @@
 //! The memory of a stack: all its sockets and their buffers, with sizes fixed when it is compiled.
 
 use core::fmt;
+use core::mem::ManuallyDrop;
 
+use heapless::Vec;
 use smoltcp::iface::{SocketSet, SocketStorage};
 use smoltcp::socket::tcp::{Socket, SocketBuffer};
 
@@ -27,12 +29,12 @@ pub struct Pools<
     const UDP: usize,
     const BYTES: usize,
 > {
-    sockets: [SocketStorage<'a>; TCP],
-    slots: [TcpSlot<L::Hold>; TCP],
-    listeners: [ListenerSlot; TCP],
+    sockets: Places<SocketStorage<'a>, TCP>,
+    slots: Places<TcpSlot<L::Hold>, TCP>,
+    listeners: Places<ListenerSlot, TCP>,
     received: [[u8; RX]; TCP],
     to_send: [[u8; TX]; TCP],
-    udp: [UdpSlot<'a, L::Hold>; UDP],
+    udp: Places<UdpSlot<'a, L::Hold>, UDP>,
     datagrams: [[[u8; BYTES]; 2]; UDP],
 }
 
@@ -46,15 +48,16 @@ impl<
     const BYTES: usize,
 > Pools<'a, L, TCP, RX, TX, UDP, BYTES>
 {
-    /// Pools for one stack.
-    pub fn new() -> Self {
+    /// Pools for one stack: all zeros until they are given to it, so that those in a `static` cost neither
+    /// flash nor, on the way there, stack.
+    pub const fn new() -> Self {
         Self {
-            sockets: [const { SocketStorage::EMPTY }; TCP],
-            slots: core::array::from_fn(|_| TcpSlot::new()),
-            listeners: core::array::from_fn(|_| ListenerSlot::default()),
+            sockets: Places::new(),
+            slots: Places::new(),
+            listeners: Places::new(),
             received: [[0; RX]; TCP],
             to_send: [[0; TX]; TCP],
-            udp: core::array::from_fn(|_| UdpSlot::new()),
+            udp: Places::new(),
             datagrams: [[[0; BYTES]; 2]; UDP],
         }
     }
@@ -70,7 +73,10 @@ impl<
             udp,
             datagrams,
         } = self;
-        let mut set = SocketSet::new(&mut sockets[..]);
+        let mut set = SocketSet::new(sockets.fill(|| SocketStorage::EMPTY));
+        let slots = slots.fill(TcpSlot::new);
+        let listeners = listeners.fill(ListenerSlot::default);
+        let udp = udp.fill(UdpSlot::new);
         for ((slot, received), to_send) in slots.iter_mut().zip(received).zip(to_send) {
             let received = SocketBuffer::new(&mut received[..]);
             let to_send = SocketBuffer::new(&mut to_send[..]);
@@ -108,5 +114,25 @@ impl<
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pools").finish_non_exhaustive()
+    }
+}
+
+/// Places that come into being where they are.
+///
+/// What is in them is not dropped with them, but with the stack that had it: as the places lie beside the
+/// buffers that some of it borrows, the two could not go in any order.
+struct Places<T, const N: usize>(ManuallyDrop<Vec<T, N>>);
+
+impl<T, const N: usize> Places<T, N> {
+    const fn new() -> Self {
+        Self(ManuallyDrop::new(Vec::new()))
+    }
+
+    fn fill(&mut self, make: impl Fn() -> T) -> &mut [T] {
+        while !self.0.is_full() {
+            // There is room.
+            let _ = self.0.push(make());
+        }
+        &mut self.0
     }
 }

@@ -1,33 +1,16 @@
-//! Random numbers from the caller's seed, and the ephemeral ports drawn from them (RFC 6056).
+//! Ephemeral ports, drawn at random (RFC 6056).
 
 use crate::link::EPHEMERAL_PORTS;
-
-/// SplitMix64. As hard to foresee as its seed and no harder: four bytes of output give nothing away,
-/// a long run of them would.
-#[derive(Clone, Debug)]
-pub(super) struct Random {
-    state: u64,
-}
+use crate::random::Random;
 
 impl Random {
-    pub(super) const fn new(seed: u64) -> Self {
-        Self { state: seed }
-    }
-
-    pub(super) const fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.state;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
-    }
-
     /// A port that would do: a random one, or the next behind it. `None` when none would.
     pub(super) fn port(&mut self, would_do: impl Fn(u16) -> bool) -> Option<u16> {
         let (first, last) = EPHEMERAL_PORTS.into_inner();
-        let start = first + (self.next() % u64::from(last - first + 1)) as u16;
-        (start..=last)
-            .chain(first..start)
+        let number = last - first + 1;
+        let start = (self.next() % u64::from(number)) as u16;
+        (0..number)
+            .map(|behind| first + (start + behind) % number)
             .find(|&port| would_do(port))
     }
 }

@@ -10,8 +10,8 @@ use critical_section::Mutex;
 use super::wakers::{Wakers, Woken};
 use super::{Busy, Driven, Hold, ResolveError, Resolver};
 use crate::cache::{
-    AddressError, Cache, Counters, Entry, Event, Events, Fixed, HoldError, HoldKey, InsertError,
-    Key, Policy, Prefix, Profile, Received, Status, Storage, Subject,
+    AddressError, Cache, Counters, Entry, Event, Fixed, HoldError, HoldKey, InsertError, Key,
+    Policy, Prefix, Profile, Received, Status, Storage, Subject,
 };
 use crate::time::Instant;
 use crate::wire::{ARP_FRAME_LEN, UnicastMac};
@@ -65,8 +65,6 @@ pub struct LocalResolver<S: Storage = Fixed<16>, P: Profile = Policy, const WAKE
 struct Inner<S: Storage, P: Profile, const WAKERS: usize> {
     cache: Cache<S, P>,
     waiting: Wakers<WAKERS>,
-    /// A second copy of the events, for whoever watches. Nobody has to.
-    watched: Events,
     driver: Driver,
 }
 
@@ -74,10 +72,16 @@ struct Inner<S: Storage, P: Profile, const WAKERS: usize> {
 #[derive(Debug)]
 struct Driver {
     waker: Option<Waker>,
-    /// Until when it means to sleep, as it was last told; `None` for ever.
-    asleep_until: Option<Instant>,
-    /// Something is due sooner than that.
-    wanted: bool,
+    sleep: Sleep,
+}
+
+/// How long the driver means to sleep, as it was last told.
+#[derive(Clone, Copy, Debug)]
+enum Sleep {
+    ForEver,
+    Until(Instant),
+    /// No longer: something was due sooner.
+    Over,
 }
 
 impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
@@ -91,11 +95,9 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
         let inner = Inner {
             cache,
             waiting: Wakers::new(),
-            watched: Events::new(),
             driver: Driver {
                 waker: None,
-                asleep_until: None,
-                wanted: false,
+                sleep: Sleep::ForEver,
             },
         };
         Self {
@@ -136,17 +138,17 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
 
 impl<S: Storage, P: Profile, const WAKERS: usize> Inner<S, P, WAKERS> {
     fn pass_on(&mut self, woken: &mut Woken<WAKERS>) {
-        while let Some(event) = self.cache.next_event() {
+        // They stay for whoever watches. Nobody has to.
+        while let Some(event) = self.cache.note_event() {
             self.waiting.notify(event, woken);
-            self.watched.push(event);
         }
-        let sooner = match (self.cache.poll_timeout(), self.driver.asleep_until) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(next), Some(until)) => next < until,
+        let sooner = match (self.cache.poll_timeout(), self.driver.sleep) {
+            (None, _) | (Some(_), Sleep::Over) => false,
+            (Some(_), Sleep::ForEver) => true,
+            (Some(next), Sleep::Until(until)) => next < until,
         };
-        if sooner && !self.driver.wanted {
-            self.driver.wanted = true;
+        if sooner {
+            self.driver.sleep = Sleep::Over;
             woken.add_driver(self.driver.waker.take());
         }
     }
@@ -174,8 +176,7 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.with(|inner, _woken| {
             let next = inner.cache.poll_timeout();
-            inner.driver.asleep_until = next;
-            inner.driver.wanted = false;
+            inner.driver.sleep = next.map_or(Sleep::ForEver, Sleep::Until);
             next
         })
     }
@@ -194,7 +195,7 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     /// [`work`](Self::work) for those who poll by hand.
     pub fn poll_work(&self, context: &mut Context<'_>) -> Poll<()> {
         let (poll, _dropped_unlocked) = self.with(|inner, _woken| {
-            if inner.driver.wanted {
+            if matches!(inner.driver.sleep, Sleep::Over) {
                 return (Poll::Ready(()), None);
             }
             (
@@ -284,6 +285,7 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
 
     /// Anything else that a cache can do, under its contract. Everybody who waits is woken
     /// afterwards, as nobody can know what was done. It runs in the critical section: keep it short.
+    /// Events that it fetches are gone from [`poll_event`](Self::poll_event).
     ///
     /// # Panics
     ///
@@ -299,7 +301,7 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     /// What happened, for whoever watches. Too many events not fetched become one
     /// [`Event::Lost`].
     pub fn poll_event(&self) -> Option<Event> {
-        let event = self.lock(|inner| inner.watched.pop());
+        let event = self.lock(|inner| inner.cache.next_event());
         #[cfg(feature = "log")]
         event.inspect(Event::log);
         event
@@ -312,7 +314,7 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
 
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
-        self.look(|cache| *cache.counters())
+        self.look(Cache::counters)
     }
 
     /// Everything known about one neighbour.

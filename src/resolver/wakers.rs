@@ -2,6 +2,8 @@
 
 use core::task::Waker;
 
+use heapless::Vec;
+
 use crate::cache::{Event, Key};
 
 /// Up to `N` waiting tasks. When there is no place for another, all are woken instead of one lost:
@@ -83,26 +85,27 @@ impl<const N: usize> Wakers<N> {
 
 /// Tasks to wake once nothing is locked any more: waking may run foreign code, which may come back
 /// to the resolver.
+///
+/// There is one at every call, and mostly nobody in it: then it costs no more than its length.
 #[derive(Debug)]
 pub(super) struct Woken<const N: usize> {
-    wakers: [Option<Waker>; N],
+    wakers: Vec<Waker, N>,
     driver: Option<Waker>,
 }
 
 impl<const N: usize> Woken<N> {
     pub(super) const fn new() -> Self {
         Self {
-            wakers: [const { None }; N],
+            wakers: Vec::new(),
             driver: None,
         }
     }
 
     fn add(&mut self, waker: Option<Waker>) {
         let Some(waker) = waker else { return };
-        match self.wakers.iter_mut().find(|place| place.is_none()) {
-            Some(place) => *place = Some(waker),
+        if let Err(waker) = self.wakers.push(waker) {
             // More than were ever waiting at once; no reason to lose one.
-            None => waker.wake(),
+            waker.wake();
         }
     }
 
@@ -110,11 +113,9 @@ impl<const N: usize> Woken<N> {
         self.driver = waker;
     }
 
-    pub(super) fn wake(&mut self) {
-        for place in self.wakers.iter_mut().chain([&mut self.driver]) {
-            if let Some(waker) = place.take() {
-                waker.wake();
-            }
+    pub(super) fn wake(self) {
+        for waker in self.wakers.iter().chain(&self.driver) {
+            waker.wake_by_ref();
         }
     }
 }

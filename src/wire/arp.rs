@@ -122,7 +122,7 @@ impl ArpPacket {
     }
 
     /// The packet in these bytes; whatever follows it (padding) is ignored.
-    #[inline]
+    #[cfg_attr(target_pointer_width = "64", inline)] // longer than a call: not on a chip
     pub fn parse(bytes: &[u8], accept: HardwareTypes) -> Result<Self, ArpError> {
         let (header, rest) = RawHeader::ref_from_prefix(bytes).map_err(|_| ArpError::Truncated)?;
         match (header.hardware_type.get(), accept) {

@@ -7,6 +7,7 @@
 mod addr;
 mod arp;
 mod checksum;
+pub mod dhcp;
 mod ethernet;
 mod ipv4;
 mod transport;

@@ -441,7 +441,7 @@ impl Rig {
     }
 
     pub fn counters(&self) -> Counters {
-        look!(self, cache => *cache.counters())
+        look!(self, cache => cache.counters())
     }
 
     /// Our own.

@@ -1,6 +1,7 @@
 //! The stack in virtual time: two hosts on a segment that loses, doubles, delays and reorders.
 #![cfg(feature = "net")]
 
+mod dhcp;
 mod dns;
 mod ends;
 mod held;

@@ -116,6 +116,7 @@ fn a_datagram_for_a_port_that_nobody_has_is_refused_with_icmp() {
     let answer = Ipv4Packet::parse(answer).unwrap();
     assert_eq!(answer.header.protocol, IpProtocol::ICMP);
     assert_eq!(answer.payload[..2], [3, 3], "port unreachable");
+    assert_eq!(checksum(answer.payload), [0, 0]);
     assert_eq!(bench.pair.us.stats().udp.unclaimed, 1);
 }
 

@@ -109,6 +109,22 @@ fn a_stack_polled_by_hand_does_the_same() {
     }
 }
 
+#[test]
+fn a_stack_that_is_dropped_gives_its_neighbours_back_also_where_its_pools_stay() {
+    use embedded_nal_async::UdpStack;
+    let world = World::new(3);
+    let pools = Box::leak(Box::new(Pools::<Wire, 2, RX, TX, 1, 512>::new()));
+    let net = Net::new(wire(&world, US), pools, Config::new(1));
+    let neighbours = net.with_link(|link| *link.resolver());
+    let holds = || neighbours.entry(ip(PEER)).map_or(0, |entry| entry.holds);
+    let socket = world.block_on(net.udp().connect(at(PEER, 7).into()));
+    // Nobody gives it back.
+    std::mem::forget(socket.unwrap());
+    assert_eq!(holds(), 1);
+    drop(net);
+    assert_eq!(holds(), 0);
+}
+
 /// One user of a stack, who does this and that for a while.
 async fn user(pair: &Pair, seed: u64, rounds: usize) {
     let mut rng = Rng::new(seed);
@@ -238,7 +254,8 @@ fn beside_its_buffers_a_socket_takes_what_the_docs_say() {
     const fn pools<const TCP: usize, const UDP: usize>() -> usize {
         size_of::<Pools<'static, Wire, TCP, 0, 0, UDP, 0>>()
     }
-    let (connection, socket) = (pools::<1, 0>(), pools::<0, 1>());
+    let none = pools::<0, 0>();
+    let (connection, socket) = (pools::<1, 0>() - none, pools::<0, 1>() - none);
     assert!(connection <= 744, "{connection} bytes for a connection");
     assert!(socket <= 152, "{socket} bytes for a UDP socket");
 }

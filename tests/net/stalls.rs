@@ -236,3 +236,27 @@ fn a_peer_that_has_no_room_for_long_is_asked_and_the_rest_arrives() {
     assert!(matches!(sent[..], [(_, 300, 500, 0)]), "{sent:?}");
     connection.abort();
 }
+
+#[test]
+fn a_driver_without_room_does_not_keep_the_stack_busy() {
+    let (peer, _listener, mut connection) = Peer::connect();
+    write(&peer, &mut connection, 500);
+    let driver = driver(peer.attack.pair.us);
+    driver.set_room(Some(0));
+    // Long after a prompt is due, which needs room. A stack that waits for nothing never comes back.
+    peer.sleep(secs(30));
+    let stats = peer.attack.pair.us.stats();
+    assert_eq!(stats.tcp.prompted, 0);
+    let tries = stats.packets.postponed;
+    assert!((1..=300).contains(&tries), "{tries} in 30 s");
+    let opened = peer.now();
+    driver.set_room(None);
+    peer.sleep(millis(100));
+    let sent = peer.heard_since(opened);
+    assert!(!sent.is_empty());
+    let again = (opened, 0, 500, 0);
+    assert!(sent.iter().all(|sent| *sent == again), "{sent:?}");
+    peer.acknowledge(500, WINDOW);
+    peer.attack.pair.world.block_on(connection.flush()).unwrap();
+    connection.abort();
+}

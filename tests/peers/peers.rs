@@ -4,6 +4,7 @@
 
 mod cold;
 mod datagrams;
+mod dhcp;
 mod hostile;
 mod kernel;
 mod lies;
@@ -14,9 +15,7 @@ mod story;
 mod tcp;
 mod us;
 
-// The cable, and namespaces to lay it in.
-#[path = "../../backends/linux/tests/support/mod.rs"]
-mod support;
+use whohas_lab::{self as support, wire_test};
 
 // Frames that broke others.
 #[allow(dead_code)]

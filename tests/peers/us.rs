@@ -77,17 +77,26 @@ pub fn prepare() {
 
 /// Lets a stack run where there is a cable.
 pub fn join_in<F: Future<Output = ()>>(test: impl FnOnce(Us) -> F + Send) {
+    join_in_at(Some(OUR_IP), test);
+}
+
+/// The same without an address.
+pub fn arrive<F: Future<Output = ()>>(test: impl FnOnce(Us) -> F + Send) {
+    join_in_at(None, test);
+}
+
+fn join_in_at<F: Future<Output = ()>>(own: Option<Ipv4Addr>, test: impl FnOnce(Us) -> F + Send) {
     // A link has its packets in place, and is moved a few times before it is boxed.
     const STACK: usize = 32 << 20;
     thread::scope(|scope| {
         let ours = thread::Builder::new().stack_size(STACK);
-        let ours = ours.spawn_scoped(scope, || run_here(test));
+        let ours = ours.spawn_scoped(scope, || run_here(own, test));
         let ended = ours.expect("a thread").join();
         ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
 }
 
-fn run_here<F: Future<Output = ()>>(test: impl FnOnce(Us) -> F) {
+fn run_here<F: Future<Output = ()>>(own: Option<Ipv4Addr>, test: impl FnOnce(Us) -> F) {
     let runtime = runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -95,7 +104,7 @@ fn run_here<F: Future<Output = ()>>(test: impl FnOnce(Us) -> F) {
         .expect("a runtime");
     LocalSet::new().block_on(&runtime, async {
         let clock = TokioClock::new();
-        let us = stack(clock);
+        let us = stack(clock, own);
         let (mut running, mut test) = (pin!(us.net.run(&clock)), pin!(test(us)));
         tokio::select! {
             never = &mut running => match never {},
@@ -106,20 +115,31 @@ fn run_here<F: Future<Output = ()>>(test: impl FnOnce(Us) -> F) {
     });
 }
 
-fn stack(clock: TokioClock) -> Us {
-    let ring = RingOptions::new()
-        .addresses(&[OUR_IP])
+fn stack(clock: TokioClock, own: Option<Ipv4Addr>) -> Us {
+    let mut options = RingOptions::new();
+    if let Some(own) = own {
+        options = options.addresses(&[own]);
+    }
+    let ring = options
         .open(US)
         .unwrap_or_else(|error| panic!("{error}"))
         .with_tokio()
         .expect("we are in its runtime");
-    let neighbours = Neighbours::new(Policy::STRICT, Growable::new(1024));
+    let policy = match own {
+        Some(_) => Policy::STRICT,
+        // Whoever claims an address announces it.
+        None => Policy {
+            announcements: 0,
+            ..Policy::STRICT
+        },
+    };
+    let neighbours = Neighbours::new(policy, Growable::new(1024));
     let neighbours: &'static Neighbours = Box::leak(Box::new(neighbours));
     let mut link = Wire::new(ring, neighbours, clock);
     // Whoever answers many at once has to resolve them first.
     link.set_parked_per_neighbour(16);
-    let own = [Prefix::new(OUR_IP, 24).expect("a prefix")];
-    link.set_addresses(&own).expect("an address");
+    let own = own.map(|ip| Prefix::new(ip, 24).expect("a prefix"));
+    link.set_addresses(own.as_slice()).expect("an address");
     let mut config = Config::new(u64::from(std::process::id()));
     config.connect_timeout = CONNECT_TIMEOUT;
     let net = Net::growing(link, Limits::default(), config);

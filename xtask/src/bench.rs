@@ -14,6 +14,8 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use crate::emulated;
+use crate::firmware;
 use crate::project::{PACKAGE, Project, Target};
 use crate::row::Row;
 use crate::setup::{Lack, Machine, Need};
@@ -37,7 +39,8 @@ const NEEDS: [(&str, &[Need]); 4] = [
 pub(crate) fn run(project: &Project, shell: &Shell, names: &[String], quick: bool) -> Result<()> {
     let targets: Vec<&Target> = project.benches().collect();
     let known = targets.iter().map(|target| target.name.as_str());
-    let known: Vec<&str> = known.chain([size::NAME]).collect();
+    let beside = [size::NAME, firmware::NAME, emulated::INSTRUCTIONS];
+    let known: Vec<&str> = known.chain(beside).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         bail!(
             "no bench is called `{unknown}`; there are: {}",
@@ -58,6 +61,22 @@ pub(crate) fn run(project: &Project, shell: &Shell, names: &[String], quick: boo
         let report = size::measure(project, shell)?;
         shell.say(&report.describe());
         publish(project, shell, size::NAME, &report.rows())?;
+    }
+    if chosen(firmware::NAME) {
+        let (text, rows) = firmware::compare(project, shell)?;
+        shell.say(&text);
+        publish(project, shell, firmware::NAME, &rows)?;
+    }
+    if chosen(emulated::INSTRUCTIONS) {
+        let machine = Machine::set_up(project, shell, emulated::NEEDS);
+        if let Some(lack) = machine.lack(&emulated::NEEDS) {
+            ensure!(names.is_empty(), "{}", lack.reason);
+            let name = emulated::INSTRUCTIONS;
+            shell.say(&format!("bench {name} skipped: {}", lack.reason));
+            return Ok(());
+        }
+        let rows = emulated::instructions(project, shell)?;
+        publish(project, shell, emulated::INSTRUCTIONS, &rows)?;
     }
     Ok(())
 }
@@ -117,7 +136,7 @@ fn cargo_bench(project: &Project, target: &Target) -> std::process::Command {
 }
 
 /// The lines that are JSON objects; each of them must be a row.
-fn printed_rows(stdout: &str) -> Result<Vec<Row>> {
+pub(crate) fn printed_rows(stdout: &str) -> Result<Vec<Row>> {
     stdout
         .lines()
         .filter(|line| line.starts_with('{'))

@@ -1,5 +1,5 @@
-//! Reads the ELF files of the probe: how large the program is, how large its named symbols are,
-//! and which functions call which.
+//! Reads the ELF files of what is built for chips: how large the program is, how large its named
+//! symbols are, which functions call which, whose the code is, and what goes into flash.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,11 +7,14 @@ use std::ops::Range;
 use std::path::Path;
 
 use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian};
-use anyhow::{Context, Result};
-use object::elf::{SHF_ALLOC, SHF_WRITE, SHT_NOBITS};
+use anyhow::{Context, Result, bail, ensure};
+use object::elf::{PT_LOAD, SHF_ALLOC, SHF_WRITE, SHT_NOBITS};
+use object::read::elf::ProgramHeader;
 use object::{
     File, Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionFlags, SymbolKind,
 };
+
+use crate::uf2::Image;
 
 /// What the program takes of the memories of the target.
 #[derive(Clone, Copy)]
@@ -69,6 +72,12 @@ impl Program {
         symbols.filter_map(move |(name, &size)| Some((name.strip_prefix(prefix)?, size)))
     }
 
+    /// The sizes of the statics with this path, as people write it.
+    pub(crate) fn statics<'a>(&'a self, path: &'a str) -> impl Iterator<Item = u64> {
+        let symbols = self.sizes.iter();
+        symbols.filter_map(move |(name, &size)| (readable(name) == path).then_some(size))
+    }
+
     /// Every call that leads from code outside the standard library into a panic: the line that
     /// makes it, and what it calls there.
     pub(crate) fn panic_paths(&self) -> BTreeSet<String> {
@@ -114,6 +123,53 @@ fn is_library(name: &str) -> bool {
 /// The sources of the standard library, where we build it and where the Rust project built it.
 fn is_library_source(file: &str) -> bool {
     file.contains("/rust/library/") || file.starts_with("/rustc/")
+}
+
+/// What of the program in this file goes into flash, from its start to its end.
+pub(crate) fn image(path: &Path) -> Result<Image> {
+    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    let File::Elf32(file) = File::parse(&*bytes)? else {
+        bail!("{}: not for a chip of 32 bits", path.display());
+    };
+    let endian = file.endian();
+    let mut parts = Vec::new();
+    for header in file.elf_program_headers() {
+        let content = header.data(endian, &*bytes).ok().unwrap_or_default();
+        if header.p_type(endian) == PT_LOAD && !content.is_empty() {
+            parts.push((header.p_paddr(endian), content));
+        }
+    }
+    parts.sort_by_key(|(start, _)| *start);
+    let (start, _) = *parts.first().context("nothing is to be loaded")?;
+    let mut image = Image {
+        start,
+        bytes: Vec::new(),
+    };
+    for (address, content) in parts {
+        let place = (address - start) as usize;
+        ensure!(place >= image.bytes.len(), "two parts at {address:#x}");
+        image.bytes.resize(place, 0);
+        image.bytes.extend_from_slice(content);
+    }
+    Ok(image)
+}
+
+/// Whose the code in this file is, function by function as they were written: the bytes of each source.
+/// What the compiler has inlined counts for whoever wrote it, and the standard library for who calls it.
+pub(crate) fn code_by_source(path: &Path) -> Result<BTreeMap<String, u64>> {
+    /// The shortest instruction.
+    const STEP: u64 = 2;
+    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    let file = File::parse(&*bytes)?;
+    let lines = Lines::of(&file)?;
+    let mut sources = BTreeMap::new();
+    for (range, _) in Functions::of(&file).0.values() {
+        for place in range.clone().step_by(STEP as usize) {
+            let source = lines.source(place).unwrap_or_default();
+            *sources.entry(source).or_default() += STEP;
+        }
+    }
+    Ok(sources)
 }
 
 fn sections(file: &File<'_>) -> Sections {
@@ -224,5 +280,21 @@ impl<'a> Lines<'a> {
             }
         }
         None
+    }
+
+    /// The file of the innermost function around this place that is not of the standard library.
+    fn source(&self, place: u64) -> Option<String> {
+        let mut frames = self.0.find_frames(place).skip_all_loads().ok()?;
+        let mut source = None;
+        while let Some(frame) = frames.next().ok()? {
+            let Some(file) = frame.location.and_then(|location| location.file) else {
+                continue;
+            };
+            source = Some(file.to_owned());
+            if !is_library_source(file) {
+                break;
+            }
+        }
+        source
     }
 }

@@ -1,9 +1,12 @@
-//! The project's own commands: `cargo xtask test`, `bench`, `fuzz` and `man`.
+//! The project's own commands: `cargo xtask test`, `bench`, `firmware`, `fuzz` and `man`.
 
 mod bench;
 mod cross;
+mod cyw43;
 mod dpdk;
 mod elf;
+mod emulated;
+mod firmware;
 mod fuzz;
 mod linux;
 mod man;
@@ -16,6 +19,7 @@ mod size;
 mod stages;
 mod suite;
 mod table;
+mod uf2;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,6 +34,8 @@ const USAGE: &str = "\
 cargo xtask test [--list] [--seconds N] [--verbose] [STAGE..]
                                                    check everything, or the named stages
 cargo xtask bench [--quick] [--verbose] [NAME..]   measure, and write target/bench/NAME.json
+cargo xtask firmware [--verbose]                   build the firmware of the Pico 2 W for the network in
+                                                   the environment, as ELF and as UF2
 cargo xtask fuzz [--seconds N] [--verbose] [TARGET..]   look for crashes, N seconds per target
 cargo xtask man                                    write the command's manual to target/man and its
                                                    completions to target/completions
@@ -67,6 +73,10 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         "test" => stages::run(&project, &shell, &names, duration)?,
         "bench" => {
             bench::run(&project, &shell, &names, quick)?;
+            true
+        }
+        "firmware" => {
+            firmware::make(&project, &shell)?;
             true
         }
         "fuzz" => {

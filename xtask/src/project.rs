@@ -169,6 +169,19 @@ impl Project {
             .filter(move |target| target.kind.iter().any(|have| have == kind))
     }
 
+    /// A source below the root, by its path from there.
+    pub(crate) fn below_root<'s>(&self, source: &'s str) -> Option<&'s str> {
+        let source = Path::new(source).strip_prefix(&self.root).ok()?;
+        // What is built lies there too.
+        let is_ours = !source.starts_with("target");
+        source.to_str().filter(|_| is_ours)
+    }
+
+    /// A path as it is shown to people.
+    pub(crate) fn relative<'p>(&self, path: &'p Path) -> &'p Path {
+        path.strip_prefix(&self.root).unwrap_or(path)
+    }
+
     /// A path below the root.
     pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.root.join(relative)

@@ -11,7 +11,7 @@ use crate::cross::{CrossToolchain, THUMBV6M, THUMBV8M};
 use crate::project::{PACKAGE, Project, Workspace};
 use crate::setup::{Machine, Need, OldestRust};
 use crate::shell::{Shell, answer};
-use crate::{bench, dpdk, fuzz, linux, probe, size};
+use crate::{bench, cyw43, dpdk, emulated, firmware, fuzz, linux, probe, size};
 
 struct Stage {
     name: &'static str,
@@ -33,7 +33,7 @@ enum Work {
     },
 }
 
-const STAGES: [Stage; 18] = [
+const STAGES: [Stage; 20] = [
     Stage {
         name: "fmt",
         about: "the code is formatted",
@@ -144,10 +144,34 @@ const STAGES: [Stage; 18] = [
         work: Work::Fixed(|project, shell| size::measure(project, shell)?.check()),
     },
     Stage {
+        name: "cyw43",
+        about: "the firmware of the Pico 2 W, its simulated radio, and its application with real peers",
+        needs: &[
+            Need::CrossToolchain,
+            Need::NetworkTools,
+            Need::Broker,
+            Need::Collector,
+        ],
+        work: Work::Fixed(cyw43::test),
+    },
+    Stage {
         name: "emulated",
         about: "the self-test passes on an emulated Cortex-M33",
         needs: &[Need::CrossToolchain, Need::Qemu],
         work: Work::Fixed(probe::emulate),
+    },
+    Stage {
+        name: "emulated-app",
+        about: "the application on an emulated Cortex-M33, with real servers at the other end",
+        needs: &[
+            Need::CrossToolchain,
+            Need::Qemu,
+            Need::NetworkTools,
+            Need::Broker,
+            Need::NameServer,
+            Need::Collector,
+        ],
+        work: Work::Fixed(emulated::test),
     },
     Stage {
         name: "fuzz",
@@ -308,14 +332,19 @@ pub(crate) fn in_ci() -> bool {
 
 fn fmt(project: &Project, shell: &Shell) -> Result<String> {
     shell.run("workspace", project.cargo("fmt").args(["--all", "--check"]))?;
-    let outside = ["xtask/probe/Cargo.toml", "fuzz/Cargo.toml"];
+    let outside = [
+        firmware::MANIFEST,
+        "xtask/probe/Cargo.toml",
+        emulated::MANIFEST,
+        "fuzz/Cargo.toml",
+    ];
     let manifests = outside.map(|manifest| project.path(manifest));
     for manifest in manifests.iter().filter(|manifest| manifest.is_file()) {
         let mut fmt = project.cargo("fmt");
         fmt.arg("--manifest-path").arg(manifest).arg("--check");
         shell.run("outside of the workspace", &mut fmt)?;
     }
-    Ok("workspace, probe and fuzz targets".into())
+    Ok("workspace, programs for chips and fuzz targets".into())
 }
 
 /// Where the compiler of all other stages is the promised one, they are the proof.
@@ -399,7 +428,14 @@ fn doc(project: &Project, shell: &Shell, workspace: &Workspace) -> Result<String
 }
 
 /// The packages whose tests talk to the kernel, or to devices.
-const WITH_STAGES_OF_THEIR_OWN: [&str; 3] = [dpdk::PACKAGE, linux::PACKAGE, linux::PEERS];
+const WITH_STAGES_OF_THEIR_OWN: [&str; 6] = [
+    cyw43::APPLICATION,
+    cyw43::CHIP,
+    dpdk::PACKAGE,
+    emulated::PACKAGE,
+    linux::PACKAGE,
+    linux::PEERS,
+];
 
 fn unit(project: &Project, shell: &Shell, workspace: &Workspace) -> Result<String> {
     let runner: &[&str] = if answer(project.cargo("nextest").arg("--version")).is_some() {

@@ -17,10 +17,10 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::sleep_until;
 use whohas::Instant;
 use whohas::time::{Clock, Timer};
+use whohas_lab::tool;
 
 use super::contender::{NEAR, NEAR_IP, PORT, PREFIX_LEN, serve_until_told, set_up_near_end};
 use super::http::{Answer, Site, Stream, serve_patiently};
-use super::namespace::tool;
 use super::site;
 
 /// As long as connections may be idle.

@@ -26,13 +26,7 @@ mod demo;
 mod http;
 mod kernel;
 mod load;
-#[path = "../../linux/namespace.rs"]
-mod namespace;
 mod ours;
-// For what it does with figures.
-#[allow(dead_code)]
-#[path = "../plan.rs"]
-mod plan;
 #[path = "../../../backends/dpdk/examples/dpdk_http/server.rs"]
 mod server;
 #[path = "../../../backends/dpdk/examples/dpdk_http/site.rs"]
@@ -42,12 +36,12 @@ mod smoltcp;
 mod status;
 
 use std::collections::BTreeMap;
-use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use contender::{Running, WHO};
-use plan::{median, print};
+use whohas_lab::bench::{Plan, Plans, median, print};
+use whohas_lab::namespace;
 
 /// How many queues, or threads.
 const QUEUES: [u16; 2] = [1, 2];
@@ -57,7 +51,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     namespace::run(&[], || {
-        let Plan { rounds, slice } = Plan::from_arguments();
+        let Plan { rounds, slice } = PLANS.chosen();
         let mut figures: BTreeMap<_, Vec<f64>> = BTreeMap::new();
         for round in 1..=rounds {
             eprintln!("round {round} of {rounds}");
@@ -111,35 +105,18 @@ fn measure(who: &str, queues: u16, slice: Duration) -> Vec<(String, f64, &'stati
 }
 
 /// How much is measured.
-struct Plan {
-    rounds: u32,
-    slice: Duration,
-}
-
-impl Plan {
-    const FULL: Self = Self {
+const PLANS: Plans<Plan> = Plans {
+    full: Plan {
         rounds: 7,
         slice: Duration::from_secs(2),
-    };
-    const QUICK: Self = Self {
+    },
+    quick: Plan {
         rounds: 3,
         slice: Duration::from_secs(1),
-    };
-    /// Just that it runs: wrk counts in seconds.
-    const SMOKE: Self = Self {
+    },
+    // wrk counts in seconds.
+    smoke: Plan {
         rounds: 1,
         slice: Duration::from_secs(1),
-    };
-
-    /// As criterion has it: `--test` for no measurement at all, a measurement time for a short one.
-    fn from_arguments() -> Self {
-        let has = |argument: &str| env::args().any(|given| given == argument);
-        if has("--test") {
-            Self::SMOKE
-        } else if has("--measurement-time") {
-            Self::QUICK
-        } else {
-            Self::FULL
-        }
-    }
-}
+    },
+};

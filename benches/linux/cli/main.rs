@@ -10,17 +10,16 @@
 //! Prints one JSON object per line.
 
 mod command;
-#[path = "../namespace.rs"]
-mod namespace;
 mod peer;
 
-use std::env;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use peer::{NEAR, Peer, live_in};
+use whohas_lab::bench::{Plans, print};
+use whohas_lab::namespace;
 
 fn main() -> ExitCode {
     if peer::was_it() {
@@ -30,7 +29,7 @@ fn main() -> ExitCode {
     let whohas = command::whohas();
     namespace::run(&[(command::COMMAND, whohas.as_os_str())], || {
         let _peer = Peer::start();
-        let plan = Plan::from_arguments();
+        let plan = PLANS.chosen();
         resolve(&plan, &whohas);
         for len in plan.prefixes {
             scan(&plan, &whohas, *len);
@@ -46,24 +45,23 @@ struct Plan {
     untuned: u8,
 }
 
-impl Plan {
-    /// As criterion has it: `--test` for no measurement at all, a measurement time for a short one.
-    fn from_arguments() -> Self {
-        let has = |argument: &str| env::args().any(|given| given == argument);
-        let (rounds, prefixes, untuned): (_, &[u8], _) = if has("--test") {
-            (1, &[24], 32)
-        } else if has("--measurement-time") {
-            (1, &[24, 20, 16], 24)
-        } else {
-            (5, &[24, 20, 16], 16)
-        };
-        Self {
-            rounds,
-            prefixes,
-            untuned,
-        }
-    }
-}
+const PLANS: Plans<Plan> = Plans {
+    full: Plan {
+        rounds: 5,
+        prefixes: &[24, 20, 16],
+        untuned: 16,
+    },
+    quick: Plan {
+        rounds: 1,
+        prefixes: &[24, 20, 16],
+        untuned: 24,
+    },
+    smoke: Plan {
+        rounds: 1,
+        prefixes: &[24],
+        untuned: 32,
+    },
+};
 
 /// One address that answers.
 fn resolve(plan: &Plan, whohas: &Path) {
@@ -116,9 +114,8 @@ fn scan(plan: &Plan, whohas: &Path, len: u8) {
     for (contender, missed) in contenders.iter_mut().zip(missed) {
         contender.print(&format!("scan, bits of prefix/{len}"));
         let who = contender.who;
-        println!(
-            r#"{{"case":"scan, missed, bits of prefix/{len}","who":"{who}","value":{missed},"unit":"hosts"}}"#
-        );
+        let case = format!("scan, missed, bits of prefix/{len}");
+        print(&case, who, missed as f64, "hosts");
     }
 }
 
@@ -163,7 +160,6 @@ impl Contender {
     fn print(&mut self, case: &str) {
         self.took.sort_unstable();
         let seconds = self.took[self.took.len() / 2].as_secs_f64();
-        let who = self.who;
-        println!(r#"{{"case":"{case}","who":"{who}","value":{seconds},"unit":"s"}}"#);
+        print(case, self.who, seconds, "s");
     }
 }

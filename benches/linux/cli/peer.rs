@@ -1,12 +1,12 @@
 //! The other end of the cable: a kernel with many addresses, in a namespace that lives as long as a
 //! process of ours.
 
-use std::env;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::Ipv4Addr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use crate::namespace::tool;
+use whohas_lab::beside::{self, Beside};
+use whohas_lab::tool;
 
 /// Our end of the cable, with an address of our kernel's.
 pub(crate) const NEAR: &str = "near";
@@ -14,9 +14,6 @@ const FAR: &str = "far";
 /// A /16.
 pub(crate) const NETWORK: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 0);
 const NEAR_IP: Ipv4Addr = Ipv4Addr::new(10, 1, 255, 254);
-
-/// The argument that makes this program the process of the other end.
-const FAR_END: &str = "--far-end";
 
 /// The addresses of the other end that are in the first prefix of this length.
 pub(crate) fn live_in(len: u8) -> impl Iterator<Item = Ipv4Addr> {
@@ -31,52 +28,32 @@ pub(crate) fn live_in(len: u8) -> impl Iterator<Item = Ipv4Addr> {
 }
 
 /// It lives until this is dropped.
-pub(crate) struct Peer(Child);
+pub(crate) struct Peer {
+    _process: Beside,
+}
 
 impl Peer {
     /// Starts it, and lays the cable.
     pub(crate) fn start() -> Self {
-        let mut child = Command::new("unshare")
-            .arg("--net")
-            .arg(env::current_exe().expect("a program knows its own file"))
-            .arg(FAR_END)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("unshare is a part of util-linux");
-        let mut answers = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let mut answer = || answers.next().expect("the other end lives").expect("text");
-        // It is in its namespace when it speaks.
-        answer();
-        let pid = child.id();
+        let mut process = Beside::start("peer");
+        let pid = process.id();
         tool(&format!(
             "ip link add {NEAR} type veth peer name {FAR} netns {pid}"
         ));
         tool(&format!("ip link set {NEAR} addrgenmode none up"));
         tool(&format!("ip addr add {NEAR_IP}/16 dev {NEAR}"));
-        let commands = child.stdin.as_mut().expect("piped");
-        writeln!(commands, "live").expect("the other end lives");
-        answer();
-        Self(child)
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It is of no more use to anybody, so nobody has to know how it ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        process.say("live");
+        process.answer();
+        Self { _process: process }
     }
 }
 
 /// Whether this process is the other end; if so, it has been that until nobody wanted it any more.
 pub(crate) fn was_it() -> bool {
-    if env::args().nth(1).as_deref() != Some(FAR_END) {
+    if beside::role().is_none() {
         return false;
     }
-    println!("here");
-    for line in std::io::stdin().lines() {
-        line.expect("text");
+    while beside::hear().is_some() {
         tool(&format!("ip link set {FAR} addrgenmode none up"));
         add_addresses();
         println!("alive");

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::namespace::tool;
+use whohas_lab::tool;
 
 /// A cable: interface `NAME` here, `NAME-far` there, addresses in a subnet of its own.
 #[derive(Clone, Copy, Debug)]

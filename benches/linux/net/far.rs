@@ -1,15 +1,13 @@
 //! The other end: the kernel's sockets in a namespace and a process of their own. They say back,
 //! swallow and pour out whatever is wanted, and count.
-//!
-//! A parent and a child talk in lines over the child's standard input and output.
 
-use std::env;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use whohas_lab::beside::{self, Beside};
 
 use crate::CABLES;
 use crate::cable::Cable;
@@ -23,9 +21,6 @@ pub(crate) const SOURCE: u16 = 4_019;
 /// TCP that accepts, and that is all.
 pub(crate) const GREET: u16 = 4_001;
 
-/// The argument that makes this program the other end.
-const FAR: &str = "--far-end";
-
 /// What arrived at the other end so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Arrived {
@@ -34,42 +29,24 @@ pub(crate) struct Arrived {
 }
 
 /// The other end, as seen from here.
-pub(crate) struct Far {
-    child: Child,
-    commands: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
+pub(crate) struct Far(Beside);
 
 impl Far {
     /// Starts it, lays all cables and waits until it serves.
     pub(crate) fn start() -> Self {
-        let mut child = Command::new("unshare")
-            .args(["--net"])
-            .arg(env::current_exe().expect("a program knows its own file"))
-            .arg(FAR)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("unshare is a part of util-linux");
-        let mut far = Self {
-            commands: child.stdin.take().expect("piped"),
-            answers: BufReader::new(child.stdout.take().expect("piped")),
-            child,
-        };
-        // It is in its namespace when it speaks.
-        far.answer();
+        let mut far = Beside::start("far end");
         for cable in CABLES {
-            cable.lay(far.child.id());
+            cable.lay(far.id());
         }
-        far.command("serve");
+        far.say("serve");
         far.answer();
-        far
+        Self(far)
     }
 
     /// What arrived so far.
     pub(crate) fn arrived(&mut self) -> Arrived {
-        self.command("count");
-        let answer = self.answer();
+        self.0.say("count");
+        let answer = self.0.answer();
         let numbers = answer
             .split(' ')
             .map(|number| number.parse().expect("a number"));
@@ -81,26 +58,8 @@ impl Far {
 
     /// Has datagrams of `len` bytes sent to there for this long, as many as it can.
     pub(crate) fn pour(&mut self, to: SocketAddr, len: usize, duration: Duration) {
-        self.command(&format!("pour {to} {len} {}", duration.as_micros()));
-    }
-
-    fn command(&mut self, line: &str) {
-        writeln!(self.commands, "{line}").expect("the other end lives");
-    }
-
-    fn answer(&mut self) -> String {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).expect("text");
-        assert!(line.ends_with('\n'), "the other end has died");
-        line.trim_end().to_owned()
-    }
-}
-
-impl Drop for Far {
-    fn drop(&mut self) {
-        // It is of no more use to anybody, so nobody has to know how it ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.0
+            .say(&format!("pour {to} {len} {}", duration.as_micros()));
     }
 }
 
@@ -109,12 +68,11 @@ static DATAGRAMS: AtomicU64 = AtomicU64::new(0);
 
 /// Whether this process is the other end; if so, it has been that until nobody wanted it any more.
 pub(crate) fn was_it() -> bool {
-    if env::args().nth(1).as_deref() != Some(FAR) {
+    if beside::role().is_none() {
         return false;
     }
-    println!("here");
-    for line in io::stdin().lines() {
-        obey(&line.expect("text"));
+    while let Some(line) = beside::hear() {
+        obey(&line);
     }
     true
 }

@@ -19,20 +19,19 @@ mod contender;
 mod embassy;
 mod far;
 mod kernel;
-#[path = "../namespace.rs"]
-mod namespace;
 mod ours;
 mod smoltcp;
 mod time;
 
 use std::collections::BTreeMap;
-use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use cable::Cable;
 use contender::{CASES, Contender};
 use far::Far;
+use whohas_lab::bench::{Plan, Plans, median, print};
+use whohas_lab::namespace;
 
 /// All cables.
 const CABLES: [Cable; 4] = [ours::CABLE, smoltcp::CABLE, embassy::CABLE, kernel::CABLE];
@@ -42,7 +41,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     namespace::run(&[], || {
-        let Plan { rounds, slice } = Plan::from_arguments();
+        let Plan { rounds, slice } = PLANS.chosen();
         let mut far = Far::start();
         let mut contenders: [Box<dyn Contender>; 4] = [
             Box::new(ours::Ours::new()),
@@ -68,48 +67,24 @@ fn main() -> ExitCode {
             let who = contender.who();
             let its = figures.iter_mut().filter(|((_, of), _)| *of == who);
             for ((case, _), (values, unit)) in its {
-                let value = median(values);
-                println!(r#"{{"case":"{case}","who":"{who}","value":{value},"unit":"{unit}"}}"#);
+                print(case, who, median(values), unit);
             }
         }
     })
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 /// How much is measured.
-struct Plan {
-    rounds: u32,
-    slice: Duration,
-}
-
-impl Plan {
-    const FULL: Self = Self {
+const PLANS: Plans<Plan> = Plans {
+    full: Plan {
         rounds: 7,
         slice: Duration::from_secs(1),
-    };
-    const QUICK: Self = Self {
+    },
+    quick: Plan {
         rounds: 3,
         slice: Duration::from_millis(200),
-    };
-    /// Just that it runs.
-    const SMOKE: Self = Self {
+    },
+    smoke: Plan {
         rounds: 1,
         slice: Duration::from_millis(20),
-    };
-
-    /// As criterion has it: `--test` for no measurement at all, a measurement time for a short one.
-    fn from_arguments() -> Self {
-        let has = |argument: &str| env::args().any(|given| given == argument);
-        if has("--test") {
-            Self::SMOKE
-        } else if has("--measurement-time") {
-            Self::QUICK
-        } else {
-            Self::FULL
-        }
-    }
-}
+    },
+};

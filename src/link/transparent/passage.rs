@@ -18,7 +18,7 @@ use super::surrogate::{neighbour, surrogate};
 use super::told::ToldAbout;
 use crate::cache::Key;
 use crate::resolver::Driven;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::wire::{
     ARP_FRAME_LEN, ArpPacket, EtherType, EthernetFrame, HardwareTypes, MacAddr, Operation,
 };
@@ -60,13 +60,8 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize, const NEIGHBOURS: usiz
     pub(super) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         let answer = (self.can_answer() && self.told.is_due()).then_some(now);
         let core = self.core.poll_timeout(now);
-        let deadlines = [
-            answer,
-            core,
-            self.told.poll_timeout(),
-            self.held.poll_timeout(),
-        ];
-        deadlines.into_iter().flatten().min()
+        let others = earliest(self.told.poll_timeout(), self.held.poll_timeout());
+        earliest(earliest(answer, core), others)
     }
 
     fn can_answer(&self) -> bool {

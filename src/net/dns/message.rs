@@ -377,7 +377,7 @@ mod tests {
     fn any_bytes_behind_a_right_beginning_end_in_an_answer_or_none() {
         let question = question("a", Kind::Address);
         let right = answer(&question, 0x8180, &[(ASKED, TYPE_CNAME, b"\x01b\0")]);
-        let mut random = crate::net::ports::Random::new(1);
+        let mut random = crate::random::Random::new(1);
         for _ in 0..20_000 {
             let mut message = right.clone();
             for _ in 0..3 {

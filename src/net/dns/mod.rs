@@ -6,10 +6,7 @@ mod message;
 mod name;
 
 use core::fmt;
-use core::future::{Future, poll_fn};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
-use core::pin::pin;
-use core::task::Poll;
 use core::time::Duration;
 
 use embedded_nal_async::{AddrType, ConnectedUdp, Dns, UdpStack};
@@ -17,9 +14,9 @@ use message::{Answer, Kind, MESSAGE_LEN, MOST_ALIASES, Question};
 use name::{Name, TextError};
 
 use super::stats::count;
-use super::{Net, UdpError};
+use super::{Net, UdpError, before};
 use crate::link::IpLink;
-use crate::time::{Instant, Timer};
+use crate::time::Timer;
 
 /// The port of DNS servers.
 const PORT: u16 = 53;
@@ -102,7 +99,7 @@ impl<'n, 'a, L: IpLink, T: Timer, S: AsRef<[Ipv4Addr]>> DnsClient<'n, 'a, L, T, 
     async fn ask(&self, server: Ipv4Addr, name: Name, kind: Kind) -> Result<Answer, DnsError> {
         let deadline = self.timer.now() + self.patience;
         let id = {
-            let mut inner = self.net.inner.borrow_mut();
+            let mut inner = self.net.lock();
             count(&mut inner.dns.asked);
             inner.random.next() as u16
         };
@@ -111,7 +108,7 @@ impl<'n, 'a, L: IpLink, T: Timer, S: AsRef<[Ipv4Addr]>> DnsClient<'n, 'a, L, T, 
         match before(&self.timer, deadline, exchange).await {
             Some(answer) => answer,
             None => {
-                count(&mut self.net.inner.borrow_mut().dns.timed_out);
+                count(&mut self.net.lock().dns.timed_out);
                 Err(DnsError::TimedOut)
             }
         }
@@ -128,10 +125,10 @@ impl<'n, 'a, L: IpLink, T: Timer, S: AsRef<[Ipv4Addr]>> DnsClient<'n, 'a, L, T, 
             let len = socket.receive_into(&mut message).await?;
             let received = &message[..len.min(MESSAGE_LEN)];
             if let Some(answer) = question.answered_by(received) {
-                count(&mut self.net.inner.borrow_mut().dns.answered);
+                count(&mut self.net.lock().dns.answered);
                 return Ok(answer);
             }
-            count(&mut self.net.inner.borrow_mut().dns.ignored);
+            count(&mut self.net.lock().dns.ignored);
         }
     }
 }
@@ -175,17 +172,6 @@ impl<L: IpLink, T, S: fmt::Debug> fmt::Debug for DnsClient<'_, '_, L, T, S> {
             .field("servers", &self.servers)
             .finish_non_exhaustive()
     }
-}
-
-/// The future's output, or `None` if it has not ended by then.
-async fn before<F: Future>(timer: &impl Timer, deadline: Instant, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut sleep = pin!(timer.wait_until(deadline));
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
-    })
-    .await
 }
 
 /// Why a name or an address was not found.

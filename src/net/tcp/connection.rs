@@ -90,7 +90,7 @@ impl<'n, 'a, L: IpLink> Connection<'n, 'a, L> {
 
 impl<L: IpLink> Drop for Connection<'_, '_, L> {
     fn drop(&mut self) {
-        let mut inner = self.end.net.inner.borrow_mut();
+        let mut inner = self.end.net.lock();
         inner.tcp.close_in_background(self.end.index);
         inner.wake();
     }
@@ -138,13 +138,13 @@ impl<L: IpLink> ErrorType for WriteHalf<'_, '_, L> {
 
 impl<L: IpLink> Read for Connection<'_, '_, L> {
     async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, TcpError> {
-        self.end.read(buffer).await
+        poll_fn(|context| self.end.poll_read(context, buffer)).await
     }
 }
 
 impl<L: IpLink> Read for ReadHalf<'_, '_, L> {
     async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, TcpError> {
-        self.end.read(buffer).await
+        poll_fn(|context| self.end.poll_read(context, buffer)).await
     }
 }
 
@@ -162,21 +162,21 @@ impl<L: IpLink> ReadReady for ReadHalf<'_, '_, L> {
 
 impl<L: IpLink> Write for Connection<'_, '_, L> {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, TcpError> {
-        self.end.write(bytes).await
+        poll_fn(|context| self.end.poll_write(context, bytes)).await
     }
 
     async fn flush(&mut self) -> Result<(), TcpError> {
-        self.end.flush().await
+        poll_fn(|context| self.end.poll_flush(context)).await
     }
 }
 
 impl<L: IpLink> Write for WriteHalf<'_, '_, L> {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, TcpError> {
-        self.end.write(bytes).await
+        poll_fn(|context| self.end.poll_write(context, bytes)).await
     }
 
     async fn flush(&mut self) -> Result<(), TcpError> {
-        self.end.flush().await
+        poll_fn(|context| self.end.poll_flush(context)).await
     }
 }
 
@@ -219,31 +219,26 @@ impl<L: IpLink> End<'_, '_, L> {
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut Socket<'_>, &mut TcpSlot<L::Hold>) -> R) -> R {
-        let mut inner = self.net.inner.borrow_mut();
-        let tcp = &mut inner.tcp;
-        let slot = &mut tcp.slots[self.index];
-        act(tcp.sockets.get_mut(slot.handle), slot)
+        let mut inner = self.net.lock();
+        let (socket, slot) = inner.tcp.both(self.index);
+        act(socket, slot)
     }
 
     /// What the peer is to learn of.
     fn act<R>(&self, act: impl FnOnce(&mut Socket<'_>, &mut TcpSlot<L::Hold>) -> R) -> R {
         let result = self.with(act);
-        self.net.inner.borrow_mut().wake();
+        self.net.wake();
         result
     }
 
     fn shut_down(&self) -> Result<(), TcpError> {
-        let mut inner = self.net.inner.borrow_mut();
+        let mut inner = self.net.lock();
         if let Some(failure) = inner.tcp.slots[self.index].failure {
             return Err(failure);
         }
         inner.tcp.end(self.index);
         inner.wake();
         Ok(())
-    }
-
-    async fn read(&self, buffer: &mut [u8]) -> Result<usize, TcpError> {
-        poll_fn(|context| self.poll_read(context, buffer)).await
     }
 
     fn poll_read(
@@ -270,17 +265,13 @@ impl<L: IpLink> End<'_, '_, L> {
         });
         if let Poll::Ready(Ok(1..)) = read {
             // There is room again, which the peer may have to be told.
-            self.net.inner.borrow_mut().wake();
+            self.net.wake();
         }
         read
     }
 
     fn is_read_ready(&self) -> bool {
         self.look(|socket, _slot| socket.can_recv() || !socket.may_recv())
-    }
-
-    async fn write(&self, bytes: &[u8]) -> Result<usize, TcpError> {
-        poll_fn(|context| self.poll_write(context, bytes)).await
     }
 
     fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, TcpError>> {
@@ -301,17 +292,13 @@ impl<L: IpLink> End<'_, '_, L> {
             }
         });
         if let Poll::Ready(Ok(_)) = written {
-            self.net.inner.borrow_mut().wake();
+            self.net.wake();
         }
         written
     }
 
     fn is_write_ready(&self) -> bool {
         self.look(|socket, slot| socket.can_send() || !socket.may_send() || slot.ending)
-    }
-
-    async fn flush(&self) -> Result<(), TcpError> {
-        poll_fn(|context| self.poll_flush(context)).await
     }
 
     fn poll_flush(&self, context: &mut Context<'_>) -> Poll<Result<(), TcpError>> {

@@ -1,8 +1,8 @@
 //! Connections that we make: first the neighbour, then the SYN.
 
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 
 use embedded_nal_async::TcpConnect;
 use smoltcp::socket::tcp::State;
@@ -62,7 +62,7 @@ impl<'n, 'a, L: IpLink> Dial<'n, 'a, L> {
         if remote.port() == 0 || *remote.ip() == Ipv4Addr::UNSPECIFIED {
             return Err(TcpError::InvalidRemote);
         }
-        let mut inner = net.inner.borrow_mut();
+        let mut inner = net.lock();
         let tcp = &mut inner.tcp;
         count(&mut tcp.stats.dialled);
         let index = tcp.claim(Role::Resolving).ok_or(TcpError::OutOfSockets)?;
@@ -75,7 +75,7 @@ impl<'n, 'a, L: IpLink> Dial<'n, 'a, L> {
     }
 
     fn hold(&self) -> Result<(), TcpError> {
-        let mut inner = self.net.inner.borrow_mut();
+        let mut inner = self.net.lock();
         // Where nobody has to be asked there is nobody to connect to, but groups and everybody.
         let hold = inner
             .link
@@ -85,20 +85,32 @@ impl<'n, 'a, L: IpLink> Dial<'n, 'a, L> {
         Ok(())
     }
 
-    async fn resolve(&self) -> Result<(), TcpError> {
-        for _ in 0..HOLDS {
-            match poll_fn(|context| self.poll_resolved(context)).await {
-                Ok(()) => return Ok(()),
+    fn resolve(&self) -> impl Future<Output = Result<(), TcpError>> {
+        let mut left = HOLDS;
+        poll_fn(move |context| self.poll_neighbour(context, &mut left))
+    }
+
+    fn poll_neighbour(
+        &self,
+        context: &mut Context<'_>,
+        left: &mut usize,
+    ) -> Poll<Result<(), TcpError>> {
+        while *left > 0 {
+            match ready!(self.poll_resolved(context)) {
+                Ok(()) => return Poll::Ready(Ok(())),
                 Err(ResolveError::Aborted) => self.hold()?,
-                Err(ResolveError::Refused(error)) => return Err(TcpError::NotHeld(error)),
+                Err(ResolveError::Refused(error)) => {
+                    return Poll::Ready(Err(TcpError::NotHeld(error)));
+                }
                 Err(ResolveError::Unreachable) => break,
             }
+            *left -= 1;
         }
         if let Some(failure) = self.failure() {
-            return Err(failure);
+            return Poll::Ready(Err(failure));
         }
-        count(&mut self.net.inner.borrow_mut().tcp.stats.unreachable);
-        Err(TcpError::Unreachable)
+        count(&mut self.net.lock().tcp.stats.unreachable);
+        Poll::Ready(Err(TcpError::Unreachable))
     }
 
     fn failure(&self) -> Option<TcpError> {
@@ -106,7 +118,7 @@ impl<'n, 'a, L: IpLink> Dial<'n, 'a, L> {
     }
 
     fn poll_resolved(&self, context: &mut Context<'_>) -> Poll<Result<(), ResolveError>> {
-        let mut inner = self.net.inner.borrow_mut();
+        let mut inner = self.net.lock();
         let slot = &mut inner.tcp.slots[self.index];
         let Some(hold) = &slot.hold else {
             // Taken away with the failure that the caller looks for.
@@ -118,7 +130,7 @@ impl<'n, 'a, L: IpLink> Dial<'n, 'a, L> {
     }
 
     fn open(&self) -> Result<(), TcpError> {
-        let mut inner = self.net.inner.borrow_mut();
+        let mut inner = self.net.lock();
         let inner = &mut *inner;
         let ip = *self.remote.ip();
         let source = inner.link.source_for(ip).ok_or(TcpError::NoRoute(ip))?;
@@ -147,7 +159,7 @@ impl<'n, 'a, L: IpLink> Dial<'n, 'a, L> {
     }
 
     fn poll_connected(&self, context: &mut Context<'_>) -> Poll<Result<(), TcpError>> {
-        let mut inner = self.net.inner.borrow_mut();
+        let mut inner = self.net.lock();
         let slot = &mut inner.tcp.slots[self.index];
         if let Some(failure) = slot.failure {
             return Poll::Ready(Err(failure));
@@ -167,7 +179,7 @@ impl<'n, 'a, L: IpLink> Dial<'n, 'a, L> {
         } = self;
         // It is the connection that gives the socket back now.
         core::mem::forget(self);
-        let mut inner = net.inner.borrow_mut();
+        let mut inner = net.lock();
         let tcp = &mut inner.tcp;
         count(&mut tcp.stats.connected);
         let slot = &mut tcp.slots[index];
@@ -180,7 +192,7 @@ impl<'n, 'a, L: IpLink> Dial<'n, 'a, L> {
 
 impl<L: IpLink> Drop for Dial<'_, '_, L> {
     fn drop(&mut self) {
-        let mut inner = self.net.inner.borrow_mut();
+        let mut inner = self.net.lock();
         inner.tcp.release(self.index);
         inner.wake();
     }

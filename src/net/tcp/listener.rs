@@ -90,7 +90,7 @@ impl<'n, 'a, L: IpLink> Listener<'n, 'a, L> {
     /// still waiting.
     pub async fn accept(&mut self) -> (Connection<'n, 'a, L>, SocketAddrV4) {
         poll_fn(|context| {
-            let mut inner = self.net.inner.borrow_mut();
+            let mut inner = self.net.lock();
             let tcp = &mut inner.tcp;
             let accepted = tcp
                 .acceptable(self.listener)
@@ -117,7 +117,7 @@ impl<'n, 'a, L: IpLink> Listener<'n, 'a, L> {
 
 impl<L: IpLink> Drop for Listener<'_, '_, L> {
     fn drop(&mut self) {
-        let mut inner = self.net.inner.borrow_mut();
+        let mut inner = self.net.lock();
         let tcp = &mut inner.tcp;
         for index in 0..tcp.slots.len() {
             if tcp.slots[index].role == Role::Listening(self.listener) {

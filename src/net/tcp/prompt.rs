@@ -92,8 +92,7 @@ impl Watch {
 impl<H> TcpTable<'_, H> {
     /// Begins to wait for an acknowledgement where one is due.
     pub(super) fn watch(&mut self, index: usize, now: Instant) {
-        let socket = self.sockets.get::<Socket<'_>>(self.slots[index].handle);
-        let slot = &mut self.slots[index];
+        let (socket, slot) = self.both(index);
         let told = slot.numbers.window.is_some();
         if slot.failure.is_none() && told && is_connected(socket.state()) && owes(socket) {
             slot.watch.at.get_or_insert(now + first(socket));
@@ -111,8 +110,7 @@ impl<H> TcpTable<'_, H> {
     /// What to tell the engine, and the next time to look.
     pub(in crate::net) fn prompt(&mut self, index: usize, now: Instant) -> Option<Prompt> {
         count(&mut self.stats.prompted);
-        let socket = self.sockets.get::<Socket<'_>>(self.slots[index].handle);
-        let slot = &mut self.slots[index];
+        let (socket, slot) = self.both(index);
         slot.watch.prompted(now);
         Prompt::new(slot, socket)
     }

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use smoltcp::socket::tcp::{Socket, State};
+use smoltcp::socket::tcp::State;
 
 use super::slot::{Role, TcpSlot, owes};
 use super::{ListenerSlot, TcpError, TcpTable};
@@ -12,7 +12,7 @@ use crate::link::IpLink;
 use crate::net::config::Config;
 use crate::net::stats::count;
 use crate::resolver::Hold;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 impl<H: Hold> TcpTable<'_, H> {
     /// Looks after every socket: gives up what took too long, frees what is done, lets listeners
@@ -26,8 +26,11 @@ impl<H: Hold> TcpTable<'_, H> {
             self.tend(index, config, now);
         }
         self.arm();
-        let times = |slot: &TcpSlot<H>| [slot.deadline, slot.watch.at];
-        self.slots.iter().flat_map(times).flatten().min()
+        let mut first = None;
+        for slot in &*self.slots {
+            first = earliest(first, earliest(slot.deadline, slot.watch.at));
+        }
+        first
     }
 
     /// What the engine did to a socket of its own accord, or its owner had it do.
@@ -89,8 +92,7 @@ impl<H: Hold> TcpTable<'_, H> {
     }
 
     fn tend_open(&mut self, index: usize, config: &Config, now: Instant) {
-        let socket = self.sockets.get::<Socket<'_>>(self.slots[index].handle);
-        let slot = &mut self.slots[index];
+        let (socket, slot) = self.both(index);
         if slot.failure.is_some() {
             return;
         }
@@ -130,8 +132,7 @@ impl<H: Hold> TcpTable<'_, H> {
     }
 
     fn tend_closing(&mut self, index: usize, config: &Config, now: Instant) {
-        let slot = &mut self.slots[index];
-        let socket = self.sockets.get_mut::<Socket<'_>>(slot.handle);
+        let (socket, slot) = self.both(index);
         let (state, silent) = (socket.state(), socket.remote_endpoint().is_none());
         // Nobody reads any more. Room for the peer's last words lets its end be heard.
         let unread = socket.recv_queue();

@@ -100,12 +100,19 @@ impl<'a, H> TcpTable<'a, H> {
         index
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(super) fn socket(&self, index: usize) -> &Socket<'a> {
         self.sockets.get(self.slots[index].handle)
     }
 
     pub(super) fn socket_mut(&mut self, index: usize) -> &mut Socket<'a> {
-        self.sockets.get_mut(self.slots[index].handle)
+        self.both(index).0
+    }
+
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    pub(super) fn both(&mut self, index: usize) -> (&mut Socket<'a>, &mut TcpSlot<H>) {
+        let slot = &mut self.slots[index];
+        (self.sockets.get_mut(slot.handle), slot)
     }
 
     /// A socket for a new user. The one that has waited longest for stragglers gives way when no
@@ -253,6 +260,17 @@ impl<'a, H> TcpTable<'a, H> {
     }
 }
 
+impl<H> Drop for TcpTable<'_, H> {
+    /// [`Pools`](crate::net::Pools) drop nothing by themselves.
+    fn drop(&mut self) {
+        for slot in &mut *self.slots {
+            slot.assign(Role::Free);
+            self.sockets.remove(slot.handle);
+        }
+        self.listeners.fill_with(ListenerSlot::default);
+    }
+}
+
 /// # What the peers do
 impl<H: Hold> TcpTable<'_, H> {
     /// The engine was given a segment: the socket that it was for may have changed its state.
@@ -310,8 +328,7 @@ impl<H: Hold> TcpTable<'_, H> {
     }
 
     fn heard(&mut self, index: usize, segment: &Segment, now: Instant) {
-        let socket = self.sockets.get::<Socket<'_>>(self.slots[index].handle);
-        let slot = &mut self.slots[index];
+        let (socket, slot) = self.both(index);
         slot.heard = now;
         slot.confirm_progress(socket, now);
         let (before, after) = (slot.state, socket.state());
@@ -324,8 +341,8 @@ impl<H: Hold> TcpTable<'_, H> {
 
     /// A segment has changed the state of a socket.
     fn moved(&mut self, index: usize, before: State) {
+        let owes = owes(self.socket(index));
         let slot = &mut self.slots[index];
-        let owes = owes(self.sockets.get(slot.handle));
         match slot.state {
             State::Established | State::CloseWait => match slot.role {
                 Role::Listening(listener) => {

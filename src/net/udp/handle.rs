@@ -40,7 +40,7 @@ impl<'a, L: IpLink> Net<'a, L> {
 
 impl<'n, 'a, L: IpLink> UdpHandle<'n, 'a, L> {
     fn bind(&self, mut binding: Binding) -> Result<Place<'n, 'a, L>, UdpError> {
-        let mut inner = self.net.inner.borrow_mut();
+        let mut inner = self.net.lock();
         let Inner {
             link, random, udp, ..
         } = &mut *inner;

@@ -125,6 +125,15 @@ pub(super) struct UdpTable<'a, H> {
     limits: Limits,
 }
 
+impl<H> Drop for UdpTable<'_, H> {
+    /// [`Pools`](super::Pools) drop nothing by themselves.
+    fn drop(&mut self) {
+        for slot in &mut *self.slots {
+            slot.assign(Role::Free);
+        }
+    }
+}
+
 impl<'a, H> UdpTable<'a, H> {
     pub(super) fn new(slots: &'a mut [UdpSlot<'a, H>]) -> Self {
         Self {

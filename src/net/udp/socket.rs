@@ -1,7 +1,8 @@
 //! UDP sockets in their owners' hands.
 
+use core::cell::RefMut;
 use core::fmt;
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::task::{Context, Poll};
 
@@ -34,8 +35,13 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
         SocketAddrV4::new(ip, port)
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn slot(&self) -> RefMut<'_, UdpSlot<'a, L::Hold>> {
+        RefMut::map(self.net.lock(), |inner| &mut inner.udp.slots[self.index])
+    }
+
     fn with<R>(&self, act: impl FnOnce(&mut UdpSlot<'_, L::Hold>) -> R) -> R {
-        act(&mut self.net.inner.borrow_mut().udp.slots[self.index])
+        act(&mut self.slot())
     }
 
     fn binding(&self) -> Binding {
@@ -51,12 +57,8 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
     }
 
     /// Queues a datagram as soon as there is room.
-    async fn send(&self, ends: Ends, payload: &[u8]) -> Result<(), UdpError> {
-        let most = self.longest();
-        if payload.len() > most {
-            return Err(UdpError::TooLong(most));
-        }
-        poll_fn(|context| self.poll_send(context, ends, payload)).await
+    fn send(&self, ends: Ends, payload: &[u8]) -> impl Future<Output = Result<(), UdpError>> {
+        poll_fn(move |context| self.poll_send(context, ends, payload))
     }
 
     fn longest(&self) -> usize {
@@ -78,6 +80,10 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
         ends: Ends,
         payload: &[u8],
     ) -> Poll<Result<(), UdpError>> {
+        let most = self.longest();
+        if payload.len() > most {
+            return Poll::Ready(Err(UdpError::TooLong(most)));
+        }
         let queued = self.with(|slot| {
             if let Some(hold) = &slot.hold
                 && hold.status() == Status::Unreachable
@@ -91,14 +97,14 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
             Poll::Pending
         });
         if queued.is_ready() {
-            self.net.inner.borrow_mut().wake();
+            self.net.wake();
         }
         queued
     }
 
     /// The next datagram: its ends and its whole length, however much of it fits.
-    async fn receive(&self, buffer: &mut [u8]) -> (Ends, usize) {
-        poll_fn(|context| {
+    fn receive(&self, buffer: &mut [u8]) -> impl Future<Output = (Ends, usize)> {
+        poll_fn(move |context| {
             self.with(|slot| {
                 let Some((ends, len)) = slot.received.first() else {
                     wait(&mut slot.reader, context.waker());
@@ -109,13 +115,12 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
                 Poll::Ready((ends, len))
             })
         })
-        .await
     }
 }
 
 impl<L: IpLink> Drop for Place<'_, '_, L> {
     fn drop(&mut self) {
-        self.net.inner.borrow_mut().udp.release(self.index);
+        self.net.lock().udp.release(self.index);
     }
 }
 
@@ -200,6 +205,33 @@ impl<'n, 'a, L: IpLink> BoundSocket<'n, 'a, L> {
                 .ok_or(UdpError::NoRoute(*remote.ip()))?,
         };
         Ok(SocketAddrV4::new(ip, bound.port()))
+    }
+}
+
+#[cfg(feature = "dhcp")]
+impl<L: IpLink> BoundSocket<'_, '_, L> {
+    /// Sends from an address that may not be ours, or from none.
+    pub(in crate::net) fn send_as(
+        &self,
+        source: Ipv4Addr,
+        remote: SocketAddrV4,
+        payload: &[u8],
+    ) -> impl Future<Output = Result<(), UdpError>> {
+        let local = SocketAddrV4::new(source, self.local().port());
+        self.place.send(Ends { local, remote }, payload)
+    }
+
+    /// Ends when the link has everything.
+    pub(in crate::net) fn sent(&self) -> impl Future<Output = ()> {
+        poll_fn(|context| {
+            self.place.with(|slot| {
+                if slot.to_send.is_empty() {
+                    return Poll::Ready(());
+                }
+                wait(&mut slot.writer, context.waker());
+                Poll::Pending
+            })
+        })
     }
 }
 

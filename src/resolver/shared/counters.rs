@@ -51,7 +51,7 @@ pub struct QueueCounters {
 
 impl SharedCounters {
     pub(super) fn of(shared: &Shared) -> Self {
-        let (cache, tally) = shared.command(|owner| (*owner.cache.counters(), owner.tally));
+        let (cache, tally) = shared.command(|owner| (owner.cache.counters(), owner.tally));
         let seats = shared.seats.iter().enumerate();
         Self {
             cache,

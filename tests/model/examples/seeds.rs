@@ -7,6 +7,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use whohas::UnicastMac;
+use whohas::wire::dhcp::{DhcpHeader, DhcpOp, MessageBuilder, MessageType, OptionCode};
 use whohas_model::{Address, Damage, Frame, Place, Speech, Station};
 
 fn main() -> io::Result<()> {
@@ -14,6 +15,9 @@ fn main() -> io::Result<()> {
     for number in 0..32 {
         let script = random.bytes(128 + 48 * number);
         write("operations", number, &script)?;
+    }
+    for (number, message) in messages().iter().enumerate() {
+        write("dhcp", number, message)?;
     }
     let frames = frames();
     for (number, frame) in frames.iter().enumerate() {
@@ -57,6 +61,58 @@ fn write(target: &str, number: usize, bytes: &[u8]) -> io::Result<()> {
     let folder = corpus.join(target);
     fs::create_dir_all(&folder)?;
     fs::write(folder.join(format!("seed-{number:02}")), bytes)
+}
+
+/// A DHCP message of each type, with options in the field for them, split, and elsewhere.
+fn messages() -> Vec<Vec<u8>> {
+    use MessageType::*;
+    let kinds = [Discover, Offer, Request, Decline, Ack, Nak, Release, Inform];
+    let lists = [
+        1, 3, 6, 12, 15, 26, 28, 42, 50, 51, 54, 55, 57, 58, 59, 60, 61, 66, 81, 82,
+    ];
+    let mac = UnicastMac::new([2, 0, 0, 0, 0, 1]).expect("a station's");
+    let mut messages = Vec::new();
+    for kind in kinds {
+        let header = DhcpHeader {
+            op: match kind {
+                Offer | Ack | Nak => DhcpOp::Reply,
+                _ => DhcpOp::Request,
+            },
+            your_ip: [10, 0, 0, 7].into(),
+            ..DhcpHeader::request(0x1234_5678, mac)
+        };
+        for long in [false, true] {
+            let mut buffer = [0; 700];
+            let builder = MessageBuilder::new(&mut buffer[..540], &header, kind);
+            let mut builder = builder.expect("there is room").with_overload();
+            for code in lists {
+                let value: &[u8] = match code {
+                    1 => &[255, 255, 255, 0],
+                    26 | 57 => &[5, 220],
+                    51 => &[0, 0, 14, 16],
+                    82 => &[1, 2, 10, 0],
+                    _ => &[10, 0, 0, 254],
+                };
+                builder
+                    .option(OptionCode(code), value)
+                    .expect("there is room");
+            }
+            if long {
+                builder
+                    .option(OptionCode(43), &[7; 100])
+                    .expect("there is room");
+                builder
+                    .option(OptionCode(12), &[b'x'; 60])
+                    .expect("there is room");
+                builder
+                    .option(OptionCode(12), &[b'y'; 40])
+                    .expect("there is room");
+            }
+            let len = builder.finish();
+            messages.push(buffer[..len].to_vec());
+        }
+    }
+    messages
 }
 
 /// Of each kind an untouched one, and each kind of damage done to one.

@@ -5,6 +5,7 @@ use whohas::wire::{
     ARP_LEN, ArpError, ArpPacket, ETHERNET_MIN_LEN, EthernetError, EthernetFrame, HardwareTypes,
 };
 
+use crate::dhcp;
 use crate::profile::Profile;
 use crate::rig::Rig;
 use crate::stacks;
@@ -22,10 +23,14 @@ pub struct Target {
 }
 
 /// All there are.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     Target {
         name: "arp_roundtrip",
         run: arp_roundtrip,
+    },
+    Target {
+        name: "dhcp",
+        run: dhcp,
     },
     Target {
         name: "frame",
@@ -49,6 +54,11 @@ pub fn operations(bytes: &[u8]) {
 /// A script brings the cache into any state; then come frames of nobody knows what, and time.
 pub fn frame(bytes: &[u8]) {
     let _ = play_frames(&mut Unstructured::new(bytes));
+}
+
+/// A DHCP message of nobody knows what.
+pub fn dhcp(bytes: &[u8]) {
+    dhcp::play(bytes);
 }
 
 /// Two stacks talk while somebody in between does to their frames what the bytes say.

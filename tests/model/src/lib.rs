@@ -11,6 +11,7 @@
 )]
 
 mod bench;
+mod dhcp;
 mod ledger;
 mod model;
 mod observed;

@@ -33,7 +33,7 @@ impl<S: Storage> Observed<S> {
         Outputs {
             events: std::mem::take(&mut self.events),
             received: self.received,
-            counters: *self.cache.counters(),
+            counters: self.cache.counters(),
         }
     }
 

@@ -10,8 +10,9 @@ use embassy_net_driver::{Driver, RxToken, TxToken};
 use smoltcp::wire::{DhcpMessageType, DhcpPacket, DhcpRepr};
 use whohas::sim::LanDriver;
 use whohas::wire::{
-    EtherType, EthernetFrame, EthernetHeader, Fragment, IpProtocol, Ipv4Header, Ipv4Packet,
-    MacAddr, UDP_HEADER_LEN, UdpChecksum, UdpDatagram, UdpHeader,
+    ARP_FRAME_LEN, ArpPacket, EtherType, EthernetFrame, EthernetHeader, Fragment, HardwareTypes,
+    IpProtocol, Ipv4Header, Ipv4Packet, MacAddr, Operation, UDP_HEADER_LEN, UdpChecksum,
+    UdpDatagram, UdpHeader,
 };
 
 use crate::world::World;
@@ -24,7 +25,7 @@ const SERVER: u8 = 253;
 /// What clients have said: each message's type and the whole frame.
 pub type Heard = Rc<RefCell<Vec<(DhcpMessageType, Vec<u8>)>>>;
 
-/// Serves at 10.0.0.253.
+/// Serves at 10.0.0.253, where it can be asked for by ARP.
 pub fn serve(world: &mut World) -> Heard {
     let heard = Heard::default();
     let mut driver = world.lan.add_driver(mac(SERVER));
@@ -32,7 +33,9 @@ pub fn serve(world: &mut World) -> Heard {
     world.spawn(async move {
         loop {
             let frame = next_frame(&mut driver).await;
-            if let Some((kind, reply)) = answer(&frame) {
+            if let Some(reply) = say_where(&frame) {
+                send(&mut driver, &reply);
+            } else if let Some((kind, reply)) = answer(&frame) {
                 log.borrow_mut().push((kind, frame));
                 send(&mut driver, &reply);
             }
@@ -54,6 +57,24 @@ fn send(driver: &mut LanDriver, frame: &[u8]) {
     if let Some(room) = driver.transmit(&mut context) {
         room.consume(frame.len(), |bytes| bytes.copy_from_slice(frame));
     }
+}
+
+/// The answer to who asks for the server's address.
+fn say_where(frame: &[u8]) -> Option<[u8; ARP_FRAME_LEN]> {
+    let frame = EthernetFrame::parse(frame).ok()?;
+    if frame.header.ethertype != EtherType::ARP {
+        return None;
+    }
+    let asked = ArpPacket::parse(frame.payload, HardwareTypes::Ethernet).ok()?;
+    if asked.operation != Operation::Request || asked.target_ip != ip(SERVER) {
+        return None;
+    }
+    let mut reply = [0; ARP_FRAME_LEN];
+    asked
+        .answered_by(mac(SERVER))
+        .emit_frame(frame.header.source, None, &mut reply)
+        .expect("a frame's length");
+    Some(reply)
 }
 
 /// What the client wants, and the frame that gives it.
@@ -103,20 +124,25 @@ fn answer(frame: &[u8]) -> Option<(DhcpMessageType, Vec<u8>)> {
     reply
         .emit(&mut DhcpPacket::new_unchecked(&mut content[..]))
         .ok()?;
-    Some((kind, to_everybody(&content)))
+    // RFC 2131 section 4.1: to a client that has its address, and to everybody else.
+    let to = match asked.client_ip {
+        Ipv4Addr::UNSPECIFIED => (MacAddr::BROADCAST, Ipv4Addr::BROADCAST),
+        known => (frame.header.source, known),
+    };
+    Some((kind, addressed(to, &content)))
 }
 
 /// The message in a datagram in a packet in a frame.
-fn to_everybody(message: &[u8]) -> Vec<u8> {
+fn addressed((mac_of, ip_of): (MacAddr, Ipv4Addr), message: &[u8]) -> Vec<u8> {
     let ethernet = EthernetHeader {
-        destination: MacAddr::BROADCAST,
+        destination: mac_of,
         source: mac(SERVER).get(),
         tag: None,
         ethertype: EtherType::IPV4,
     };
     let header = Ipv4Header {
         source: ip(SERVER),
-        destination: Ipv4Addr::BROADCAST,
+        destination: ip_of,
         protocol: IpProtocol::UDP,
         ttl: 64,
         service: 0,

@@ -129,7 +129,8 @@ fn transparent(driver: &LanDriver, resolver: &'static Resolver) -> Adapter {
     Transparent::new(driver.clone(), resolver, EmbassyClock)
 }
 
-fn start<D: Driver + 'static>(world: &mut World, driver: D, config: Config) -> Stack<'static> {
+/// embassy-net on this driver, and its runner as a task of the world's.
+pub fn start<D: Driver + 'static>(world: &mut World, driver: D, config: Config) -> Stack<'static> {
     let resources = Box::leak(Box::new(StackResources::<128>::new()));
     let (stack, mut runner) = embassy_net::new(driver, config, resources, 42);
     world.spawn(async move { runner.run().await });

@@ -1,8 +1,10 @@
 //! The LAN, its peers, and the tasks of the stack under test, run in one virtual time.
 
+use core::cell::RefCell;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Waker};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
@@ -20,7 +22,6 @@ pub const DELAY: Duration = Duration::from_micros(500);
 struct Task {
     future: Pin<Box<dyn Future<Output = ()>>>,
     woken: Arc<Woken>,
-    is_done: bool,
 }
 
 struct Woken(AtomicBool);
@@ -42,7 +43,14 @@ pub struct World {
 
 impl Default for World {
     fn default() -> Self {
-        let lan = SharedLan::new(Lan::new(42));
+        Self::new(42)
+    }
+}
+
+impl World {
+    /// Another one for every seed.
+    pub fn new(seed: u64) -> Self {
+        let lan = SharedLan::new(Lan::new(seed));
         time::set(lan.now());
         Self {
             lan,
@@ -50,9 +58,7 @@ impl Default for World {
             tasks: Vec::new(),
         }
     }
-}
 
-impl World {
     /// A live peer, 10.0.0.n.
     pub fn add_peer(&mut self, n: u8) {
         self.peers.push(Peer::new(&self.lan, n));
@@ -63,7 +69,6 @@ impl World {
         self.tasks.push(Task {
             future: Box::pin(future),
             woken: Arc::new(Woken(AtomicBool::new(true))),
-            is_done: false,
         });
     }
 
@@ -74,16 +79,42 @@ impl World {
 
     /// Lets everything happen up to and including this time.
     pub fn run_until(&mut self, deadline: Instant) {
-        loop {
-            let peers = self.settle();
-            let events = [self.lan.next_event(), time::next(), peers];
-            match events.into_iter().flatten().min() {
-                Some(next) if next <= deadline => self.advance(next.max(self.now())),
-                Some(_) | None => break,
-            }
+        while let Some(next) = self.next_event()
+            && next <= deadline
+        {
+            self.advance(next);
         }
         self.advance(deadline);
         self.settle();
+    }
+
+    /// Lets everything happen until this has ended; what it came to.
+    ///
+    /// # Panics
+    ///
+    /// If it waits and nothing will ever happen.
+    pub fn run<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> T {
+        let output = Rc::new(RefCell::new(None));
+        let place = output.clone();
+        self.spawn(async move {
+            let came_to = future.await;
+            *place.borrow_mut() = Some(came_to);
+        });
+        loop {
+            let next = self.next_event();
+            if let Some(output) = output.take() {
+                return output;
+            }
+            self.advance(next.expect("something happens until it has ended"));
+        }
+    }
+
+    /// Lets happen all that happens now; when something happens next.
+    pub fn next_event(&mut self) -> Option<Instant> {
+        let peers = self.settle();
+        let events = [self.lan.next_event(), time::next(), peers];
+        let next = events.into_iter().flatten().min()?;
+        Some(next.max(self.now()))
     }
 
     /// Lets this much time pass.
@@ -119,15 +150,15 @@ impl World {
     /// Whether any had something to do.
     fn poll_tasks(&mut self) -> bool {
         let mut busy = false;
-        for task in &mut self.tasks {
-            if task.is_done || !task.woken.0.swap(false, Ordering::Relaxed) {
-                continue;
+        self.tasks.retain_mut(|task| {
+            if !task.woken.0.swap(false, Ordering::Relaxed) {
+                return true;
             }
             busy = true;
             let waker = Waker::from(task.woken.clone());
             let mut context = Context::from_waker(&waker);
-            task.is_done = task.future.as_mut().poll(&mut context).is_ready();
-        }
+            task.future.as_mut().poll(&mut context).is_pending()
+        });
         busy
     }
 

@@ -8,8 +8,6 @@ mod patience;
 mod pipe;
 mod program;
 mod protocol;
-#[path = "../support/mod.rs"]
-mod support;
 
 // For the name of its interface.
 #[allow(dead_code)]
@@ -24,6 +22,8 @@ mod options;
 mod site;
 
 use std::cell::RefCell;
+
+use whohas_lab as support;
 
 use http::{Answer, Site, Status};
 

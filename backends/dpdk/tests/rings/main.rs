@@ -2,8 +2,7 @@
 //!
 //! Each scenario ends with a look at the pools: every frame must be back, see `world::on_rings`.
 
-#[path = "../support/mod.rs"]
-mod support;
+use whohas_lab as support;
 
 mod answers;
 mod bursts;

@@ -12,7 +12,7 @@ mod queue_zero;
 mod servers;
 mod sniffer;
 mod stops;
-#[path = "../support/mod.rs"]
-mod support;
 mod veth;
 mod we_dial;
+
+use whohas_lab as support;

@@ -11,8 +11,9 @@ use whohas::link::LinkCounters;
 use whohas::time::{Clock, Timer};
 
 use crate::host::{Account, Host, Station};
+use crate::support::cable::wait_until;
 use crate::support::{attempt, run, wire_scenario};
-use crate::veth::{self, OUR_IP, THEIR_IP, THEM, US};
+use crate::veth::{OUR_IP, THEIR_IP, THEM, US};
 use crate::{peer, servers};
 
 const QUEUES: u16 = 4;
@@ -93,7 +94,7 @@ wire_scenario! {
 #[track_caller]
 fn is_free(ip: Ipv4Addr) -> bool {
     let ip = ip.to_string();
-    let (free, said) = attempt("arping", &["-D", "-c", "2", "-w", "3", "-I", THEM, &ip]);
+    let (free, said, _) = attempt("arping", &["-D", "-c", "2", "-w", "3", "-I", THEM, &ip]);
     assert!(said.contains("Sent"), "{said}");
     free
 }
@@ -107,13 +108,13 @@ wire_scenario! {
             let mut open = TcpStream::connect(service).expect("a connection");
             assert_heard(&mut open, b"before");
             run("ip", &["link", "set", THEM, "down"]);
-            veth::wait_until(US, |interface| !interface.running);
+            wait_until(US, |interface| !interface.running);
             // Longer than the queues take to ask for it.
             thread::sleep(Duration::from_millis(300));
             let told = host.port.link().expect("a driver that tells");
             println!("note: net_af_packet: without a carrier {told:?}");
             run("ip", &["link", "set", THEM, "up"]);
-            veth::wait_until(US, |interface| interface.running);
+            wait_until(US, |interface| interface.running);
             assert_heard(&mut open, b"after");
             assert_eq!(peer::connect(service, 16, PATIENCE).failures, [""; 0]);
         });
@@ -149,7 +150,7 @@ wire_scenario! {
             run("ip", &["link", "set", US, "down"]);
             thread::sleep(Duration::from_millis(300));
             run("ip", &["link", "set", US, "up"]);
-            veth::wait_until(THEM, |interface| interface.running);
+            wait_until(THEM, |interface| interface.running);
             assert_heard(&mut open, b"after");
             assert_eq!(peer::connect(service, 16, PATIENCE).failures, [""; 0]);
         });

@@ -1,7 +1,6 @@
 //! The `whohas` command itself, with the Linux kernel as the peer.
 
-#[path = "../support/mod.rs"]
-mod support;
+use whohas_lab::{self as support, wire_test};
 
 mod lab;
 

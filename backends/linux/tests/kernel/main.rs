@@ -1,7 +1,6 @@
 //! The Linux kernel as the peer: in a namespace, at the other end of a cable.
 
-#[path = "../support/mod.rs"]
-mod support;
+use whohas_lab::{self as support, wire_test};
 
 #[cfg(feature = "tokio")]
 mod example;

@@ -1,0 +1,271 @@
+//! What a server grants, as far as it can be true.
+
+use core::fmt;
+use core::net::Ipv4Addr;
+use core::time::Duration;
+
+use heapless::{String, Vec, VecView};
+
+use super::DropReason;
+use super::config::is_name;
+use crate::Prefix;
+use crate::wire::can_be_host;
+use crate::wire::dhcp::{Addresses, LeaseTime, Message, OptionCode, OptionError, OptionValue};
+
+/// The shortest prefix that any network has: larger ones are a way to make us ask for everybody.
+const MIN_PREFIX: u8 = 8;
+/// The longest name of a domain that is kept.
+const DOMAIN: usize = 64;
+
+/// An address, for how long, and what else the server told.
+///
+/// Of each list the first few that a host can have are kept: two routers, three DNS servers, three NTP
+/// servers. Others are dropped and [counted](super::Counters::values_dropped), as is a domain's name
+/// that is longer than 64 bytes or is no name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Lease {
+    prefix: Prefix,
+    server: Ipv4Addr,
+    routers: AddressList<2>,
+    dns_servers: AddressList<3>,
+    ntp_servers: AddressList<3>,
+    domain: String<DOMAIN>,
+    mtu: Option<u16>,
+    times: Times,
+    dropped: u32,
+}
+
+/// When what is due, counted from the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Times {
+    pub(super) renew: Duration,
+    pub(super) rebind: Duration,
+    /// `None`: never, and neither is the rest.
+    pub(super) expire: Option<Duration>,
+}
+
+impl Lease {
+    /// Our address in its prefix.
+    pub const fn prefix(&self) -> Prefix {
+        self.prefix
+    }
+
+    /// Our address.
+    pub const fn ip(&self) -> Ipv4Addr {
+        self.prefix.ip()
+    }
+
+    /// The server that granted it.
+    pub const fn server(&self) -> Ipv4Addr {
+        self.server
+    }
+
+    /// Routers on our network, the preferred one first.
+    pub const fn routers(&self) -> &AddressList<2> {
+        &self.routers
+    }
+
+    /// DNS servers, the preferred one first.
+    pub const fn dns_servers(&self) -> &AddressList<3> {
+        &self.dns_servers
+    }
+
+    /// NTP servers, the preferred one first.
+    pub const fn ntp_servers(&self) -> &AddressList<3> {
+        &self.ntp_servers
+    }
+
+    /// The domain that we are in.
+    pub fn domain(&self) -> Option<&str> {
+        (!self.domain.is_empty()).then_some(self.domain.as_str())
+    }
+
+    /// The longest packet that the network takes, if the server says so.
+    pub const fn mtu(&self) -> Option<u16> {
+        self.mtu
+    }
+
+    /// For how long the address is ours from when it was asked for; `None`: for ever.
+    pub const fn duration(&self) -> Option<Duration> {
+        self.times.expire
+    }
+
+    /// How many values are not kept.
+    pub(super) const fn dropped(&self) -> u32 {
+        self.dropped
+    }
+
+    pub(super) const fn times(&self) -> Times {
+        self.times
+    }
+
+    /// What this offer or acknowledgement grants.
+    pub(super) fn read(message: &Message<'_>, server: Ipv4Addr) -> Result<Self, DropReason> {
+        let ip = message.header().your_ip;
+        let len = message.subnet_mask()?.ok_or(DropReason::SubnetMask)?;
+        let prefix = Prefix::new(ip, len).map_err(|_| DropReason::SubnetMask)?;
+        if len < MIN_PREFIX {
+            return Err(DropReason::SubnetMask);
+        }
+        if prefix.check_host().is_err() || ip == server {
+            return Err(DropReason::Address);
+        }
+        // Not used here, but a server that garbles them is not believed in anything.
+        message.broadcast()?;
+        for code in [OptionCode::TFTP_SERVER_NAME, OptionCode::BOOT_FILE_NAME] {
+            if message.option(code).is_some_and(|value| value.is_empty()) {
+                return Err(DropReason::Option);
+            }
+        }
+        let routers = message.routers()?;
+        let dns_servers = message.dns_servers()?;
+        let ntp_servers = message.ntp_servers()?;
+        let domain = message.domain_name()?;
+        let mut lease = Self {
+            prefix,
+            server,
+            routers: AddressList::EMPTY,
+            dns_servers: AddressList::EMPTY,
+            ntp_servers: AddressList::EMPTY,
+            domain: String::new(),
+            mtu: message.mtu()?,
+            times: Times::read(message)?,
+            dropped: 0,
+        };
+        // A router that is no neighbour cannot be asked for anything.
+        let is_router = |ip| prefix.contains(ip) && ip != prefix.ip();
+        lease.dropped += lease.routers.fill(routers, is_router);
+        lease.dropped += lease.dns_servers.fill(dns_servers, |_| true);
+        lease.dropped += lease.ntp_servers.fill(ntp_servers, |_| true);
+        if let Some(domain) = domain {
+            match name(&domain) {
+                Some(name) => lease.domain = name,
+                None => lease.dropped += 1,
+            }
+        }
+        Ok(lease)
+    }
+}
+
+impl Times {
+    /// RFC 2131 section 4.4.5: T1 and T2 are half and seven eighths of the lease, if nothing
+    /// sensible is said of them.
+    fn read(message: &Message<'_>) -> Result<Self, DropReason> {
+        let renew = message.renewal_time()?.and_then(eighths);
+        let rebind = message.rebinding_time()?.and_then(eighths);
+        let time = message.lease_time()?.ok_or(DropReason::LeaseTime)?;
+        let Some(expire) = eighths(time) else {
+            return Ok(Self {
+                renew: Duration::MAX,
+                rebind: Duration::MAX,
+                expire: None,
+            });
+        };
+        if expire == 0 {
+            return Err(DropReason::LeaseTime);
+        }
+        let (renew, rebind) = match (renew, rebind) {
+            (Some(renew), Some(rebind)) if renew < rebind && rebind < expire => (renew, rebind),
+            (Some(renew), None) if renew < expire / 8 * 7 => (renew, expire / 8 * 7),
+            (None, Some(rebind)) if expire / 2 < rebind && rebind < expire => (expire / 2, rebind),
+            _no_sense => (expire / 2, expire / 8 * 7),
+        };
+        Ok(Self {
+            renew: duration(renew),
+            rebind: duration(rebind),
+            expire: Some(duration(expire)),
+        })
+    }
+}
+
+/// The eighths of a second of a time that ends: in them every part of a lease is a whole number, and
+/// numbers are easier to compare than durations.
+fn eighths(time: LeaseTime) -> Option<u64> {
+    match time {
+        LeaseTime::Seconds(seconds) => Some(u64::from(seconds) * 8),
+        LeaseTime::Infinite => None,
+    }
+}
+
+#[cfg_attr(target_pointer_width = "32", inline(never))]
+fn duration(eighths: u64) -> Duration {
+    Duration::new(eighths / 8, (eighths % 8) as u32 * 125_000_000)
+}
+
+/// The name of a domain, if it is one and there is room for it.
+fn name(value: &OptionValue<'_>) -> Option<String<DOMAIN>> {
+    let mut buffer = [0; DOMAIN];
+    let bytes = value.copy_to(&mut buffer).ok()?;
+    // Some servers count the zero at the end of their own text.
+    let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
+    if !is_name(bytes) {
+        return None;
+    }
+    let mut name = String::new();
+    for &byte in bytes.iter().filter(|byte| byte.is_ascii()) {
+        // A name is ASCII, and the buffer was no longer.
+        let _ = name.push(byte.into());
+    }
+    Some(name)
+}
+
+impl From<OptionError> for DropReason {
+    fn from(error: OptionError) -> Self {
+        match error.code {
+            OptionCode::LEASE_TIME => Self::LeaseTime,
+            OptionCode::SERVER_ID => Self::ServerId,
+            OptionCode::SUBNET_MASK => Self::SubnetMask,
+            _other => Self::Option,
+        }
+    }
+}
+
+/// A few addresses, in order of preference.
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct AddressList<const N: usize>(Vec<Ipv4Addr, N>);
+
+impl<const N: usize> AddressList<N> {
+    const EMPTY: Self = Self(Vec::new());
+
+    /// The preferred one.
+    pub fn first(&self) -> Option<Ipv4Addr> {
+        self.0.first().copied()
+    }
+
+    /// Takes what a host can have and what belongs, as long as there is room. Returns how many were
+    /// not taken.
+    fn fill(&mut self, found: Option<Addresses<'_>>, belongs: impl Fn(Ipv4Addr) -> bool) -> u32 {
+        fill(&mut self.0, found, &belongs)
+    }
+}
+
+#[cfg_attr(target_pointer_width = "32", inline(never))]
+fn fill(
+    room: &mut VecView<Ipv4Addr>,
+    found: Option<Addresses<'_>>,
+    belongs: &dyn Fn(Ipv4Addr) -> bool,
+) -> u32 {
+    let mut left = 0;
+    if let Some(found) = found {
+        for ip in found.iter() {
+            let taken = can_be_host(ip) && belongs(ip) && room.push(ip).is_ok();
+            left += u32::from(!taken);
+        }
+    }
+    left
+}
+
+impl<const N: usize> AsRef<[Ipv4Addr]> for AddressList<N> {
+    fn as_ref(&self) -> &[Ipv4Addr] {
+        &self.0
+    }
+}
+
+impl<const N: usize> fmt::Debug for AddressList<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

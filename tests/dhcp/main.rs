@@ -1,0 +1,5 @@
+//! DHCP: the codec against two that others wrote, and the client against servers good and bad.
+
+mod codec;
+mod corpus;
+mod hostile;

@@ -1,0 +1,34 @@
+//! Folders for files that programs make while they run.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{self, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A folder that is there as long as this.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // Short, as names of sockets have to be.
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("whohas-{}-{n}", process::id()));
+        fs::create_dir_all(&path).expect("a folder can be made where temporary files are");
+        Self(path)
+    }
+
+    /// In a user namespace DPDK believes to be root, and may not write where root does.
+    pub(crate) fn give_to(&self, command: &mut Command) {
+        command.env("XDG_RUNTIME_DIR", &self.0);
+        command.env("RUNTIME_DIRECTORY", &self.0);
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // In the way of nobody if it stays.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
