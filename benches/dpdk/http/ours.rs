@@ -9,7 +9,7 @@ use super::arguments::{Device, Serve};
 use super::contender::{NEAR, NEAR_IP, PORT, PREFIX_LEN, serve_until_told, set_up_near_end};
 use super::server::Server;
 
-pub(crate) const WHO: &str = "whohas on DPDK";
+pub(crate) const WHO: &str = "whohas";
 
 pub(crate) fn serve(queues: u16) {
     set_up_near_end();
