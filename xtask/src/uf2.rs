@@ -1,7 +1,7 @@
 //! UF2: a program as the file that is copied to a Pico in its boot mode.
 //!
 //! A file is a row of blocks of 512 bytes, each with 256 bytes of flash and where they belong. The
-//! format is described at <https://github.com/microsoft/uf2>, the family of the RP2350's programs and
+//! format is Microsoft's and public, the family of the RP2350's programs and
 //! the block before all others (erratum RP2350-E10) in its datasheet.
 
 use anyhow::{Context, Result, bail, ensure};
