@@ -8,15 +8,15 @@ use whohas::wire::{ArpPacket, EthernetFrame, HardwareTypes, Operation};
 use whohas_linux::{Protocols, RawSocket};
 
 use crate::figures::Figures;
-use crate::program::{Program, Scratch};
 use crate::support::cable::{
     OUR_IP, OUR_MAC, THEIR_IP, THEIR_MAC, THEM, drain, give_them_an_address, listen, mac, set_up,
 };
 use crate::support::{attempt, run};
 use crate::wire_test;
+use whohas_lab::peers::{
+    Program, Scratch, start_broker, start_subscriber, start_talkative_collector,
+};
 
-const MQTT: u16 = 1883;
-const OTLP: u16 = 4318;
 /// Longer than the device gives itself, in seconds.
 const PATIENCE: &str = "60";
 
@@ -29,9 +29,9 @@ wire_test! {
             return;
         }
         let (mut names, _leases) = start_dnsmasq();
-        let mut collector = start_collector(&collector);
+        let mut collector = start_talkative_collector(&collector);
         let (mut broker, _config) = start_broker();
-        let mut subscriber = start_subscriber(&mut broker);
+        let mut subscriber = start_subscriber(&mut broker, "m33/#", "%t %p");
         // Waits there for whoever subscribes.
         #[rustfmt::skip]
         run("mosquitto_pub", &[
@@ -117,38 +117,6 @@ fn start_dnsmasq() -> (Program, Scratch) {
     let mut server = Program::start("dnsmasq", &arguments);
     server.expect("DHCP, IP range");
     (server, leases)
-}
-
-fn start_collector(program: &str) -> Program {
-    let (http, grpc) = (format!("{THEIR_IP}:{OTLP}"), format!("{THEIR_IP}:4317"));
-    let mut arguments = vec!["start", "--exporter", "blackhole"];
-    arguments.extend(["--otlp-http-endpoint", &http, "--otlp-grpc-endpoint", &grpc]);
-    arguments.extend(["--debug-log-verbosity", "detailed"]);
-    for kind in ["logs", "metrics", "traces"] {
-        arguments.extend(["--debug-log", kind]);
-    }
-    let mut collector = Program::start(program, &arguments);
-    collector.listens(OTLP);
-    collector
-}
-
-fn start_broker() -> (Program, Scratch) {
-    let config = format!(
-        "listener {MQTT} {THEIR_IP}\nallow_anonymous true\nuser root\nlog_dest stderr\nlog_type all\n"
-    );
-    let config = Scratch::write("mosquitto.conf", &config);
-    let mut broker = Program::start("mosquitto", &["-c", config.path()]);
-    broker.listens(MQTT);
-    (broker, config)
-}
-
-fn start_subscriber(broker: &mut Program) -> Program {
-    let (host, port) = (THEIR_IP.to_string(), MQTT.to_string());
-    let arguments = ["-h", &host, "-p", &port, "-V", "5", "-q", "1"];
-    let topic = ["-t", "m33/#", "-F", "%t %p"];
-    let subscriber = Program::start("mosquitto_sub", &[&arguments[..], &topic].concat());
-    broker.expect("Sending SUBACK");
-    subscriber
 }
 
 /// Runs the device to its end: whether that was a good one, what it said, and what the emulator did.

@@ -5,9 +5,4 @@
 mod device;
 mod figures;
 
-// Programs at the other end of the cable.
-#[allow(dead_code)]
-#[path = "../peers/program.rs"]
-mod program;
-
 use whohas_lab::{self as support, wire_test};

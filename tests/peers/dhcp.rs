@@ -13,11 +13,11 @@ use whohas::net::DhcpClient;
 use whohas_linux::TokioClock;
 
 use crate::kernel;
-use crate::program::{Program, Scratch};
 use crate::support::cable::{OUR_MAC, THEIR_IP, THEM};
 use crate::support::run;
 use crate::us::{Us, Wire, arrive, prepare};
 use crate::wire_test;
+use whohas_lab::peers::{Program, Scratch};
 
 type Dhcp = DhcpClient<'static, 'static, Wire, TokioClock>;
 

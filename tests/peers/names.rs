@@ -8,10 +8,10 @@ use embedded_nal_async::{AddrType, Dns};
 use whohas::net::{DnsClient, DnsError};
 use whohas_linux::TokioClock;
 
-use crate::program::Program;
 use crate::support::cable::THEIR_IP;
 use crate::us::{Us, Wire, join_in, prepare};
 use crate::wire_test;
+use whohas_lab::peers::Program;
 
 const SERVERS: [Ipv4Addr; 1] = [THEIR_IP];
 const BROKER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));

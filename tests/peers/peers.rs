@@ -9,7 +9,6 @@ mod hostile;
 mod kernel;
 mod lies;
 mod names;
-mod program;
 mod same;
 mod story;
 mod tcp;

@@ -26,15 +26,15 @@ use rust_mqtt::types::{MqttString, TopicName};
 use tokio::task::{JoinSet, spawn_local, yield_now};
 
 use whohas::net::TcpError;
+use whohas_lab::peers::{
+    MQTT, OTLP, Program, collector, start_broker, start_collector, start_subscriber,
+};
 
 use crate::kernel::{self, Deaf};
-use crate::program::{Program, Scratch};
 use crate::support::cable::THEIR_IP;
 use crate::us::{Conn, Sniffer, Us, join_in, prepare};
 use crate::wire_test;
 
-const MQTT: u16 = 1883;
-const OTLP: u16 = 4318;
 /// Each is ten dials.
 const ROUNDS: usize = 20;
 /// How many of these ten succeed.
@@ -56,11 +56,11 @@ fn count(counter: &Cell<usize>) {
 wire_test! {
     fn two_hundred_exports_never_disturb_mqtt_at_the_same_address() {
         prepare();
-        let Some(mut collector) = start_collector() else {
+        let Some(mut collector) = collector().as_deref().map(start_collector) else {
             return;
         };
         let (mut broker, _config) = start_broker();
-        let mut subscriber = start_subscriber(&mut broker);
+        let mut subscriber = start_subscriber(&mut broker, TOPIC, "saw %p");
         join_in(|us| async move {
             let mut sniffer = Sniffer::start();
 
@@ -100,44 +100,6 @@ wire_test! {
             collector_understood_all(&mut collector);
         });
     }
-}
-
-/// The collector, if there is one on this machine.
-fn start_collector() -> Option<Program> {
-    let Ok(program) = std::env::var("WHOHAS_COLLECTOR") else {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "no collector");
-        eprintln!("skipped: no collector; `cargo xtask test peers` gets one");
-        return None;
-    };
-    let (http, grpc) = (format!("{THEIR_IP}:{OTLP}"), format!("{THEIR_IP}:4317"));
-    let kinds = ["logs", "metrics", "traces"];
-    let told = kinds.iter().flat_map(|kind| ["--debug-log", kind]);
-    let mut arguments = vec!["start", "--exporter", "blackhole"];
-    arguments.extend(["--otlp-http-endpoint", &http, "--otlp-grpc-endpoint", &grpc]);
-    arguments.extend(told);
-    let mut collector = Program::start(&program, &arguments);
-    collector.listens(OTLP);
-    Some(collector)
-}
-
-fn start_broker() -> (Program, Scratch) {
-    // In a user namespace there is nobody else to become.
-    let config = format!(
-        "listener {MQTT} {THEIR_IP}\nallow_anonymous true\nuser root\nlog_dest stderr\nlog_type all\n"
-    );
-    let config = Scratch::write("mosquitto.conf", &config);
-    let mut broker = Program::start("mosquitto", &["-c", config.path()]);
-    broker.listens(MQTT);
-    (broker, config)
-}
-
-fn start_subscriber(broker: &mut Program) -> Program {
-    let (host, port) = (THEIR_IP.to_string(), MQTT.to_string());
-    let arguments = ["-h", &host, "-p", &port, "-V", "5", "-q", "1"];
-    let topic = ["-t", TOPIC, "-F", "saw %p"];
-    let subscriber = Program::start("mosquitto_sub", &[&arguments[..], &topic].concat());
-    broker.expect("Sending SUBACK");
-    subscriber
 }
 
 const TOPIC: &str = "story/device";

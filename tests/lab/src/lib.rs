@@ -8,6 +8,7 @@ pub mod beside;
 pub mod cable;
 mod folder;
 pub mod namespace;
+pub mod peers;
 mod program;
 mod scenario;
 pub mod station;

@@ -302,17 +302,6 @@ impl Burst {
         unsafe { slice::from_raw_parts_mut(frames.as_mut_ptr().cast(), frames.len()) }
     }
 
-    /// Keeps the frames for which `keep` says so; the others go back to their pools.
-    pub fn retain(&mut self, mut keep: impl FnMut(&mut Mbuf) -> bool) {
-        let mut frames = mem::take(self);
-        while let Some(mut frame) = frames.pop() {
-            if keep(&mut frame) {
-                // Cannot fail: all of them have room.
-                let _ = self.push(frame);
-            }
-        }
-    }
-
     /// Makes the free room lie behind the frames.
     fn move_up(&mut self) {
         self.frames.copy_within(self.next..self.end, 0);

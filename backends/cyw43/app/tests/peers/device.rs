@@ -8,14 +8,17 @@ use whohas_app::app::{self, Config, Device, Reading};
 use whohas_app::mqtt::Delivery;
 use whohas_app::otlp::{Outcome, Severity};
 use whohas_app::{mqtt, otlp};
+use whohas_lab::peers::{
+    MQTT, OTLP, Program, collector, start_broker, start_subscriber, start_talkative_collector,
+};
 
-use crate::program::{Program, Scratch};
 use crate::support::cable::THEIR_IP;
 use crate::us::{Sniffer, Us, join_in, prepare};
 use crate::wire_test;
 
-const MQTT: u16 = 1883;
-const OTLP: u16 = 4318;
+/// What a subscriber hears, and how it says it.
+const TOPICS: &str = "device/#";
+const FORMAT: &str = "%t %p";
 /// How many of each are recorded and published.
 const ROUNDS: u32 = 60;
 /// How often telemetry is exported: the ring of spans holds what comes meanwhile.
@@ -25,11 +28,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 wire_test! {
     fn a_real_collector_has_every_record_and_a_real_broker_every_message_once() {
         prepare();
-        let Some(mut collector) = start_collector() else {
+        let Some(program) = collector() else {
             return;
         };
+        let mut collector = start_talkative_collector(&program);
         let (mut broker, _config) = start_broker();
-        let mut subscriber = start_subscriber(&mut broker);
+        let mut subscriber = start_subscriber(&mut broker, TOPICS, FORMAT);
         join_in(|us| async move {
             let mut sniffer = Sniffer::start();
             let device = device();
@@ -77,11 +81,12 @@ wire_test! {
 wire_test! {
     fn what_is_said_while_broker_and_collector_are_gone_arrives_when_they_are_back() {
         prepare();
-        let Some(mut collector) = start_collector() else {
+        let Some(program) = collector() else {
             return;
         };
+        let mut collector = start_talkative_collector(&program);
         let (mut broker, config) = start_broker();
-        let subscriber = start_subscriber(&mut broker);
+        let subscriber = start_subscriber(&mut broker, TOPICS, FORMAT);
         join_in(|us| async move {
             let device = device();
             let story = async {
@@ -100,10 +105,10 @@ wire_test! {
                 }
                 assert!(device.telemetry.counters().exports.reach.refused > 0);
                 assert!(device.outbox.counters().reach.refused > 0);
-                let mut collector = start_collector().expect("it was there before");
+                let mut collector = start_talkative_collector(&program);
                 let mut broker = Program::start("mosquitto", &["-c", config.path()]);
                 broker.listens(MQTT);
-                let mut subscriber = start_subscriber(&mut broker);
+                let mut subscriber = start_subscriber(&mut broker, TOPICS, FORMAT);
                 all_is_told(device).await;
                 each_once(&mut collector, 4..8);
                 subscriber.expect("device/presence online");
@@ -169,44 +174,6 @@ async fn all_is_told(device: &Device) {
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-}
-
-fn start_collector() -> Option<Program> {
-    let Ok(program) = std::env::var("WHOHAS_COLLECTOR") else {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "no collector");
-        eprintln!("skipped: no collector; `cargo xtask test peers` gets one");
-        return None;
-    };
-    let (http, grpc) = (format!("{THEIR_IP}:{OTLP}"), format!("{THEIR_IP}:4317"));
-    let kinds = ["logs", "metrics", "traces"];
-    let told = kinds.iter().flat_map(|kind| ["--debug-log", kind]);
-    let mut arguments = vec!["start", "--exporter", "blackhole"];
-    arguments.extend(["--otlp-http-endpoint", &http, "--otlp-grpc-endpoint", &grpc]);
-    arguments.extend(["--debug-log-verbosity", "detailed"]);
-    arguments.extend(told);
-    let mut collector = Program::start(&program, &arguments);
-    collector.listens(OTLP);
-    Some(collector)
-}
-
-fn start_broker() -> (Program, Scratch) {
-    // In a user namespace there is nobody else to become.
-    let config = format!(
-        "listener {MQTT} {THEIR_IP}\nallow_anonymous true\nuser root\nlog_dest stderr\nlog_type all\n"
-    );
-    let config = Scratch::write("mosquitto.conf", &config);
-    let mut broker = Program::start("mosquitto", &["-c", config.path()]);
-    broker.listens(MQTT);
-    (broker, config)
-}
-
-fn start_subscriber(broker: &mut Program) -> Program {
-    let (host, port) = (THEIR_IP.to_string(), MQTT.to_string());
-    let arguments = ["-h", &host, "-p", &port, "-V", "5", "-q", "1"];
-    let topic = ["-t", "device/#", "-F", "%t %p"];
-    let subscriber = Program::start("mosquitto_sub", &[&arguments[..], &topic].concat());
-    broker.expect("Sending SUBACK");
-    subscriber
 }
 
 /// So many logs, measurements and spans, and not one more.

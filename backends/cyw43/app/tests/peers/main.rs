@@ -5,13 +5,10 @@
 mod device;
 mod time;
 
-// Programs, and our stack.
-#[allow(dead_code)]
-#[path = "../../../../../tests/peers/program.rs"]
-mod program;
 #[cfg(feature = "defmt")]
 #[path = "../sim/silent.rs"]
 mod silent;
+// Our stack.
 #[allow(dead_code)]
 #[path = "../../../../../tests/peers/us.rs"]
 mod us;

@@ -1,5 +1,6 @@
 //! Programs that others wrote, as peers: started for one test, and killed at its end.
 
+use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
@@ -9,8 +10,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::cable::THEIR_IP;
-use crate::support::run;
+use crate::cable::THEIR_IP;
+use crate::run;
+
+/// Where the broker listens.
+pub const MQTT: u16 = 1883;
+/// Where the collector listens.
+pub const OTLP: u16 = 4318;
 
 /// After which a program that is waited for will never get there.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -114,13 +120,15 @@ impl Drop for Program {
 pub struct Scratch(PathBuf);
 
 impl Scratch {
+    /// Writes it where temporary files are.
     pub fn write(name: &str, text: &str) -> Self {
         let name = format!("whohas-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let path = env::temp_dir().join(name);
         fs::write(&path, text).expect("there is room for a few bytes");
         Self(path)
     }
 
+    /// Where it is.
     pub fn path(&self) -> &str {
         self.0.to_str().expect("we chose the name")
     }
@@ -130,4 +138,66 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
+}
+
+/// The collector's program, if there is one on this machine.
+pub fn collector() -> Option<String> {
+    let program = env::var("WHOHAS_COLLECTOR").ok();
+    if program.is_none() {
+        assert!(env::var("CI").as_deref() != Ok("true"), "no collector");
+        eprintln!("skipped: no collector; `cargo xtask test` gets one");
+    }
+    program
+}
+
+/// A collector that says what it receives.
+#[track_caller]
+pub fn start_collector(program: &str) -> Program {
+    start_collector_with(program, &[])
+}
+
+/// A collector that says each record that it receives, and all that is in it.
+#[track_caller]
+pub fn start_talkative_collector(program: &str) -> Program {
+    start_collector_with(program, &["--debug-log-verbosity", "detailed"])
+}
+
+#[track_caller]
+fn start_collector_with(program: &str, more: &[&str]) -> Program {
+    let (http, grpc) = (format!("{THEIR_IP}:{OTLP}"), format!("{THEIR_IP}:4317"));
+    let mut arguments = vec!["start", "--exporter", "blackhole"];
+    arguments.extend(["--otlp-http-endpoint", &http, "--otlp-grpc-endpoint", &grpc]);
+    arguments.extend(more);
+    for kind in ["logs", "metrics", "traces"] {
+        arguments.extend(["--debug-log", kind]);
+    }
+    let mut collector = Program::start(program, &arguments);
+    collector.listens(OTLP);
+    collector
+}
+
+/// An MQTT broker for everybody, and its configuration, which it may read again.
+#[track_caller]
+pub fn start_broker() -> (Program, Scratch) {
+    // In a user namespace there is nobody else to become.
+    let config = format!(
+        "listener {MQTT} {THEIR_IP}\nallow_anonymous true\nuser root\nlog_dest stderr\nlog_type all\n"
+    );
+    let config = Scratch::write("mosquitto.conf", &config);
+    let mut broker = Program::start("mosquitto", &["-c", config.path()]);
+    broker.listens(MQTT);
+    (broker, config)
+}
+
+/// Somebody who says what is published, in this format of `mosquitto_sub`.
+#[track_caller]
+pub fn start_subscriber(broker: &mut Program, topic: &str, format: &str) -> Program {
+    let (host, port) = (THEIR_IP.to_string(), MQTT.to_string());
+    #[rustfmt::skip]
+    let arguments = [
+        "-h", &host, "-p", &port, "-V", "5", "-q", "1", "-t", topic, "-F", format,
+    ];
+    let subscriber = Program::start("mosquitto_sub", &arguments);
+    broker.expect("Sending SUBACK");
+    subscriber
 }
