@@ -32,6 +32,10 @@ use crate::wire::UnicastMac;
 /// allocator in a [`Fixed`](super::Fixed). One that has ended keeps its place until it is wanted for
 /// another.
 ///
+/// A DHCP server that resolves nobody itself can have a cache that only watches: of one slot, as
+/// `Cache<Fixed<1>, Inspect<Growable>>`, given its own MAC and IP addresses, the leases, and all
+/// frames that are heard. It need not be asked for what it would send.
+///
 /// It is part of the cache's type, so that a cache without it has neither code nor room for it, and
 /// takes no longer.
 ///

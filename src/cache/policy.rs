@@ -245,13 +245,13 @@ pub trait Profile: fmt::Debug {
     }
 
     /// Whom the address was given to, if that is known: frames in which another station claims it
-    /// are refused. See [`Inspect`](super::Inspect).
+    /// are refused. [`Inspect`](super::Inspect) knows, and keeps what the cache has learnt in step.
     #[inline]
     fn leased_to(&self, _now: Instant, _key: Key) -> Option<UnicastMac> {
         None
     }
 
-    /// Such a frame was refused: whether an event is to tell of it.
+    /// Such a frame was refused; whether an event is to tell of it.
     #[inline]
     fn lease_claimed(&mut self, _key: Key) -> bool {
         true

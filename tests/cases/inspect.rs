@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use whohas::cache::{DropReason, EntryState, Event, Received, Removal, Status, TooManyLeases};
-use whohas::{Instant, Key, MacAddr, Policy, UnicastMac, VlanId};
+use whohas::cache::{
+    Cache, DropReason, EntryState, Event, Fixed, Growable, Inspect, Received, Removal, Status,
+    TooManyLeases,
+};
+use whohas::{Instant, Key, MacAddr, Policy, Prefix, UnicastMac, VlanId};
 
 use crate::netstack3::{NEW, OLD, PEER, Start, reach};
 use crate::properties::{PEERS, Play, Step, anything, limited};
@@ -377,6 +380,37 @@ fn a_lease_too_many_is_an_error_and_the_places_of_ended_ones_are_used_again() {
             assert_eq!(rig.leased_to(ip(n)), by.map(mac), "{n}");
         }
     }
+}
+
+/// As beside a DHCP server, whose kernel answers.
+#[test]
+fn a_cache_of_one_slot_that_sends_nothing_refuses_and_tells_as_any_other() {
+    let leases = Inspect::new(Policy::STRICT, Growable::new(200));
+    let mut watch = Cache::new(leases, Fixed::<1>::new());
+    let now = Instant::from_secs(1);
+    watch.set_mac(now, mac(DUT));
+    let own = Prefix::new(ip(DUT), 24).expect("24 bits");
+    watch.set_addresses(now, &[own]).expect("a host's address");
+    for n in 10..200 {
+        assert_eq!(watch.lease(now, ip(n), mac(n), Some(HOUR)), Ok(()));
+    }
+    for n in 10..200 {
+        // Everybody asks us for something.
+        watch.receive(now, &Frame::request(mac(n), ip(n), ip(DUT)).bytes());
+        watch.receive(now, &Frame::announcement(mac(n), ip(n)).bytes());
+        assert_eq!(watch.poll_event(), None);
+        let lie = Frame::request(mac(9), ip(n), ip(DUT)).bytes();
+        assert_eq!(watch.receive(now, &lie), REFUSED);
+        assert_eq!(watch.poll_event(), Some(claimed(n, 9)));
+    }
+    let counters = watch.counters();
+    assert_eq!(counters.dropped.get(DropReason::ClaimsLeasedAddress), 190);
+    assert_eq!(counters.received, 3 * 190);
+    assert_eq!(
+        counters.received,
+        counters.accepted + counters.dropped.total()
+    );
+    assert!(watch.is_empty());
 }
 
 /// What an administrator, a DHCP server and the network do.

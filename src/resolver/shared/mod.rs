@@ -125,8 +125,7 @@ pub struct Shape {
     pub queues: usize,
     /// How many neighbours may be known.
     pub neighbours: usize,
-    /// How many leases there may be; see [`Inspect`]. They cost memory only once they are there: 72
-    /// bytes each.
+    /// How many leases there may be; see [`Inspect`]. They cost memory only once they are there.
     pub leases: usize,
     /// In how many blocks of 262,144 addresses. A prefix of 14 bits or more lies in one of them. Only
     /// blocks in which somebody is known cost memory: by the page, 24 bytes for each address in use
