@@ -86,9 +86,14 @@ const SEARCHED_AT_ONCE: usize = 64;
 impl<L: Storage, P: Profile> Inspect<L, P> {
     /// This policy, and no lease yet.
     pub const fn new(policy: P, leases: L) -> Self {
+        Self::seeded(policy, leases, 0)
+    }
+
+    /// The same with a secret number in the hash; see [`Cache::seeded`].
+    pub const fn seeded(policy: P, leases: L, seed: u32) -> Self {
         Self {
             profile: policy,
-            leases: Table::new(leases, 0),
+            leases: Table::new(leases, seed),
             searched: 0,
         }
     }

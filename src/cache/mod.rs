@@ -7,9 +7,9 @@
 //! Reading order of the files: `state` is what can be known of a neighbour, `machine` the arrows
 //! between those states, `receive` and `transmit` the two directions of the wire, `hold` the counted
 //! claims. `policy` says how much is believed and how long is waited, `limit` how often anything is
-//! sent; `address` is our own side of the segment, `inspect` what DHCP knows of the others. `key` is what an entry is found by; `table`,
-//! `list`, `slot` and `storage` keep entries without ever searching for one. `event`, `entry` and `counters`
-//! are what others see.
+//! sent; `address` is our own side of the segment, `inspect` what DHCP knows of the others. `key` is
+//! what an entry is found by; `table`, `list`, `slot` and `storage` keep entries without ever searching
+//! for one. `event`, `entry` and `counters` are what others see.
 
 mod address;
 mod counters;

@@ -65,9 +65,10 @@ impl Shared {
         let feed = Arc::new(Feed::new(shape.changes));
         let owner = Owner::new(
             Cache::seeded(
-                Inspect::new(
+                Inspect::seeded(
                     Guarded::new(policy, published.clone()),
                     Growable::new(shape.leases),
+                    shape.seed,
                 ),
                 Growable::reserved(shape.neighbours),
                 shape.seed,
