@@ -2,21 +2,28 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A folder that is there as long as this.
-pub(crate) struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    pub(crate) fn new() -> Self {
+    /// Makes one, where temporary files are.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // Short, as names of sockets have to be.
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = env::temp_dir().join(format!("whohas-{}-{n}", process::id()));
         fs::create_dir_all(&path).expect("a folder can be made where temporary files are");
         Self(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// In a user namespace DPDK believes to be root, and may not write where root does.

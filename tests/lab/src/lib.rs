@@ -7,11 +7,13 @@ pub mod bench;
 pub mod beside;
 pub mod cable;
 mod folder;
+pub mod lan;
 pub mod namespace;
 pub mod peers;
 mod program;
 mod scenario;
 pub mod station;
 
+pub use folder::Folder;
 pub use program::{attempt, run, tool};
 pub use scenario::Scenario;

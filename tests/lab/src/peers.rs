@@ -32,9 +32,16 @@ pub struct Program {
 impl Program {
     /// Starts it. It does not outlive this thread, whatever becomes of us.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::start_behind(&[], name, arguments)
+    }
+
+    /// The same, by these words, which become that program.
+    pub(crate) fn start_behind(words: &[String], name: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new("setpriv");
         command
-            .args(["--pdeathsig", "KILL", name])
+            .args(["--pdeathsig", "KILL"])
+            .args(words)
+            .arg(name)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -87,6 +94,24 @@ impl Program {
     pub fn said(&mut self) -> &[String] {
         self.said.extend(self.lines.try_iter());
         &self.said
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has ended; whether as it should.
+    #[track_caller]
+    pub fn ended(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                return status.success();
+            }
+            assert!(Instant::now() < deadline, "goes on: {:#?}", self.said());
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Sends it a signal.

@@ -15,6 +15,8 @@ const INSIDE: &str = "WHOHAS_LAB_TEST";
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     has_network: bool,
+    /// Whether what it starts, and what that starts, ends with it.
+    has_processes: bool,
     has_folder: bool,
     /// What waits in vain, waits for so many seconds.
     patience: &'static str,
@@ -38,6 +40,12 @@ macro_rules! wire_scenario {
     ($($test:tt)*) => { $crate::in_scenario! { WIRE $($test)* } };
 }
 
+/// A test in a network namespace and with processes of its own: for programs that start others.
+#[macro_export]
+macro_rules! lan_test {
+    ($($test:tt)*) => { $crate::in_scenario! { LAN_TEST $($test)* } };
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! in_scenario {
@@ -55,12 +63,19 @@ impl Scenario {
     /// See [`wire_test!`](crate::wire_test).
     pub const WIRE_TEST: Self = Self {
         has_network: true,
+        has_processes: false,
         has_folder: false,
         patience: "120",
+    };
+    /// See [`lan_test!`](crate::lan_test).
+    pub const LAN_TEST: Self = Self {
+        has_processes: true,
+        ..Self::WIRE_TEST
     };
     /// See [`scenario!`](crate::scenario).
     pub const PROCESS: Self = Self {
         has_network: false,
+        has_processes: false,
         has_folder: true,
         patience: "300",
     };
@@ -87,7 +102,11 @@ impl Scenario {
                 return;
             };
             let mut command = Command::new("unshare");
-            command.args(flags).arg("timeout");
+            command.args(flags);
+            if self.has_processes {
+                command.args(["--pid", "--mount-proc"]);
+            }
+            command.arg("timeout");
             command
         } else {
             Command::new("timeout")

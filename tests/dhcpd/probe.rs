@@ -1,0 +1,188 @@
+//! Addresses are asked for before they are offered. Who answers is not always in the way: the tests in
+//! here are about what the first implementation got wrong.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::thread;
+use std::time::Duration;
+
+use whohas::UnicastMac;
+use whohas::wire::dhcp::{DHCP_CLIENT_PORT, DHCP_SERVER_PORT, MessageType, OptionCode};
+use whohas_lab::lan::ETH0;
+
+use crate::daemon::{Daemon, PROBING, Setup};
+use crate::lan_test;
+use crate::message::{Ask, Reply, Who, obtain, offered};
+use crate::network::{Network, PREFIX, SERVER, ip, mac_of};
+use crate::way::{Link, Way};
+
+lan_test! {
+    fn an_address_that_somebody_uses_is_never_offered_and_the_log_says_who_it_is() {
+        let network = Network::new();
+        let setup = Setup::pool("10.0.0.50-10.0.0.52").conflicts(PROBING);
+        let mut daemon = Daemon::start(&network.server, &setup);
+        let squatter = network.squatter(ip(51));
+        let link = network.link();
+        let mut given = [1, 2].map(|n| obtain(&link, &Who::number(n)));
+        given.sort();
+        assert_eq!(given, [50, 52].map(ip));
+        assert_eq!(Ask::discover(&Who::number(3)).answer_within(&link, Duration::from_secs(1)), None);
+        daemon.expect(&format!("address in use ip=10.0.0.51 mac={} probe=", mac_of(&squatter)));
+        assert_eq!(daemon.declined(), [(ip(51), "in_use".to_owned())]);
+
+        // The last resort, once nobody answers for it any more.
+        drop(squatter);
+        assert_eq!(obtain(&link, &Who::number(3)), ip(51));
+    }
+}
+
+lan_test! {
+    /// A boot ROM, the UEFI after it and the operating system ask one after the other, each under a name
+    /// of its own. The kernel of the last one answers for the address, as whoever has it does. The first
+    /// implementation took that for a conflict, and refused the address for ever.
+    fn a_client_that_answers_for_its_own_address_keeps_it() {
+        let network = Network::new();
+        let daemon = Daemon::start(&network.server, &Setup::default().conflicts(PROBING));
+        let machine = network.lan.host();
+        let mac: UnicastMac = crate::network::unicast(&mac_of(&machine));
+        let link = machine.within(|| Link::open(ETH0));
+        let who = Who { mac, id: None };
+        let rom = who.clone().with_id(b"\x00\x44\x45\x4c\x4c\x31\x32\x33\x34");
+        let uefi = who.clone().with_id(&[&[1], &mac.get().octets()[..]].concat());
+        let system = who.clone().with_id(b"\xff\x85\x88\x78\xfb\x00\x01\x00\x01");
+
+        let address = obtain(&link, &rom);
+        machine.add_address(ETH0, address, PREFIX);
+        for (turn, who) in [&rom, &rom, &who, &uefi, &system, &rom].into_iter().enumerate() {
+            let offer = Ask::discover(who).option(OptionCode::REQUESTED_IP, &address.octets()).answer(&link);
+            let offer = offer.unwrap_or_else(|| panic!("turn {turn}: no offer"));
+            assert_eq!((offer.kind, offer.ip), (MessageType::Offer, address), "turn {turn}: {offer:?}");
+            let reply = Ask::select(who, offer.ip, SERVER).answer(&link).expect("an answer");
+            assert_eq!((reply.kind, reply.ip), (MessageType::Ack, address), "turn {turn}: {reply:?}");
+            // And with nothing but the memory of it.
+            let reply = Ask::reboot(who, address).answer(&link).expect("an answer");
+            assert_eq!((reply.kind, reply.ip), (MessageType::Ack, address), "turn {turn}: {reply:?}");
+        }
+        assert_eq!(daemon.declined(), []);
+        assert_eq!(daemon.status()["conflicts"], 0);
+        let leases = daemon.leases();
+        let its = leases.iter().filter(|lease| lease.hardware == mac_of(&machine)).count();
+        assert_eq!(its, 1, "{leases:?}");
+    }
+}
+
+lan_test! {
+    /// Some routers answer for every address that there is: then nobody could be given one.
+    fn a_router_that_answers_for_everything_is_told_of_and_has_no_veto() {
+        let network = Network::new();
+        let setup = Setup::pool("10.0.0.50-10.0.0.99").conflicts(PROBING);
+        let mut daemon = Daemon::start(&network.server, &setup);
+        network.lan.plug_here("router");
+        let mac = Who::number(0xffff).mac;
+        thread::scope(|scope| {
+            let (end, ended) = std::sync::mpsc::channel::<()>();
+            scope.spawn(move || Link::open("router").answer_for_everything(mac, SERVER, &ended));
+            let link = network.link();
+            let found = (0..30).find_map(|_| {
+                let offer = Ask::discover(&Who::number(1)).answer_within(&link, Duration::from_secs(1));
+                offer.map(|offer| offer.ip)
+            });
+            let address = found.expect("an offer in the end");
+            daemon.expect(&mac.to_string());
+            assert_eq!(offered(&link, &Who::number(1)), Some(address));
+            obtain(&link, &Who::number(2));
+            drop(end);
+        });
+        let told = daemon.log().iter().filter(|line| line.contains("answers for")).count();
+        assert_eq!(told, 1, "{:#?}", daemon.log());
+    }
+}
+
+lan_test! {
+    /// Clients renew from a socket of their kernel, which leaves the checksum of what never leaves the
+    /// machine unfinished, and is told that the port is closed where nobody has it open.
+    fn a_renewal_from_a_kernel_is_heard_and_nobody_says_that_the_port_is_closed() {
+        let network = Network::new();
+        let daemon = Daemon::start(&network.server, &Setup::default().conflicts(PROBING));
+        let machine = network.lan.host();
+        let mac = crate::network::unicast(&mac_of(&machine));
+        let who = Who { mac, id: None };
+        let address = obtain(&machine.within(|| Link::open(ETH0)), &who);
+        machine.add_address(ETH0, address, PREFIX);
+        let unfinished = machine.run("ethtool", &["-k", ETH0]);
+        assert!(unfinished.contains("tx-checksumming: on"), "{unfinished}");
+
+        let socket = machine.within(|| {
+            let socket = UdpSocket::bind((address, DHCP_CLIENT_PORT))?;
+            socket.connect((SERVER, DHCP_SERVER_PORT))?;
+            socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+            std::io::Result::Ok(socket)
+        });
+        let socket = socket.expect("it has the address");
+        for _ in 0..20 {
+            let renewal = Ask::renew(&who, address);
+            socket.send(&renewal.bytes()).expect("the port is open");
+            let mut buffer = [0; 1500];
+            let len = socket.recv(&mut buffer).unwrap_or_else(|error| {
+                assert_ne!(error.kind(), ErrorKind::ConnectionRefused, "the port is closed");
+                panic!("{error}");
+            });
+            let reply = Reply::parse(&buffer[..len]);
+            assert_eq!((reply.kind, reply.ip), (MessageType::Ack, address));
+        }
+        assert_eq!(daemon.leases().len(), 1);
+        assert_eq!(daemon.declined(), []);
+    }
+}
+
+lan_test! {
+    /// Without an address in use there is nothing to be polite about: the refusal says why.
+    fn a_request_for_an_address_in_conflict_is_refused_with_the_reason() {
+        let network = Network::new();
+        let setup = Setup::default().conflicts(PROBING);
+        let mut daemon = Daemon::start(&network.server, &setup);
+        let link = network.link();
+        let who = Who::number(1);
+        let address = obtain(&link, &who);
+        Ask::decline(&who, address).say(&link);
+        daemon.expect(&format!("marked as declined ip={address}"));
+        let refusal = Ask::select(&who, address, SERVER).answer(&link).expect("a refusal");
+        assert_eq!(refusal.kind, MessageType::Nak);
+        assert_eq!(refusal.server, Some(SERVER));
+        assert_eq!(refusal.message.as_deref(), Some("IP address conflict detected"));
+        assert_eq!(refusal.ip, Ipv4Addr::UNSPECIFIED);
+        daemon.expect(&format!("conflict detected ip={address}"));
+    }
+}
+
+lan_test! {
+    /// A reply to a client without an address cannot be asked for by ARP: it is sent to its hardware
+    /// address, or to everybody if it says so.
+    fn probes_delay_nobody_else() {
+        let network = Network::new();
+        let conflicts = "probe-count = 3\nprobe-interval = \"1s\"";
+        let daemon = Daemon::start(&network.server, &Setup::default().conflicts(conflicts));
+        let link = network.link();
+        let known = Who::number(1);
+        let address = obtain(&link, &known);
+        // Three seconds each.
+        let late = [2, 3, 4, 5].map(|n| Ask::discover(&Who::number(n)));
+        for ask in &late {
+            ask.say(&link);
+        }
+        let renewal = Ask::renew(&known, address);
+        renewal.say(&link);
+        let patience = Duration::from_secs(10);
+        let first = Reply::parse(&link.receive(patience).expect("an answer"));
+        assert_eq!((first.xid, first.kind), (renewal.xid(), MessageType::Ack));
+        let mut offers: Vec<_> = late.iter().map(|_| {
+            let reply = Reply::parse(&link.receive(patience).expect("an answer"));
+            assert_eq!(reply.kind, MessageType::Offer);
+            reply.ip
+        }).collect();
+        offers.sort();
+        offers.dedup();
+        assert_eq!(offers.len(), late.len());
+        assert_eq!(daemon.leases().len(), 1);
+    }
+}
