@@ -48,9 +48,6 @@ pub fn header(out: &mut [u8; MOST_FRAME]) -> &[u8] {
 }
 
 /// A record as a frame.
-pub fn frame<'b>(
-    record: &Record<'_>,
-    out: &'b mut [u8; MOST_FRAME],
-) -> Result<&'b [u8], Unfit> {
+pub fn frame<'b>(record: &Record<'_>, out: &'b mut [u8; MOST_FRAME]) -> Result<&'b [u8], Unfit> {
     Ok(stuffing::frame(&Payload::record(record)?, out))
 }

@@ -164,7 +164,9 @@ impl<'a> Fields<'a> {
     }
 
     fn time(&mut self) -> Option<Instant> {
-        self.take().map(u64::from_le_bytes).map(Instant::from_micros)
+        self.take()
+            .map(u64::from_le_bytes)
+            .map(Instant::from_micros)
     }
 
     fn hardware(&mut self) -> Option<ClientHardware> {
