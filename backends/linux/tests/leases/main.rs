@@ -1,0 +1,4 @@
+//! Leases on files, and what happens to files.
+
+mod desk;
+mod log;
