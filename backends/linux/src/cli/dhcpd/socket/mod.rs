@@ -140,14 +140,17 @@ impl Sockets {
         self.own = host.chain(self.virtual_ips.iter().copied()).collect();
     }
 
-    /// The name of an interface.
-    pub(super) fn name(&self, id: InterfaceId) -> Option<&str> {
-        self.port(id).map(|port| port.name.as_str())
-    }
-
-    /// All names, in the order of their numbers.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.ports.iter().map(|port| port.name.as_str())
+    /// Each interface by its name, in the order of their numbers; our first address on it, and whether
+    /// its link is up.
+    pub(super) fn states(&self) -> impl Iterator<Item = (&str, Option<Prefix>, bool)> {
+        self.ports.iter().map(|port| {
+            let state = &port.state;
+            (
+                port.name.as_str(),
+                state.addresses.first().copied(),
+                state.running,
+            )
+        })
     }
 
     fn port(&self, id: InterfaceId) -> Option<&Port> {
