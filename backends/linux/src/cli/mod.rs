@@ -57,6 +57,8 @@
 mod announce;
 mod args;
 mod capture;
+#[cfg(feature = "dhcpd")]
+mod dhcpd;
 mod failure;
 mod interface;
 mod output;
