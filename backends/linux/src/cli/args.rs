@@ -187,16 +187,18 @@ pub(super) struct Announce {
 }
 
 /// The units of times, and how many microseconds each is.
-const UNITS: [(&str, f64); 5] = [
+const UNITS: [(&str, f64); 7] = [
     ("us", 1.0),
     ("ms", 1e3),
     ("s", 1e6),
     ("m", 60e6),
     ("h", 3_600e6),
+    ("d", 86_400e6),
+    ("w", 604_800e6),
 ];
 
 /// A time such as `300ms`, `1.5s` or `2h`; seconds if no unit is named.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = &text[digits.len()..];
@@ -204,7 +206,7 @@ fn duration(text: &str) -> Result<Duration, String> {
         .iter()
         .find(|(name, _)| *name == unit || (unit.is_empty() && *name == "s"))
         .map(|(_, micros)| micros)
-        .ok_or_else(|| format!("`{unit}` is no unit of time: use us, ms, s, m or h"))?;
+        .ok_or_else(|| format!("`{unit}` is no unit of time: use us, ms, s, m, h, d or w"))?;
     let number: f64 = digits
         .parse()
         .map_err(|_| "not a time: write 300ms, 1.5s or 2h".to_owned())?;
