@@ -21,14 +21,7 @@ use seccompiler::{
 };
 use thiserror::Error;
 
-/// TEMP
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct SandboxStatus {
-    pub(super) capabilities: bool,
-    pub(super) no_new_privs: bool,
-    pub(super) landlock: bool,
-    pub(super) seccomp: bool,
-}
+use super::desk::SandboxStatus;
 
 /// The directories that stay in reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
