@@ -72,7 +72,9 @@ fn range(text: &str) -> Result<Pool, String> {
     let address = |text: &str| text.trim().parse::<Ipv4Addr>().map_err(|_| wrong());
     let (first, last) = (address(first)?, address(last)?);
     if first > last {
-        return Err(format!("{first} is higher than {last}: write the lower one first"));
+        return Err(format!(
+            "{first} is higher than {last}: write the lower one first"
+        ));
     }
     Ok(Pool { first, last })
 }

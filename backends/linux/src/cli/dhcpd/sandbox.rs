@@ -257,3 +257,115 @@ pub(super) fn directory_of(file: &Path) -> PathBuf {
         _ => PathBuf::from("."),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io;
+    use std::net::TcpStream;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+    use std::thread;
+
+    fn folder(name: &str) -> PathBuf {
+        let name = format!("whohas-sandbox-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    /// Runs it in a thread: all that is given up is given up by it and its children alone.
+    fn confined(reach: Reach, check: impl FnOnce(SandboxStatus) + Send + 'static) {
+        let run = move || {
+            rustix::thread::set_no_new_privs(true).unwrap();
+            let (status, weaknesses) = enter(&reach);
+            for weakness in weaknesses {
+                eprintln!("{weakness}");
+            }
+            check(status);
+        };
+        thread::spawn(run).join().unwrap();
+    }
+
+    fn refused<T: std::fmt::Debug>(result: io::Result<T>) {
+        let error = result.expect_err("it is to be refused");
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+    }
+
+    #[test]
+    fn other_programs_processes_and_namespaces_are_out_of_reach() {
+        confined(Reach::default(), |status| {
+            assert!(status.seccomp && status.no_new_privs);
+            refused(Command::new("true").status());
+            refused(Err::<(), _>(Command::new("true").exec()));
+            refused(crate::sys::be_traced());
+            let namespace = rustix::thread::UnshareFlags::NEWUSER;
+            #[allow(deprecated)]
+            let unshared = rustix::thread::unshare(namespace);
+            refused(unshared.map_err(io::Error::from));
+            // What the store needs goes on.
+            assert_eq!(thread::spawn(|| 7).join().unwrap(), 7);
+        });
+    }
+
+    #[test]
+    fn files_are_out_of_reach_but_for_those_of_the_daemon() {
+        let [config, state, run] = ["config", "state", "run"].map(folder);
+        let file = |folder: &Path| folder.join("file");
+        fs::write(file(&config), "before").unwrap();
+        fs::write(file(&run), "before").unwrap();
+        let reach = Reach {
+            read: vec![config.clone()],
+            write: vec![state.clone()],
+            remove: vec![run.clone()],
+        };
+        let folders = [config.clone(), state.clone(), run.clone()];
+        confined(reach, move |status| {
+            if !status.landlock {
+                // Where it was promised that everything is run, nothing may be left out.
+                assert_ne!(
+                    std::env::var("CI").as_deref(),
+                    Ok("true"),
+                    "no Landlock here"
+                );
+                return;
+            }
+            refused(fs::read("/etc/passwd"));
+            refused(TcpStream::connect("127.0.0.1:9"));
+            assert_eq!(fs::read(file(&config)).unwrap(), b"before");
+            refused(fs::write(file(&config), "after"));
+            // As a log is written anew.
+            let new = state.join("new");
+            fs::write(&new, "a").unwrap();
+            fs::rename(&new, file(&state)).unwrap();
+            fs::write(file(&state), "b").unwrap();
+            fs::rename(file(&state), state.join("damaged")).unwrap();
+            refused(fs::read(file(&run)));
+            fs::remove_file(file(&run)).unwrap();
+        });
+        for folder in folders {
+            fs::remove_dir_all(folder).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_told_and_the_rest_holds() {
+        confined(Reach::default(), |status| assert!(status.seccomp));
+        let mut weaknesses = Vec::new();
+        let reach = Reach {
+            write: vec!["/nowhere/at/all".into()],
+            ..Reach::default()
+        };
+        let confine = move || confine_files(&reach, &mut weaknesses).map(|_| weaknesses.len());
+        let told = thread::spawn(confine).join().unwrap();
+        assert_eq!(told.unwrap(), 1);
+    }
+
+    #[test]
+    fn a_file_is_in_a_directory_wherever_it_is_named_from() {
+        let of = |file: &str| directory_of(Path::new(file));
+        assert_eq!(of("/etc/whohas/dhcpd.toml"), Path::new("/etc/whohas"));
+        assert_eq!(of("dhcpd.toml"), Path::new("."));
+    }
+}

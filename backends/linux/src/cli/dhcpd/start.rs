@@ -93,7 +93,11 @@ fn set_up(source: &Source, config: &Config, warnings: &Problems) -> Result<Servi
         signals,
         notifier,
         doors: Doors {
-            control: opened.control.map(Listener::new).transpose().map_err(listen)?,
+            control: opened
+                .control
+                .map(Listener::new)
+                .transpose()
+                .map_err(listen)?,
             http: opened.http.map(Listener::new).transpose().map_err(listen)?,
         },
         log,
@@ -120,7 +124,9 @@ fn open(config: &Config) -> Result<Opened, Failure> {
         make_room(path);
         Door::unix(path, None).map_err(door_failure)
     });
-    let http = config.http.map(|at| Door::loopback(at).map_err(door_failure));
+    let http = config
+        .http
+        .map(|at| Door::loopback(at).map_err(door_failure));
     Ok(Opened {
         sockets,
         state,
@@ -132,7 +138,10 @@ fn open(config: &Config) -> Result<Opened, Failure> {
 /// Makes the directory of a socket. If that fails, so will the socket, and says why.
 fn make_room(socket: &Path) {
     let mut builder = DirBuilder::new();
-    let _ = builder.recursive(true).mode(0o755).create(directory_of(socket));
+    let _ = builder
+        .recursive(true)
+        .mode(0o755)
+        .create(directory_of(socket));
 }
 
 fn state_failure(error: OpenError) -> Failure {
@@ -159,9 +168,18 @@ fn reach(source: &Source, config: &Config) -> Reach {
         Store::Memory => None,
     };
     Reach {
-        read: source.file().map(|file| directory_of(file)).into_iter().chain(imports).collect(),
+        read: source
+            .file()
+            .map(|file| directory_of(file))
+            .into_iter()
+            .chain(imports)
+            .collect(),
         write: store.into_iter().chain(exports).collect(),
-        remove: config.control_socket.iter().map(|file| directory_of(file)).collect(),
+        remove: config
+            .control_socket
+            .iter()
+            .map(|file| directory_of(file))
+            .collect(),
     }
 }
 
@@ -187,10 +205,19 @@ fn start_store(
     log.tell(now, Level::Info, Kind::Store, "leases read", &records);
     for line in &report.lines {
         let fields = [Field::text("what", line)];
-        log.tell(now, Level::Warning, Kind::Store, "cannot be read, left out", &fields);
+        log.tell(
+            now,
+            Level::Warning,
+            Kind::Store,
+            "cannot be read, left out",
+            &fields,
+        );
     }
     if let Some(why) = why {
-        let fields = [Field::number("records", &refused), Field::text("error", &why)];
+        let fields = [
+            Field::number("records", &refused),
+            Field::text("error", &why),
+        ];
         log.tell(now, Level::Error, Kind::Store, "records not taken", &fields);
     }
     Ok(Kept::File(store))
@@ -206,7 +233,9 @@ fn reload(source: &Source, old: Config, service: &mut Service) -> Config {
             tell_problems(log, now, Level::Warning, &warnings);
             match needs_restart(&old, &new) {
                 None => Ok(new),
-                Some(what) => Err(format!("{what} cannot change while the daemon runs: restart it")),
+                Some(what) => Err(format!(
+                    "{what} cannot change while the daemon runs: restart it"
+                )),
             }
         }
         Err(failure) => Err(failure.to_string()),
@@ -217,7 +246,13 @@ fn reload(source: &Source, old: Config, service: &mut Service) -> Config {
             service.sockets.set_virtual_ips(virtual_ips(&new));
             service.facts.probes = new.policy.probe.is_some();
             log.set_level(level(new.log.level));
-            log.tell(now, Level::Notice, Kind::Reload, "configuration read again", &[]);
+            log.tell(
+                now,
+                Level::Notice,
+                Kind::Reload,
+                "configuration read again",
+                &[],
+            );
             new
         }
         Err(error) => {
@@ -238,8 +273,14 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
     [
         ("the list of interfaces", old.interfaces != new.interfaces),
         ("where leases are kept", old.store != new.store),
-        ("where leases are exported to", old.export_leases != new.export_leases),
-        ("the control socket", old.control_socket != new.control_socket),
+        (
+            "where leases are exported to",
+            old.export_leases != new.export_leases,
+        ),
+        (
+            "the control socket",
+            old.control_socket != new.control_socket,
+        ),
         ("the HTTP address", old.http != new.http),
         ("the limit of leases", old.max_leases != new.max_leases),
         ("the format of the log", old.log.format != new.log.format),
@@ -259,7 +300,11 @@ fn tell_problems(log: &mut Log, now: whohas::Instant, level: Level, problems: &P
 
 /// Addresses by which clients may know us that need not be this host's.
 fn virtual_ips(config: &Config) -> Vec<std::net::Ipv4Addr> {
-    config.subnets.iter().filter_map(|subnet| subnet.server_id).collect()
+    config
+        .subnets
+        .iter()
+        .filter_map(|subnet| subnet.server_id)
+        .collect()
 }
 
 /// For whoever asks the service manager.

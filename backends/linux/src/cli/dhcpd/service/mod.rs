@@ -235,7 +235,10 @@ impl Service {
             return;
         }
         let (level, message) = match &fault {
-            Some(_) => (Level::Error, "leases cannot be written: renewing what is known"),
+            Some(_) => (
+                Level::Error,
+                "leases cannot be written: renewing what is known",
+            ),
             None => (Level::Notice, "leases can be written again"),
         };
         let error = fault.as_ref().map(|fault| Field::text("error", fault));
@@ -252,10 +255,7 @@ impl Service {
                 false => self.server.probe_refused(now),
             }
         }
-        while let Some(transmit) = self
-            .server
-            .poll_transmit(now, known, self.sockets.room())
-        {
+        while let Some(transmit) = self.server.poll_transmit(now, known, self.sockets.room()) {
             self.sockets.post(&transmit);
             let took = now - transmit.asked_at;
             self.meters.replied(now, transmit.kind, took);
