@@ -39,6 +39,7 @@ pub(super) fn run(source: &Source) -> Result<Outcome, Failure> {
     let (mut config, warnings) = source.read()?;
     let mut service = set_up(source, &config, &warnings)?;
     service.notifier.ready(serving(&config));
+    service.log_begin(&config.interfaces);
     loop {
         let end = config.with_plan(|plan| {
             let ignored = config.ignored.iter().map(|client| client.lend());
