@@ -57,7 +57,6 @@
 mod announce;
 mod args;
 mod capture;
-#[cfg(feature = "dhcpd")]
 mod dhcpd;
 mod failure;
 mod interface;
