@@ -115,8 +115,8 @@ fn settle(entry: Entry, drafts: &mut [Draft], report: &Report) {
     {
         Some(draft) => draft.entries.push(entry),
         None => {
-            let message = format!("`{ip}` is in no subnet; the line is left out");
-            report.add(entry.mark.warning(message));
+            let problem = entry.mark.warning(format!("`{ip}` is in no subnet"));
+            report.add(problem.hint("the line is left out"));
         }
     }
 }
@@ -136,7 +136,8 @@ fn subnet(draft: Draft, report: &Report) -> Subnet {
         mark,
         prefix: _,
     } = draft;
-    if pools.is_empty() && entries.is_empty() {
+    // Where something is wrong, that is probably why.
+    if pools.is_empty() && entries.is_empty() && report.is_fine() {
         let message = format!(
             "the subnet {} has neither pools nor reservations",
             show(prefix)

@@ -122,6 +122,8 @@ pub(crate) enum LogLevel {
     Error,
     /// What somebody should look at: conflicts, for example.
     Warning,
+    /// What is worth a look: an address that is free again, for example.
+    Notice,
     /// Each lease.
     #[default]
     Info,

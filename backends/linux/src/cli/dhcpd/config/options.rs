@@ -11,7 +11,7 @@ use super::network::Setting;
 use super::option_names::{OPTION_NAMES, OWN, OptionKind, option_of_code, option_of_name};
 use super::problem::Problem;
 use super::section::{At, Section};
-use super::suggest::suggest;
+use super::suggest::{did_you_mean, suggest};
 use super::value::{Hex, Value};
 
 /// The longest value of an option. Longer than 255 bytes it is split (RFC 3396), and a message has
@@ -71,7 +71,7 @@ fn unknown(key: &At<&str>) -> Problem {
     let name = key.value;
     let problem = key.mark.error(format!("there is no option `{name}`"));
     match suggest(name, OPTION_NAMES.iter().map(|option| option.name)) {
-        Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
+        Some(meant) => problem.hint(did_you_mean(meant)),
         None => problem.hint("write its number, from 1 to 254"),
     }
 }

@@ -151,7 +151,8 @@ impl fmt::Display for Problem {
         let margin = place.line.to_string().len();
         write!(f, "\n{:margin$}--> {place}", "")?;
         write!(f, "\n{:margin$} |", "")?;
-        write!(f, "\n{} | {}", place.line, place.text)?;
+        let line = format!("{} | {}", place.line, place.text);
+        write!(f, "\n{}", line.trim_end())?;
         let carets = "^".repeat(place.width);
         let indent = place.indent;
         let line = format!("{:margin$} | {:indent$}{carets} {hint}", "", "");

@@ -41,7 +41,7 @@ pub(super) fn read(root: Section<'_>, files: &Imports<'_>) -> Option<Config> {
     let subnets = root.sections("subnet", "[[subnet]]").into_iter();
     let drafts = subnets.filter_map(|section| subnet::subnet(section, &common));
     let subnets = check::subnets(drafts.collect(), imported.entries, report);
-    if subnets.is_empty() {
+    if !root.has("subnet") {
         report.add(root.mark().error("there is no [[subnet]] to serve"));
     }
     let classes = root.sections("class", "[[class]]").into_iter();
@@ -68,7 +68,7 @@ pub(super) fn read(root: Section<'_>, files: &Imports<'_>) -> Option<Config> {
 
 fn interfaces(root: &Section<'_>) -> Vec<String> {
     let names = root.list::<InterfaceName>("interfaces");
-    if names.is_empty() && !root.has("interfaces") {
+    if !root.has("interfaces") {
         let problem = root.mark().error("there are no `interfaces` to listen on");
         root.report()
             .add(problem.hint("write interfaces = [\"eth0\"]"));
@@ -133,6 +133,8 @@ fn policy(root: &Section<'_>) -> Policy {
     let mut policy = DEFAULT_POLICY;
     set(&mut policy.offer_hold, root.get("offer-hold"));
     set(&mut policy.rapid_commit, root.get("rapid-commit"));
+    let without_store = root.get("lease-without-store");
+    set(&mut policy.lease_without_store, without_store);
     let Some(section) = root.section("conflicts", "[conflicts]") else {
         return policy;
     };
@@ -193,8 +195,9 @@ fn store(root: &Section<'_>) -> Store {
         },
         StoreKind::Memory => Store::Memory,
     };
-    section.finish(|key| match (key, kind) {
-        ("directory" | "file", _) => Some("another `kind`".into()),
+    section.finish(|key| match key {
+        "directory" => Some("that is for kind = \"log\"".into()),
+        "file" => Some("that is for kind = \"dnsmasq\"".into()),
         _ => None,
     });
     store
@@ -213,15 +216,14 @@ fn control_socket(root: &Section<'_>) -> Option<PathBuf> {
 fn http(root: &Section<'_>) -> Option<SocketAddr> {
     let section = root.section("http", "[http]")?;
     let address = section.require::<SocketAddr>("address");
-    let override_key = "allow-any-address";
+    let override_key = "allow-other-hosts";
     let allowed = section.get(override_key).is_some_and(|at| at.value);
     if let Some(At { value, mark }) = &address
         && !value.ip().is_loopback()
         && !allowed
     {
-        let message = format!("`{}` is not an address of this host alone", value.ip());
-        let hint =
-            format!("write `127.0.0.1`, or {override_key} = true: nobody is asked who he is");
+        let message = format!("other hosts can reach `{}`", value.ip());
+        let hint = format!("write `127.0.0.1`, or {override_key} = true to show them all leases");
         root.report().add(mark.error(message).hint(hint));
     }
     section.finish(|_| None);
@@ -320,13 +322,14 @@ impl Value for LogFormat {
 }
 
 impl Value for LogLevel {
-    const WHAT: &'static str = "`error`, `warning`, `info` or `debug`";
+    const WHAT: &'static str = "`error`, `warning`, `notice`, `info` or `debug`";
 
     fn of_text(text: &str) -> Option<Self> {
         match text {
             "debug" => Some(Self::Debug),
             "error" => Some(Self::Error),
             "info" => Some(Self::Info),
+            "notice" => Some(Self::Notice),
             "warning" => Some(Self::Warning),
             _ => None,
         }

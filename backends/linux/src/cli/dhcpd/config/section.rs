@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Mark, Problem, Report, Source};
-use super::suggest::suggest;
+use super::suggest::{did_you_mean, suggest};
 use super::value::{Value, describe};
 
 /// A value, and where it stands.
@@ -73,9 +73,11 @@ impl<'t> Section<'t> {
         self.report
     }
 
-    /// Whether something is written for a key.
+    /// Whether something is written for a key; an empty list is nothing.
     pub(super) fn has(&self, key: &'static str) -> bool {
-        self.entry(key).is_some()
+        self.raw(key).is_some_and(
+            |value| !matches!(value.get_ref(), DeValue::Array(list) if list.is_empty()),
+        )
     }
 
     /// What is written for a key.
@@ -137,7 +139,10 @@ impl<'t> Section<'t> {
     pub(super) fn entries(
         &self,
     ) -> impl Iterator<Item = (At<&'t str>, &'t Spanned<DeValue<'t>>)> + '_ {
-        self.table.iter().map(|(key, value)| {
+        // In the order of the file, not of the alphabet.
+        let mut entries: Vec<_> = self.table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        entries.into_iter().map(|(key, value)| {
             let mark = self.mark_of(key.span());
             let at = At {
                 value: key.get_ref().as_ref(),
@@ -197,8 +202,8 @@ impl<'t> Section<'t> {
             .map_or_else(|| self.mark.clone(), |(at, _)| self.mark_of(at.span()))
     }
 
-    /// Says of every key that was not asked for that there is none of that name. `elsewhere` knows of
-    /// some where they belong.
+    /// Says of every key that was not asked for that there is none of that name. `elsewhere` says of
+    /// some what to do with them.
     pub(super) fn finish(self, elsewhere: impl Fn(&str) -> Option<String>) {
         let known = self.known.borrow();
         for (at, _) in self.entries() {
@@ -218,11 +223,9 @@ impl<'t> Section<'t> {
         known: &[&'static str],
         elsewhere: impl Fn(&str) -> Option<String>,
     ) -> Problem {
-        let meant = suggest(key, known.iter().copied()).map(|word| format!("`{word}`"));
-        match elsewhere(key).or(meant) {
-            Some(meant) => problem.hint(format!("did you mean {meant}?")),
-            None => problem.hint(format!("there are {}", known.join(", "))),
-        }
+        let meant = || suggest(key, known.iter().copied()).map(did_you_mean);
+        let all = || format!("there are {}", known.join(", "));
+        problem.hint(elsewhere(key).or_else(meant).unwrap_or_else(all))
     }
 
     fn entry(

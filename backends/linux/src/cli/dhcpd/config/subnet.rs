@@ -12,7 +12,7 @@ use super::option_names::option_of_name;
 use super::options;
 use super::problem::Mark;
 use super::section::{At, Section};
-use super::suggest::suggest;
+use super::suggest::{did_you_mean, suggest};
 use super::value::{Hex, Value};
 
 /// How long clients have an address where nothing is written: as long as they ask for, from two
@@ -236,7 +236,7 @@ fn boot_files(table: &Section<'_>) -> Vec<(u16, Box<str>)> {
                 .mark
                 .error(format!("there is no architecture `{}`", key.value));
             report.add(match suggest(key.value, architecture::names()) {
-                Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
+                Some(meant) => problem.hint(did_you_mean(meant)),
                 None => problem.hint("write its number (option 93), or x86-bios, x64-uefi, ..."),
             });
             continue;
@@ -256,9 +256,9 @@ fn boot_files(table: &Section<'_>) -> Vec<(u16, Box<str>)> {
     files
 }
 
-/// Where an unknown key of a section that has options belongs, if it is the name of one.
+/// What to do with an unknown key of a section that has options, if it is the name of one.
 fn option_elsewhere(key: &str) -> Option<String> {
-    option_of_name(key).map(|option| format!("`options.{}`", option.name))
+    option_of_name(key).map(|option| did_you_mean(&format!("options.{}", option.name)))
 }
 
 /// A text for a field of the message's header, which a zero ends.
@@ -299,7 +299,7 @@ impl Value for HostName {
 
     fn of_text(text: &str) -> Option<Self> {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let fits = (1..=255).contains(&text.len()) && text.bytes().all(letter);
+        let fits = (1..=253).contains(&text.len()) && text.bytes().all(letter);
         fits.then(|| Self(text.into()))
     }
 }

@@ -13,6 +13,11 @@ pub(super) fn suggest<'c>(
     (nearest.0 <= far).then_some(nearest.1)
 }
 
+/// The question.
+pub(super) fn did_you_mean(word: &str) -> String {
+    format!("did you mean `{word}`?")
+}
+
 /// How many letters must be added, left out, changed, or changed places with their neighbours.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();

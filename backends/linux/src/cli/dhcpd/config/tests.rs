@@ -74,3 +74,44 @@ fn the_template_is_valid_as_it_is() {
 fn parse_text(text: &str) -> Result<(Config, Problems), Problems> {
     Config::parse(text.as_bytes(), Path::new("test.toml"), &|_| Ok(Vec::new()))
 }
+
+/// The template with all that stands in it for examples.
+fn whole_template() -> String {
+    let example = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    let lines: Vec<_> = TEMPLATE.lines().map(example).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn the_examples_of_the_template_are_valid_together() {
+    let (_, problems) =
+        parse_text(&whole_template()).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(problems.is_empty(), "{problems}");
+}
+
+#[test]
+fn the_template_names_all_options_and_all_keys() {
+    for OptionName { name, .. } in OPTION_NAMES {
+        let is_named = TEMPLATE.split([' ', '\n', '#']).any(|word| word == *name);
+        assert!(is_named, "{name} is not in the template");
+    }
+}
+
+#[test]
+fn what_the_template_gives_as_defaults_is_what_holds_without() {
+    let (plain, _) = parse_text(TEMPLATE).unwrap();
+    let defaults = whole_template();
+    let until_options = defaults.split("[options]").next().unwrap();
+    let subnet = "[[subnet]]\nprefix = \"192.168.1.0/24\"\npools = \"192.168.1.100-192.168.1.199\"";
+    for section in ["[conflicts]", "[store]", "[log]"] {
+        let start = defaults.find(section).unwrap();
+        let body = &defaults[start..];
+        let end = body[1..].find("\n[").unwrap() + 2;
+        let text = format!("{until_options}\n{}\n{subnet}", &body[..end]);
+        let (written, _) = parse_text(&text).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(written, plain, "{section}");
+    }
+}

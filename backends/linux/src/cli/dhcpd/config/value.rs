@@ -51,7 +51,7 @@ pub(super) fn describe(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) if text.is_empty() => "an empty text".into(),
         DeValue::String(text) if text.chars().count() > LONGEST => "a long text".into(),
-        DeValue::String(text) => format!("`{}`", text.escape_debug()),
+        DeValue::String(text) => format!("{text:?}"),
         DeValue::Integer(integer) => format!("the number {integer}"),
         DeValue::Float(float) => format!("the number {float}"),
         DeValue::Boolean(bool) => format!("`{bool}`"),
