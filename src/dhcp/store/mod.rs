@@ -20,6 +20,8 @@
 //! [`log`] and `dnsmasq` (with `alloc`) are what stores on files write, as functions over bytes.
 //! [`Memory`] is the store of those who keep nothing.
 
+#[cfg(feature = "alloc")]
+pub mod dnsmasq;
 pub mod log;
 mod memory;
 

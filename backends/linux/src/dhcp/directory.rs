@@ -42,25 +42,30 @@ impl StateDirectory {
         let path = path.as_ref();
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.map_err(|error| Trouble::new("making the directory", path, error))?;
-        let directory = Self::open_existing(path)?;
-        // The directory itself and no file in it: that works on a read-only disk too, and leaves
-        // nothing behind.
-        let exclusive = FlockOperation::NonBlockingLockExclusive;
-        match rustix::fs::flock(&directory.directory, exclusive) {
-            Ok(()) => Ok(directory),
-            Err(Errno::WOULDBLOCK) => Err(OpenError::InUse(path.to_owned())),
-            Err(error) => Err(directory.trouble("locking", "", error).into()),
-        }
+        let directory = Self::open_unlocked(path)?;
+        directory.lock()?;
+        Ok(directory)
     }
 
-    /// The directory as it is, not locked.
-    pub(super) fn open_existing(path: &Path) -> Result<Self, Trouble> {
+    /// A directory that others have files in too.
+    pub(super) fn open_unlocked(path: &Path) -> Result<Self, Trouble> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(CWD, path, flags, Mode::empty());
         Ok(Self {
             directory: opened.map_err(|error| Trouble::new("opening", path, error))?,
             path: path.to_owned(),
         })
+    }
+
+    /// Locks the directory itself and no file in it: that works on a read-only disk too, and leaves
+    /// nothing behind.
+    pub(super) fn lock(&self) -> Result<(), OpenError> {
+        let exclusive = FlockOperation::NonBlockingLockExclusive;
+        match rustix::fs::flock(&self.directory, exclusive) {
+            Ok(()) => Ok(()),
+            Err(Errno::WOULDBLOCK) => Err(OpenError::InUse(self.path.clone())),
+            Err(error) => Err(self.trouble("locking", "", error).into()),
+        }
     }
 
     /// Where it is.
@@ -71,14 +76,23 @@ impl StateDirectory {
     /// What is in a file; `None` if there is no such file.
     pub(super) fn read(&self, name: impl AsRef<OsStr>) -> Result<Option<Vec<u8>>, Trouble> {
         let name = name.as_ref();
-        let mut file = match self.open_file(name, OFlags::RDONLY) {
-            Err(Errno::NOENT) => return Ok(None),
-            opened => File::from(opened.map_err(|error| self.trouble("opening", name, error))?),
+        let Some(mut file) = self.open_to_read(name)? else {
+            return Ok(None);
         };
         let mut bytes = Vec::new();
         let read = file.read_to_end(&mut bytes);
         read.map_err(|error| self.trouble("reading", name, error))?;
         Ok(Some(bytes))
+    }
+
+    /// A file, if it is there.
+    pub(super) fn open_to_read(&self, name: impl AsRef<OsStr>) -> Result<Option<File>, Trouble> {
+        let name = name.as_ref();
+        match self.open_file(name, OFlags::RDONLY) {
+            Ok(file) => Ok(Some(file.into())),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(self.trouble("opening", name, error)),
+        }
     }
 
     /// A file that is there, to be written.

@@ -38,18 +38,11 @@ impl Image {
         each(frames, |record| self.set(record));
     }
 
-    /// Takes a record if it promises more than what is there. Whether it did.
-    pub(super) fn extend(&mut self, record: &Record<'_>) -> bool {
-        let mut known = Instant::ZERO;
-        let frame = self.frames.get(&record.ip);
-        each(frame.map_or(&[], |frame| frame), |record| {
-            known = end(record)
-        });
-        let longer = end(record) > known;
-        if longer {
-            self.set(record);
-        }
-        longer
+    /// Until when an address is somebody's, to the second; `None` if nothing is known of it.
+    pub(super) fn end(&self, ip: Ipv4Addr) -> Option<u64> {
+        let mut known = None;
+        each(self.frames.get(&ip)?, |record| known = Some(end(record)));
+        known
     }
 
     /// Hands out every record.
@@ -80,9 +73,9 @@ pub(super) fn each(frames: &[u8], mut take: impl FnMut(&Record<'_>)) {
     }
 }
 
-/// Until when nobody else gets the address.
-fn end(record: &Record<'_>) -> Instant {
-    match record.claim {
+/// Until when nobody else gets the address, in whole seconds as lease files have it.
+pub(super) fn end(record: &Record<'_>) -> u64 {
+    let end = match record.claim {
         Claim::Free => Instant::ZERO,
         Claim::Leased {
             expiry: Expiry::At(end),
@@ -93,5 +86,6 @@ fn end(record: &Record<'_>) -> Instant {
             ..
         } => Instant::FAR_FUTURE,
         Claim::Quarantined { until, .. } => until,
-    }
+    };
+    end.as_micros().div_ceil(1_000_000)
 }

@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 
-use super::Trouble;
+use whohas::dhcp::store::Record;
+
+use super::{OpenError, Trouble};
 
 /// The lines about what was skipped that are kept.
 const LINES: usize = 8;
@@ -33,12 +35,26 @@ pub enum LoadError {
     /// A file cannot be read.
     #[error(transparent)]
     Trouble(#[from] Trouble),
+    /// A lease file's directory cannot be locked.
+    #[error(transparent)]
+    Locked(#[from] OpenError),
     /// The thread that writes cannot be started.
     #[error("starting the thread that writes leases: {0}")]
     Thread(#[source] std::io::Error),
 }
 
 impl LoadReport {
+    /// Counts what is handed out.
+    pub(super) fn counting<'r>(
+        &'r mut self,
+        mut each: impl FnMut(&Record<'_>) + 'r,
+    ) -> impl FnMut(&Record<'_>) + 'r {
+        move |record| {
+            self.records += 1;
+            each(record);
+        }
+    }
+
     pub(super) fn skip(&mut self, piece: impl Display) {
         self.skipped += 1;
         if self.lines.len() < LINES {

@@ -11,6 +11,7 @@ use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
 use super::committer::Sink;
+use super::export::Export;
 use super::image::Image;
 use super::status::Status;
 use super::{Options, StateDirectory, Trouble};
@@ -44,6 +45,8 @@ pub(super) struct LogFile {
     snapshots: u64,
     /// The last one failed: not before then, and why.
     postponed: Option<(Instant, Trouble)>,
+    /// Who is told of what was written.
+    export: Option<Export>,
     options: Options,
 }
 
@@ -76,6 +79,7 @@ impl LogFile {
         image: Image,
         len: u64,
         health: Health,
+        export: Option<Export>,
         options: Options,
     ) -> Self {
         Self {
@@ -86,6 +90,7 @@ impl LogFile {
             snapshot: None,
             snapshots: 0,
             postponed: None,
+            export,
             options,
         }
     }
@@ -233,6 +238,9 @@ impl Sink for LogFile {
         if let Some(snapshot) = &mut self.snapshot {
             snapshot.tail.extend_from_slice(frames);
         }
+        if let Some(export) = &self.export {
+            export.take(frames);
+        }
         Ok(())
     }
 
@@ -241,6 +249,9 @@ impl Sink for LogFile {
         self.image.apply(frames);
         if !matches!(self.health, Health::Damaged) {
             self.health = Health::Lost;
+        }
+        if let Some(export) = &self.export {
+            export.replace(frames);
         }
     }
 

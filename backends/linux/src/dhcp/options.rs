@@ -15,6 +15,8 @@ pub struct Options {
     pub retry_after: Duration,
     /// The longest time that nothing is tried.
     pub retry_at_most: Duration,
+    /// How long after a change an export is written, with all that has changed meanwhile.
+    pub export_after: Duration,
 }
 
 impl Default for Options {
@@ -24,6 +26,7 @@ impl Default for Options {
             shortest_log: 1 << 20,
             retry_after: Duration::from_millis(100),
             retry_at_most: Duration::from_secs(5),
+            export_after: Duration::from_secs(1),
         }
     }
 }

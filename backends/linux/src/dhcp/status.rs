@@ -10,8 +10,10 @@ use super::Trouble;
 pub struct Status {
     /// Why changes are refused, if they are.
     pub trouble: Option<Trouble>,
-    /// What else is wrong: a log that cannot be made shorter, an export that is late.
+    /// Why a log cannot be made shorter, if it cannot.
     pub upkeep: Option<Trouble>,
+    /// Why dnsmasq's lease file is not as the log is, if it has been tried.
+    pub export: Option<Trouble>,
     /// Batches written.
     pub commits: u64,
     /// Changes in them.

@@ -4,21 +4,29 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use whohas::Instant;
+use whohas::dhcp::store::dnsmasq::{Document, Times};
 use whohas::dhcp::store::log::{Found, Reader, VERSION, Why};
 use whohas::dhcp::store::{Change, Outcome, Record, Store};
 
-use super::committer::Committer;
-use super::image::Image;
+use super::committer::{Committer, Sink};
+use super::export::{Export, Watch};
+use super::image::{self, Image};
+use super::lease_file::wall;
 use super::log_file::{self, Health, LogFile};
-use super::{LoadError, LoadReport, Options, StateDirectory, Status};
+use super::only_file::OnlyFile;
+use super::{LeaseFile, LoadError, LoadReport, Options, StateDirectory, Status};
 
 /// A [`Store`] on files, written by a thread of its own.
 ///
 /// Its file descriptor is readable while there are outcomes to fetch. When it is dropped, what was
 /// committed is written first.
+///
+/// Threads are started when a store is: a sandbox that is for the calling thread and those that it starts
+/// has to be closed before.
 #[derive(Debug)]
 pub struct FileStore {
     committer: Committer,
+    export: Option<Watch>,
 }
 
 impl FileStore {
@@ -27,28 +35,61 @@ impl FileStore {
     /// A log that is damaged loses what is damaged and nothing else; the file as it was is kept as
     /// `leases.log.damaged`. One that cannot be written now is read all the same.
     ///
-    /// Its thread is started here: a sandbox that is for the calling thread and those that it starts has
-    /// to be closed before.
+    /// With `export`, dnsmasq's lease file is kept beside it. What that says is taken in first, of each
+    /// address that it promises for longer than the log does: somebody may have used dnsmasq meanwhile.
     pub fn log(
         directory: StateDirectory,
+        export: Option<LeaseFile>,
         options: Options,
-        mut each: impl FnMut(&Record<'_>),
+        each: impl FnMut(&Record<'_>),
     ) -> Result<(Self, LoadReport), LoadError> {
-        let bytes = directory.read(log_file::NAME)?;
         let mut report = LoadReport::default();
         let mut image = Image::default();
-        let (len, health) = match &bytes {
-            Some(bytes) => read(bytes, &directory, &mut image, &mut report)?,
+        let (len, mut health) = match directory.read(log_file::NAME)? {
+            Some(bytes) => read(&bytes, &directory, &mut image, &mut report)?,
             None => (0, Health::Lost),
         };
-        drop(bytes);
-        image.each(|record| {
-            report.records += 1;
-            each(record);
-        });
-        let sink = LogFile::new(Arc::new(directory), image, len, health, options);
-        let committer = Committer::start(sink, &options).map_err(LoadError::Thread)?;
-        Ok((Self { committer }, report))
+        let export = match export {
+            Some(file) => {
+                let document = file.read(&mut report)?;
+                report.imported = import(&document, file.times(), &mut image);
+                if report.imported > 0 && !matches!(health, Health::Damaged) {
+                    health = Health::Lost;
+                }
+                let export = Export::start(file, document, &options)?;
+                export.replace(&image.to_log());
+                Some(export)
+            }
+            None => None,
+        };
+        image.each(report.counting(each));
+        let watch = export.as_ref().map(Export::watch);
+        let sink = LogFile::new(Arc::new(directory), image, len, health, export, options);
+        Self::start(sink, watch, &options, report)
+    }
+
+    /// Starts on dnsmasq's lease file alone, which is written whole for each batch: for those who have
+    /// few leases, or want one file only. Otherwise as [`log`](Self::log).
+    pub fn dnsmasq(
+        file: LeaseFile,
+        options: Options,
+        each: impl FnMut(&Record<'_>),
+    ) -> Result<(Self, LoadReport), LoadError> {
+        file.directory.lock()?;
+        let mut report = LoadReport::default();
+        let document = file.read(&mut report)?;
+        document.each(wall(), report.counting(each));
+        Self::start(OnlyFile::new(file, document), None, &options, report)
+    }
+
+    fn start(
+        sink: impl Sink,
+        export: Option<Watch>,
+        options: &Options,
+        report: LoadReport,
+    ) -> Result<(Self, LoadReport), LoadError> {
+        let committer = Committer::start(sink, options).map_err(LoadError::Thread)?;
+        Ok((Self { committer, export }, report))
     }
 
     /// These records are all there are from now on, in one go: either all of them will be found, or what
@@ -62,8 +103,29 @@ impl FileStore {
 
     /// How it is doing.
     pub fn status(&self) -> Status {
-        self.committer.status()
+        let mut status = self.committer.status();
+        status.export = self.export.as_ref().and_then(Watch::trouble);
+        status
     }
+}
+
+/// Takes from a lease file what it promises for longer than is known; how many records.
+fn import(document: &Document, times: Times, image: &mut Image) -> usize {
+    let now = wall();
+    let mut imported = 0;
+    document.each(now, |record| {
+        let end = image::end(record);
+        let is_longer = match image.end(record.ip) {
+            None => end > now.as_micros() / 1_000_000,
+            // Counted from the start of whoever reads it, any lease of ours would be longer.
+            Some(known) => times == Times::Expiry && end > known,
+        };
+        if is_longer {
+            image.set(record);
+            imported += 1;
+        }
+    });
+    imported
 }
 
 /// Reads a log: up to where it is good, and what is wrong with it.
