@@ -111,6 +111,15 @@ struct Ready {
 }
 
 impl Service {
+    /// Tells everybody that requests are answered from now on.
+    pub(super) fn begin(&mut self, interfaces: &str) {
+        self.notifier.ready(format_args!("serving {interfaces}"));
+        let now = self.clock.now();
+        let fields = [Field::text("interfaces", &interfaces)];
+        self.log
+            .tell(now, Level::Notice, Kind::Daemon, "serving", &fields);
+    }
+
     /// Serves until a signal comes.
     pub(super) fn serve(&mut self, known: &Known<'_>) -> Result<End, Failure> {
         loop {
@@ -137,7 +146,6 @@ impl Service {
             let now = self.clock.now();
             self.exchange(now);
             self.answer(now, known);
-            self.tell(now);
             let left = until.saturating_duration_since(Monotonic::now());
             if self.progress.in_flight == 0 || left.is_zero() {
                 return Ok(());
@@ -169,7 +177,6 @@ impl Service {
             return;
         };
         self.server.clock_stepped(was, is);
-        self.store.replace(self.server.records());
         let (from, to) = (super::control::time(was), super::control::time(is));
         let fields = [Field::text("from", &from), Field::text("to", &to)];
         let message = "the clock was set";
@@ -186,14 +193,17 @@ impl Service {
             ..
         } = self;
         sockets.refresh(|interface, turn| tell_turn(log, now, interface, turn));
-        sockets.receive(FRAMES, |incoming| match incoming {
-            Incoming::Datagram(arrival, payload) => {
-                let received = server.receive(now, known, &arrival, payload);
-                meters.received(now, &received);
+        sockets.receive(FRAMES, |incoming| {
+            match incoming {
+                Incoming::Datagram(arrival, payload) => {
+                    let received = server.receive(now, known, &arrival, payload);
+                    meters.received(now, &received);
+                }
+                Incoming::Arp(interface, source, packet, own) => {
+                    server.receive_arp(now, interface, source, &packet, own);
+                }
             }
-            Incoming::Arp(interface, source, packet, own) => {
-                server.receive_arp(now, interface, source, &packet, own);
-            }
+            tell(server, meters, log, now);
         })
     }
 
@@ -215,13 +225,19 @@ impl Service {
                 self.progress.in_flight = self.progress.in_flight.saturating_sub(1);
                 refused |= outcome.result == Err(Refusal::Unavailable);
                 self.server.stored(now, outcome);
+                self.tell(now);
             }
             if !any {
                 break;
             }
+            // What was written while this was waited for counts from now on.
             if let Some(since) = self.progress.since.take() {
                 self.meters.commits.observe(since.elapsed());
             }
+        }
+        while let Some((version, record)) = self.store.poll_foreign() {
+            // What others have promised and finds no room here is theirs to renew.
+            let _ = self.server.learn(now, version, &record);
         }
         if refused || self.progress.fault.is_some() {
             self.look_at_store(now);
@@ -264,10 +280,7 @@ impl Service {
     }
 
     fn tell(&mut self, now: Instant) {
-        while let Some(event) = self.server.poll_event() {
-            self.meters.happened(now, &event);
-            self.log.event(now, &event);
-        }
+        tell(&mut self.server, &mut self.meters, &mut self.log, now);
     }
 
     /// Sleeps until there is something to do; does not if there is `more`.
@@ -356,6 +369,14 @@ impl Doors {
 fn push<'f>(fds: &mut Vec<PollFd<'f>>, fd: PollFd<'f>) -> usize {
     fds.push(fd);
     fds.len() - 1
+}
+
+/// Tells what the server has to tell, which has room for a few events only.
+fn tell(server: &mut Server<Growable>, meters: &mut Meters, log: &mut Log, now: Instant) {
+    while let Some(event) = server.poll_event() {
+        meters.happened(now, &event);
+        log.event(now, &event);
+    }
 }
 
 fn tell_turn(log: &mut Log, now: Instant, interface: &str, turn: &Turn) {

@@ -1,11 +1,13 @@
 //! The store that was chosen.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use whohas::Instant;
 use whohas::dhcp::store::{Change, Memory, Outcome, Record, Store, Version};
 
 use crate::dhcp::FileStore;
+use crate::wait_readable;
 
 /// On files, or nowhere.
 #[derive(Debug)]
@@ -38,12 +40,21 @@ impl Kept {
         }
     }
 
-    /// These records are all there are.
-    pub(super) fn replace<'r>(&mut self, records: impl IntoIterator<Item = Record<'r>>) {
-        match self {
-            Self::File(store) => store.replace(records),
-            Self::Memory(_) => {}
+    /// Makes durable what was submitted, which is so many changes, and waits until it is: before anybody
+    /// is served.
+    pub(in super::super) fn settle(&mut self, now: Instant, changes: usize) -> io::Result<()> {
+        self.commit(now);
+        let mut refused = Ok(());
+        let mut left = changes;
+        while left > 0 {
+            if let Some(outcome) = self.poll_outcome() {
+                left -= 1;
+                refused = refused.and(outcome.result.map(drop));
+            } else if let Some(news) = self.news() {
+                wait_readable(news, None)?;
+            }
         }
+        refused.map_err(|refusal| io::Error::other(self.fault().unwrap_or(refusal.to_string())))
     }
 }
 
