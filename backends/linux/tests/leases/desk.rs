@@ -89,7 +89,9 @@ pub(crate) fn free(n: u16) -> Record<'static> {
 pub(crate) fn start(directory: &Path, options: Options) -> (FileStore, LoadReport, Contents) {
     let directory = StateDirectory::open(directory).expect("it can be opened");
     let mut contents = Contents::new();
-    let started = FileStore::log(directory, None, options, |record| note(&mut contents, record));
+    let started = FileStore::log(directory, None, options, |record| {
+        note(&mut contents, record)
+    });
     let (store, report) = started.expect("it can be read");
     (store, report, contents)
 }

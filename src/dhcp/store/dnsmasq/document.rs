@@ -10,7 +10,7 @@ use super::Times;
 use super::line::{Lease, Line, line};
 use super::sidecar::Quarantine;
 use crate::dhcp::store::log::Unfit;
-use crate::dhcp::store::{Claim, Record};
+use crate::dhcp::store::{Cause, Claim, Record};
 use crate::time::Instant;
 
 /// A lease file and its sidecar, line by line.
@@ -77,7 +77,9 @@ pub struct Skipped {
 #[non_exhaustive]
 pub enum Why {
     /// It is kept as it is.
-    #[error("not a lease: five words, the third of them an address; dnsmasq loses what comes after it")]
+    #[error(
+        "not a lease: five words, the third of them an address; dnsmasq loses what comes after it"
+    )]
     Unknown,
     /// It is left out when the file is written next.
     #[error("another line has the same address, and a lease that ends later")]
@@ -149,8 +151,13 @@ impl Document {
     pub fn set(&mut self, now: Instant, record: &Record<'_>) -> Result<Option<Old>, Unfit> {
         let text = line(record, now, self.times)?;
         let quarantine = match record.claim {
+            // Of this the line says it all.
+            Claim::Quarantined {
+                cause: Cause::InUse { by: None },
+                ..
+            } => None,
             Claim::Quarantined { until, cause } => Some(Quarantine { until, cause }),
-            _other => None,
+            Claim::Free | Claim::Leased { .. } => None,
         };
         let known = self.line_of(record.ip);
         // Compared as we would write it: what others write in their own way stays as it is.
@@ -266,10 +273,12 @@ impl Document {
 
     /// What the sidecar says counts unless somebody has given the address away since.
     fn read_quarantine(&mut self, ip: Ipv4Addr, quarantine: Quarantine, now: Instant) {
-        let is_given = self.line_of(ip).is_some_and(|line| match Line::parse(line, now, self.times) {
-            Line::Lease(lease) => matches!(lease.record().claim, Claim::Leased { .. }),
-            _other => false,
-        });
+        let is_given =
+            self.line_of(ip)
+                .is_some_and(|line| match Line::parse(line, now, self.times) {
+                    Line::Lease(lease) => matches!(lease.record().claim, Claim::Leased { .. }),
+                    _other => false,
+                });
         let Quarantine { until, cause } = quarantine;
         let claim = Claim::Quarantined { until, cause };
         if !is_given {
@@ -290,5 +299,6 @@ fn canonical(old: &[u8], now: Instant, times: Times) -> Option<String> {
 /// The lines of a file, the last of which may not have an end.
 fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
     let ends = file.strip_suffix(b"\n").unwrap_or(file);
-    ends.split(|byte| *byte == b'\n').take(if file.is_empty() { 0 } else { usize::MAX })
+    ends.split(|byte| *byte == b'\n')
+        .take(if file.is_empty() { 0 } else { usize::MAX })
 }

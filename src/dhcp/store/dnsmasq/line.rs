@@ -40,7 +40,9 @@ pub(super) struct Lease<'a> {
 
 impl<'a> Line<'a> {
     pub(super) fn parse(line: &'a [u8], now: Instant, times: Times) -> Self {
-        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let mut words = line
+            .split(u8::is_ascii_whitespace)
+            .filter(|word| !word.is_empty());
         let Some(first) = words.next() else {
             return Self::Foreign;
         };

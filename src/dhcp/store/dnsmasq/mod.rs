@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! <until> <address> declined <hardware address>
-//! <until> <address> in-use <MAC address, or *>
+//! <until> <address> in-use <MAC address>
 //! ```
 //!
 //! Times are whole seconds since the Unix epoch, rounded up, so no promise becomes shorter.

@@ -5,9 +5,9 @@ use alloc::string::String;
 use core::net::Ipv4Addr;
 
 use super::line::{address, hardware, hardware_word, seconds, text};
-use crate::MacAddr;
 use crate::dhcp::store::Cause;
 use crate::time::Instant;
+use crate::wire::{MacAddr, UnicastMac};
 
 const DECLINED: &str = "declined";
 const IN_USE: &str = "in-use";
@@ -28,9 +28,9 @@ impl Quarantine {
             (DECLINED, client) => Cause::Declined {
                 by: hardware(client.as_bytes())?,
             },
-            (IN_USE, "*") => Cause::InUse { by: None },
             (IN_USE, mac) => Cause::InUse {
-                by: Some(mac.parse::<MacAddr>().ok()?.unicast().ok()?),
+                // Zeros are nobody that is known.
+                by: mac.parse::<MacAddr>().ok()?.unicast().ok(),
             },
             _other => return None,
         };
@@ -44,8 +44,10 @@ impl Quarantine {
             Cause::Declined { by } => {
                 format!("{until} {ip} {DECLINED} {}", hardware_word(&by))
             }
-            Cause::InUse { by: None } => format!("{until} {ip} {IN_USE} *"),
-            Cause::InUse { by: Some(mac) } => format!("{until} {ip} {IN_USE} {mac}"),
+            Cause::InUse { by } => {
+                let mac = by.map_or(MacAddr::ZERO, UnicastMac::get);
+                format!("{until} {ip} {IN_USE} {mac}")
+            }
         }
     }
 }
