@@ -7,6 +7,8 @@
 mod architecture;
 mod check;
 mod dnsmasq;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod network;
 mod option_names;
 mod options;
