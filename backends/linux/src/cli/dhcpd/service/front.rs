@@ -76,9 +76,9 @@ impl Front<'_, '_> {
         let status = |subnet: &Subnet<'_>| PoolStatus {
             subnet: format!("{}/{}", subnet.prefix.ip(), subnet.prefix.len()),
             pool: ranges(subnet.pools),
-            usage: self.server.usage(self.known, subnet),
+            usage: self.server.usage(subnet),
         };
-        self.known.plan.subnets.iter().map(status).collect()
+        self.known.plan.subnets().iter().map(status).collect()
     }
 }
 

@@ -199,6 +199,7 @@ impl Sockets {
                                 mac: state.mac,
                                 addresses: &state.addresses,
                                 source,
+                                destination,
                             };
                             take(Incoming::Datagram(arrival, payload));
                             &mut self.counters.dhcp

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use whohas::Instant;
 use whohas::dhcp::server::{Growable, Server};
 use whohas::dhcp::store::dnsmasq::{Document, Times};
-use whohas::dhcp::store::{Change, Memory, Store as _, Ticket, Version};
+use whohas::dhcp::store::{Change, Memory, Record, Store as _, Ticket, Version};
 
 use crate::cli::dhcpd::config::{Config, Store};
 use crate::cli::dhcpd::log::{Field, Kind, Level, Log};
@@ -55,7 +55,7 @@ impl OpenStore {
         log: &mut Log,
     ) -> Result<(Kept, usize), Failure> {
         let mut refused = Refused::default();
-        let each = |record: &_| refused.note(server.load(now, record));
+        let each = |record: &Record<'_>| refused.note(server.load(now, record));
         let options = Options::default();
         let started = match self {
             Self::Log { directory, export } => FileStore::log(directory, export, options, each),

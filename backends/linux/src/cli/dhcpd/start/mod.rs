@@ -44,8 +44,8 @@ pub(super) fn run(source: &Source) -> Result<Outcome, Failure> {
                 service.finish(&known)?;
             }
             Ok(end)
-        })?;
-        match end {
+        });
+        match end.map_err(|error| Failure::usage(error.to_string()))?? {
             End::Stop => return Ok(Outcome::Positive),
             End::Reload => {
                 service.notifier.reloading();
