@@ -14,6 +14,7 @@ use whohas::Instant;
 use whohas::dhcp::store::dnsmasq::{Document, Times};
 use whohas::dhcp::store::{Change, Store, Ticket, Version};
 use whohas_linux::dhcp::{FileStore, LeaseFile, StateDirectory};
+use whohas_linux::wait_readable;
 
 use crate::desk::{Folder, lease, restless, round};
 
@@ -57,6 +58,9 @@ fn victim(folder: &Path) {
             next += 1;
         }
         store.commit(Instant::ZERO);
+        if !next.is_multiple_of(3) {
+            wait_readable(&store, None).expect("it can be waited for");
+        }
         while let Some(outcome) = store.poll_outcome() {
             outcome.result.expect("there is room on the disk");
             eprintln!("{}", outcome.ticket.0);
