@@ -9,8 +9,8 @@ use crate::dhcp;
 use crate::profile::Profile;
 use crate::rig::Rig;
 use crate::stacks;
-use crate::store;
 use crate::step::{Span, Step, Time, raw_frame};
+use crate::store;
 
 /// The longest script that is run: what goes wrong goes wrong sooner.
 const STEPS: usize = 255;

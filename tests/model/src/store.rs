@@ -45,7 +45,10 @@ pub fn log(bytes: &[u8]) {
 /// is said once more changes nothing, and without its leases a file has kept everything else.
 pub fn lease_file(bytes: &[u8]) {
     let mut parts = bytes.splitn(2, |byte| *byte == BETWEEN);
-    let (file, sidecar) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let (file, sidecar) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
     for times in [Times::Expiry, Times::Length] {
         let mut document = Document::parse(NOW, times, file, sidecar, |skipped| {
             assert!(!skipped.to_string().is_empty());
@@ -57,7 +60,9 @@ pub fn lease_file(bytes: &[u8]) {
         assert_eq!((written, beside), (again.to_file(), again.to_sidecar()));
 
         for record in &records {
-            each(record, |record| assert!(matches!(document.set(NOW, record), Ok(None))));
+            each(record, |record| {
+                assert!(matches!(document.set(NOW, record), Ok(None)))
+            });
         }
         let addresses: Vec<_> = document.addresses().collect();
         assert_eq!(addresses.len(), records.len());
