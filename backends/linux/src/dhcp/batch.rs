@@ -8,40 +8,46 @@ use whohas::dhcp::store::{Change, Outcome, Record, Refusal, Ticket, Version};
 pub(super) struct Batch {
     /// Their records.
     pub(super) frames: Vec<u8>,
-    /// What each is called, and the version of its record when it is written.
-    changes: Vec<(Ticket, Version)>,
+    /// What each is called, and the version of its record when it is written; or why it will not be.
+    changes: Vec<(Ticket, Result<Version, Refusal>)>,
     /// Whether the records are all there are: none is to be left but these.
     pub(super) is_everything: bool,
 }
 
 impl Batch {
     /// All there is.
-    pub(super) fn everything() -> Self {
-        Self {
+    pub(super) fn everything<'r>(records: impl Iterator<Item = Record<'r>>) -> Self {
+        let mut batch = Self {
             is_everything: true,
             ..Self::default()
+        };
+        for record in records {
+            // One that does not fit was never promised.
+            let _ = batch.push_record(&record);
         }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.frames.is_empty() && !self.is_everything
+        batch
     }
 
     pub(super) fn len(&self) -> usize {
         self.changes.len()
     }
 
-    pub(super) fn push(&mut self, change: &Change<'_>) -> Result<(), Unfit> {
-        self.push_record(&change.record)?;
-        self.changes.push((change.ticket, change.expects.next()));
-        Ok(())
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
     }
 
-    pub(super) fn push_record(&mut self, record: &Record<'_>) -> Result<(), Unfit> {
-        let mut room = [0; MOST_FRAME];
-        self.frames
-            .extend_from_slice(log::frame(record, &mut room)?);
-        Ok(())
+    /// Takes a change, of which something can be told in any case.
+    pub(super) fn push(&mut self, change: &Change<'_>) {
+        let written = self.push_record(&change.record);
+        let version = written.map(|()| change.expects.next());
+        let version = version.map_err(|_too_long| Refusal::Unfit);
+        self.changes.push((change.ticket, version));
+    }
+
+    /// Takes a change that there is no room for.
+    pub(super) fn refuse(&mut self, change: &Change<'_>) {
+        self.changes
+            .push((change.ticket, Err(Refusal::Unavailable)));
     }
 
     /// Takes the changes of another one, later than its own.
@@ -52,10 +58,17 @@ impl Batch {
 
     /// What became of each, as they all fared alike.
     pub(super) fn outcomes(&self, written: Result<(), Refusal>) -> impl Iterator<Item = Outcome> {
-        let outcome = move |(ticket, version): &(Ticket, Version)| Outcome {
+        let outcome = move |(ticket, version): &(Ticket, Result<Version, Refusal>)| Outcome {
             ticket: *ticket,
-            result: written.map(|()| *version),
+            result: version.and_then(|version| written.map(|()| version)),
         };
         self.changes.iter().map(outcome)
+    }
+
+    fn push_record(&mut self, record: &Record<'_>) -> Result<(), Unfit> {
+        let mut room = [0; MOST_FRAME];
+        self.frames
+            .extend_from_slice(log::frame(record, &mut room)?);
+        Ok(())
     }
 }

@@ -92,17 +92,11 @@ impl Committer {
     }
 
     pub(super) fn submit(&mut self, change: &Change<'_>) {
-        let result = match self.has_room() {
-            true => self.gathered.push(change).map_err(|_long| Refusal::Unfit),
-            false => Err(Refusal::Unavailable),
-        };
-        self.in_flight += 1;
-        if let Err(refusal) = result {
-            self.outcomes.push_back(Outcome {
-                ticket: change.ticket,
-                result: Err(refusal),
-            });
+        match self.has_room() {
+            true => self.gathered.push(change),
+            false => self.gathered.refuse(change),
         }
+        self.in_flight += 1;
     }
 
     pub(super) fn commit(&mut self) {
@@ -119,11 +113,7 @@ impl Committer {
 
     pub(super) fn replace<'r>(&mut self, records: impl Iterator<Item = Record<'r>>) {
         self.commit();
-        let mut everything = Batch::everything();
-        for record in records {
-            // One that does not fit was never promised.
-            let _ = everything.push_record(&record);
-        }
+        let everything = Batch::everything(records);
         self.shared.desk().batches.push_back(everything);
         self.shared.work.notify_one();
     }
@@ -231,9 +221,9 @@ impl<S: Sink> Writer<S> {
             Some(_due) => self.sink.repair(),
             None => Ok(()),
         }
-        .and_then(|()| match batch.len() {
-            0 => Ok(()),
-            _some => self.sink.write(&batch.frames),
+        .and_then(|()| match batch.is_empty() {
+            true => Ok(()),
+            false => self.sink.write(&batch.frames),
         })
         .map(|()| self.backoff.succeeded())
         .map_err(|trouble| {

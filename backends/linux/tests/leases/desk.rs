@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use whohas::Instant;
 use whohas::dhcp::store::log::{self, MOST_FRAME};
@@ -14,7 +17,12 @@ use whohas::dhcp::store::{
     Change, Claim, Expiry, Holder, Outcome, Record, Refusal, Store, Ticket, Version,
 };
 use whohas::wire::dhcp::ClientHardware;
-use whohas_linux::dhcp::{FileStore, LoadReport, Options, StateDirectory};
+use whohas_linux::dhcp::{FileStore, LeaseFile, LoadReport, Options, StateDirectory};
+
+/// Longer than any disk takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// When the first round's leases end, in microseconds.
+const START: u64 = 1_900_000_000_000_000;
 
 /// A folder that is there as long as this.
 pub(crate) struct Folder(PathBuf);
@@ -26,10 +34,6 @@ impl Folder {
         let path = env::temp_dir().join(format!("whohas-leases-{}-{n}", process::id()));
         fs::create_dir_all(&path).expect("a folder can be made where temporary files are");
         Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
@@ -71,7 +75,7 @@ pub(crate) fn lease(n: u16, round: u64) -> Record<'static> {
                 client_id: Some(&[255, 0, 7, 0]),
                 host_name: Some("sensor-7"),
             },
-            expiry: Expiry::At(Instant::from_micros(1_800_000_000_000_000 + round)),
+            expiry: Expiry::At(Instant::from_micros(START + round)),
         },
     }
 }
@@ -84,13 +88,34 @@ pub(crate) fn free(n: u16) -> Record<'static> {
     }
 }
 
+/// The `round` of such a lease.
+pub(crate) fn round(record: &Record<'_>) -> u64 {
+    match record.claim {
+        Claim::Leased {
+            expiry: Expiry::At(end),
+            ..
+        } => end.as_micros() - START,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Starts a log, and says what is in it.
 #[track_caller]
 pub(crate) fn start(directory: &Path, options: Options) -> (FileStore, LoadReport, Contents) {
+    start_with(directory, None, options)
+}
+
+/// As [`start`], with an export.
+#[track_caller]
+pub(crate) fn start_with(
+    directory: &Path,
+    export: Option<LeaseFile>,
+    options: Options,
+) -> (FileStore, LoadReport, Contents) {
     let directory = StateDirectory::open(directory).expect("it can be opened");
     let mut contents = Contents::new();
-    let started = FileStore::log(directory, None, options, |record| {
-        note(&mut contents, record)
+    let started = FileStore::log(directory, export, options, |record| {
+        note(&mut contents, record);
     });
     let (store, report) = started.expect("it can be read");
     (store, report, contents)
@@ -99,9 +124,27 @@ pub(crate) fn start(directory: &Path, options: Options) -> (FileStore, LoadRepor
 /// Options that leave out what takes time.
 pub(crate) fn quick() -> Options {
     let mut options = Options::default();
-    options.retry_after = std::time::Duration::from_millis(1);
-    options.retry_at_most = std::time::Duration::from_millis(10);
+    options.retry_after = Duration::from_millis(1);
+    options.retry_at_most = Duration::from_millis(10);
+    options.export_after = Duration::from_millis(1);
     options
+}
+
+/// As [`quick`], with snapshots all the time.
+pub(crate) fn restless() -> Options {
+    let mut options = quick();
+    options.shortest_log = 1024;
+    options.growth = NonZeroU32::MIN.saturating_add(1);
+    options
+}
+
+/// Waits, as a person who looks at a status now and then.
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let patience = std::time::Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(std::time::Instant::now() < patience, "not in time: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Submits and commits these, and waits for all outcomes.
@@ -131,8 +174,8 @@ pub(crate) fn next_outcome(store: &mut FileStore) -> Outcome {
         if let Some(outcome) = store.poll_outcome() {
             return outcome;
         }
-        let patience = Some(std::time::Duration::from_secs(30));
-        let readable = whohas_linux::wait_readable(&store, patience).expect("it can be waited for");
+        let readable = whohas_linux::wait_readable(&store, Some(PATIENCE));
+        let readable = readable.expect("it can be waited for");
         assert!(readable, "no outcome");
     }
 }

@@ -109,7 +109,9 @@ impl Payload {
 /// The payload without its checksum, if that is right.
 pub(super) fn unsealed(payload: &[u8]) -> Option<&[u8]> {
     let (fields, check) = payload.split_last_chunk()?;
-    (crc32(fields) == u32::from_le_bytes(*check)).then_some(fields)
+    // A fuzzer would not get past it.
+    let is_right = cfg!(fuzzing) || crc32(fields) == u32::from_le_bytes(*check);
+    is_right.then_some(fields)
 }
 
 /// What an unsealed payload says, if it is one that we would write.
