@@ -1,9 +1,8 @@
 //! The file's outermost tables: what the daemon does, and the subnets in their order.
 
 use std::net::SocketAddr;
-use std::num::{NonZeroU8, NonZeroU16, NonZeroU32};
+use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use whohas::conflict::QuickTiming;
 use whohas::dhcp::server::Policy;
@@ -20,18 +19,6 @@ const DEFAULT_DIRECTORY: &str = "/var/lib/whohas";
 const DEFAULT_CONTROL_SOCKET: &str = "/run/whohas/dhcpd.sock";
 /// How many leases there may be, if nothing is written.
 const DEFAULT_MAX_LEASES: NonZeroU32 = NonZeroU32::new(65_536).unwrap();
-/// What servers do, if nothing is written.
-const DEFAULT_POLICY: Policy = Policy {
-    probe: Some(QuickTiming::OFFER),
-    offer_hold: Duration::from_secs(60),
-    cooldown: Duration::from_secs(300),
-    declines: NonZeroU16::new(3).unwrap(),
-    decline_window: Duration::from_secs(600),
-    quarantine_share: NonZeroU8::new(64).unwrap(),
-    rapid_commit: false,
-    lease_without_store: Duration::from_secs(300),
-};
-
 /// Reads the file. What is wrong goes to the report of the section.
 pub(super) fn read(root: Section<'_>, files: &Imports<'_>) -> Option<Config> {
     let report = root.report();
@@ -130,7 +117,7 @@ fn ignored(root: &Section<'_>, imported: Vec<ClientKey>) -> Vec<ClientKey> {
 }
 
 fn policy(root: &Section<'_>) -> Policy {
-    let mut policy = DEFAULT_POLICY;
+    let mut policy = Policy::DEFAULT;
     set(&mut policy.offer_hold, root.get("offer-hold"));
     set(&mut policy.rapid_commit, root.get("rapid-commit"));
     let without_store = root.get("lease-without-store");
