@@ -41,12 +41,9 @@ pub(super) fn subnets(
     drafts.map(|draft| subnet(draft, report)).collect()
 }
 
-/// Puts the classes in order: of those that begin alike, the longest comes first.
+/// Puts the classes in order.
 pub(super) fn classes(mut classes: Vec<At<Class>>, report: &Report) -> Vec<Class> {
-    classes.sort_by(|a, b| {
-        let (a, b) = (&a.value.prefix, &b.value.prefix);
-        b.len().cmp(&a.len()).then_with(|| a.cmp(b))
-    });
+    classes.sort_by(|a, b| a.value.prefix.cmp(&b.value.prefix));
     for pair in classes.windows(2) {
         if pair[0].value.prefix == pair[1].value.prefix {
             let first = &pair[0].mark;

@@ -55,7 +55,7 @@ pub(crate) struct Config {
     pub(crate) interfaces: Vec<String>,
     /// The subnets to serve.
     pub(crate) subnets: Vec<Subnet>,
-    /// What vendor classes get; the most special first.
+    /// What vendor classes get, each once.
     pub(crate) classes: Vec<Class>,
     /// Who gets no answer at all.
     pub(crate) ignored: Vec<ClientKey>,
@@ -148,10 +148,8 @@ impl Config {
         path: &Path,
         files: &Imports<'_>,
     ) -> Result<(Self, Problems), Problems> {
-        let source = Rc::new(Source {
-            path: path.to_owned(),
-            text: String::from_utf8_lossy(text).into_owned(),
-        });
+        let lossy = String::from_utf8_lossy(text).into_owned();
+        let source = Rc::new(Source::new(path.to_owned(), lossy));
         let report = Report::default();
         let config = parse(text, &source, files, &report).filter(|_| report.is_fine());
         let problems = report.finish();

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use whohas::conflict::QuickTiming;
 use whohas::dhcp::server::Policy;
@@ -17,6 +18,9 @@ use super::{Config, Log, LogFormat, LogLevel, Store, check};
 /// Where the daemon's files are, if nothing is written.
 const DEFAULT_DIRECTORY: &str = "/var/lib/whohas";
 const DEFAULT_CONTROL_SOCKET: &str = "/run/whohas/dhcpd.sock";
+/// How long clients wait for an offer without harm: some ask again after a second, some give up after
+/// four.
+const LONGEST_PROBE: Duration = Duration::from_secs(2);
 /// How many leases there may be, if nothing is written.
 const DEFAULT_MAX_LEASES: NonZeroU32 = NonZeroU32::new(65_536).unwrap();
 /// Reads the file. What is wrong goes to the report of the section.
@@ -41,9 +45,9 @@ pub(super) fn read(root: Section<'_>, files: &Imports<'_>) -> Option<Config> {
         max_leases: max_leases(&root, &subnets),
         subnets,
         inspect: root.get("inspect").is_some_and(|at| at.value),
-        store: store(&root),
+        store: store(&root, &imports),
         import_leases: imports.import_leases,
-        export_leases: imports.export_leases,
+        export_leases: imports.export_leases.map(|at| at.value),
         control_socket: control_socket(&root),
         http: http(&root),
         log: log(&root),
@@ -78,7 +82,7 @@ fn interfaces(root: &Section<'_>) -> Vec<String> {
 struct DnsmasqPaths {
     reservations: Vec<PathBuf>,
     import_leases: Option<PathBuf>,
-    export_leases: Option<PathBuf>,
+    export_leases: Option<At<PathBuf>>,
 }
 
 fn dnsmasq_section(root: &Section<'_>, files: &Imports<'_>) -> (DnsmasqPaths, dnsmasq::Imported) {
@@ -95,7 +99,7 @@ fn dnsmasq_section(root: &Section<'_>, files: &Imports<'_>) -> (DnsmasqPaths, dn
     let paths = DnsmasqPaths {
         reservations,
         import_leases: path(&section, "import-leases"),
-        export_leases: path(&section, "export-leases"),
+        export_leases: section.get("export-leases").map(|at| section.resolve(at)),
     };
     section.finish(|_| None);
     (paths, imported)
@@ -130,6 +134,13 @@ fn policy(root: &Section<'_>) -> Policy {
     set(&mut timing.interval, section.get("probe-interval"));
     let probe = section.get("probe").is_none_or(|at| at.value);
     policy.probe = probe.then_some(timing);
+    let waited = timing.interval * u32::from(timing.probe_num.get());
+    if probe && waited > LONGEST_PROBE {
+        let message = format!("a client waits {} s for its offer", waited.as_secs_f32());
+        let problem = section.mark().warning(message);
+        let hint = "some have given up by then: lower `probe-count` or `probe-interval`";
+        section.report().add(problem.hint(hint));
+    }
     set(&mut policy.cooldown, section.get("cooldown"));
     set(&mut policy.declines, section.get("declines"));
     set(&mut policy.decline_window, section.get("decline-window"));
@@ -165,7 +176,7 @@ fn max_leases(root: &Section<'_>, subnets: &[super::Subnet]) -> NonZeroU32 {
     max_leases
 }
 
-fn store(root: &Section<'_>) -> Store {
+fn store(root: &Section<'_>, paths: &DnsmasqPaths) -> Store {
     let directory = PathBuf::from(DEFAULT_DIRECTORY);
     let Some(section) = root.section("store", "[store]") else {
         return Store::Log { directory };
@@ -182,6 +193,12 @@ fn store(root: &Section<'_>) -> Store {
         },
         StoreKind::Memory => Store::Memory,
     };
+    if let (StoreKind::Dnsmasq, Some(at)) = (kind, &paths.export_leases) {
+        let problem = at
+            .mark
+            .error("the store is a lease file of dnsmasq's already");
+        section.report().add(problem.hint("leave this out"));
+    }
     section.finish(|key| match key {
         "directory" => Some("that is for kind = \"log\"".into()),
         "file" => Some("that is for kind = \"dnsmasq\"".into()),

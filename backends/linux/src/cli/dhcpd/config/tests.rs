@@ -202,19 +202,6 @@ fn what_a_subnet_says_of_an_option_comes_before_what_is_said_for_all() {
 }
 
 #[test]
-fn the_class_that_begins_the_same_and_is_longer_comes_first() {
-    let text = "interfaces = \"eth0\"\nsubnet = [{ prefix = \"10.0.0.0/24\", pools = \"10.0.0.9\" }]\n\
-                class = [{ vendor-class = \"PXE\" }, { vendor-class = \"PXEClient\" }]";
-    let (config, _) = parse_text(text).unwrap();
-    let prefixes: Vec<_> = config
-        .classes
-        .iter()
-        .map(|class| &class.prefix[..])
-        .collect();
-    assert_eq!(prefixes, [&b"PXEClient"[..], b"PXE"]);
-}
-
-#[test]
 fn a_name_of_an_architecture_stands_for_all_its_numbers() {
     let boot = subnet_with("boot = { file = \"a\", files = { x64-uefi = \"b\", 0 = \"c\" } }").boot;
     let files: Vec<_> = boot
