@@ -16,7 +16,7 @@ use super::subnet::{Draft, Entry};
 /// The longest network, in addresses: a /8.
 const SHORTEST_PREFIX: u8 = 8;
 
-/// Finds a home for what was imported, and makes subnets out of what was read, if it is fine.
+/// Finds a home for what was imported, and makes subnets out of what was read, in the order of their addresses.
 pub(super) fn subnets(
     mut drafts: Vec<Draft>,
     imported: Vec<Entry>,
@@ -36,16 +36,14 @@ pub(super) fn subnets(
     for entry in imported {
         settle(entry, &mut drafts, report);
     }
+    drafts.sort_by_key(|draft| first_of(draft.prefix.value));
     let drafts = drafts.into_iter();
     drafts.map(|draft| subnet(draft, report)).collect()
 }
 
-/// Puts the classes in order: of those that begin alike, the longest comes first.
+/// Puts the classes in order.
 pub(super) fn classes(mut classes: Vec<At<Class>>, report: &Report) -> Vec<Class> {
-    classes.sort_by(|a, b| {
-        let (a, b) = (&a.value.prefix, &b.value.prefix);
-        b.len().cmp(&a.len()).then_with(|| a.cmp(b))
-    });
+    classes.sort_by(|a, b| a.value.prefix.cmp(&b.value.prefix));
     for pair in classes.windows(2) {
         if pair[0].value.prefix == pair[1].value.prefix {
             let first = &pair[0].mark;
@@ -63,6 +61,11 @@ fn check_prefix(prefix: &At<Prefix>, report: &Report) -> bool {
         let (ip, len) = (value.ip(), value.len());
         let problem = mark.error(format!("`{ip}` is an address in a network, not a network"));
         report.add(problem.hint(format!("did you mean `{first}/{len}`?")));
+        return false;
+    }
+    // This network's own, loopback, groups, and what is reserved.
+    if matches!(first.octets(), [0 | 127 | 224.., ..]) {
+        report.add(mark.error(format!("no host can have an address of {}", show(*value))));
         return false;
     }
     if value.len() < SHORTEST_PREFIX {
@@ -197,7 +200,7 @@ fn check_routers(draft: &Draft, report: &Report) {
                 let subnet = show(prefix);
                 let message = format!("the router {router} is not in the subnet {subnet}");
                 report.add(mark.warning(message).hint("clients will not find it"));
-            } else if draft.pools.iter().any(|pool| contains(pool.value, router)) {
+            } else if draft.pools.iter().any(|pool| pool.value.contains(router)) {
                 let message = format!("the router {router} is in a pool");
                 report.add(
                     mark.warning(message)
@@ -309,10 +312,6 @@ fn describe(client: &ClientKey) -> String {
             bytes.join(":")
         }
     }
-}
-
-const fn contains(pool: Pool, ip: Ipv4Addr) -> bool {
-    pool.first.to_bits() <= ip.to_bits() && ip.to_bits() <= pool.last.to_bits()
 }
 
 fn show(prefix: Prefix) -> String {

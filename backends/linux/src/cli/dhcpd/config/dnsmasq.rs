@@ -63,7 +63,7 @@ impl Imported {
             Ok(files) => {
                 for (path, text) in files {
                     let text = String::from_utf8_lossy(&text).into_owned();
-                    self.add(&Rc::new(Source { path, text }), report);
+                    self.add(&Rc::new(Source::new(path, text)), report);
                 }
             }
             Err(error) => {

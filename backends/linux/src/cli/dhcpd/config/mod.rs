@@ -29,7 +29,7 @@ use std::{fs, io};
 
 use toml::de::DeTable;
 use whohas::Prefix;
-use whohas::dhcp::server::{Plan, Policy, Pool};
+use whohas::dhcp::server::{Plan, PlanError, Policy, Pool};
 use whohas::wire::dhcp::LeaseTime;
 
 pub(crate) use network::{Boot, Class, ClientKey, Details, Reservation, Setting, Subnet};
@@ -55,7 +55,7 @@ pub(crate) struct Config {
     pub(crate) interfaces: Vec<String>,
     /// The subnets to serve.
     pub(crate) subnets: Vec<Subnet>,
-    /// What vendor classes get; the most special first.
+    /// What vendor classes get, each once.
     pub(crate) classes: Vec<Class>,
     /// Who gets no answer at all.
     pub(crate) ignored: Vec<ClientKey>,
@@ -148,18 +148,14 @@ impl Config {
         path: &Path,
         files: &Imports<'_>,
     ) -> Result<(Self, Problems), Problems> {
-        let source = Rc::new(Source {
-            path: path.to_owned(),
-            text: String::from_utf8_lossy(text).into_owned(),
-        });
+        let lossy = String::from_utf8_lossy(text).into_owned();
+        let source = Rc::new(Source::new(path.to_owned(), lossy));
         let report = Report::default();
-        let config = parse(text, &source, files, &report);
-        let is_fine = report.is_fine();
+        let config = parse(text, &source, files, &report).filter(|_| report.is_fine());
         let problems = report.finish();
-        match config {
-            Some(config) if is_fine => Ok((config, problems)),
-            _unusable => Err(problems),
-        }
+        config
+            .map(|config| (config, problems.clone()))
+            .ok_or(problems)
     }
 
     /// What the command line's flags come to, read as if they had been written in a file.
@@ -187,8 +183,8 @@ impl Config {
         Self::parse(text.as_bytes(), Path::new("(flags)"), &|_| Ok(Vec::new()))
     }
 
-    /// Lends what a server goes by.
-    pub(crate) fn with_plan<T>(&self, run: impl FnOnce(&Plan<'_>) -> T) -> T {
+    /// Lends what a server goes by. An error is one of ours: what was read was checked.
+    pub(crate) fn with_plan<T>(&self, run: impl FnOnce(&Plan<'_>) -> T) -> Result<T, PlanError> {
         network::with_plan(&self.subnets, &self.classes, run)
     }
 }

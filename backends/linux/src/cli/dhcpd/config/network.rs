@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use whohas::dhcp::server::{self, LeaseTimes, Plan, Pool};
+use whohas::dhcp::server::{self, LeaseTimes, Plan, PlanError, Pool};
 use whohas::wire::dhcp::OptionCode;
 use whohas::{Prefix, UnicastMac};
 
@@ -100,7 +100,7 @@ pub(super) fn with_plan<T>(
     subnets: &[Subnet],
     classes: &[Class],
     run: impl FnOnce(&Plan<'_>) -> T,
-) -> T {
+) -> Result<T, PlanError> {
     let class_leaves: Vec<_> = classes.iter().map(|it| Leaves::of(&it.details)).collect();
     let subnet_leaves: Vec<_> = subnets.iter().map(SubnetLeaves::of).collect();
 
@@ -127,6 +127,7 @@ pub(super) fn with_plan<T>(
             prefix: subnet.prefix,
             pools: &subnet.pools,
             reservations,
+            reserved: &leaves.reserved_ips,
             options: &leaves.own.options,
             lease_times: subnet.lease_times,
             boot: subnet.boot.lend(&leaves.own.files),
@@ -134,10 +135,7 @@ pub(super) fn with_plan<T>(
             server_id: subnet.server_id,
         })
         .collect();
-    run(&Plan {
-        subnets: &subnets,
-        classes: &classes,
-    })
+    Ok(run(&Plan::new(&subnets, &classes)?))
 }
 
 /// What the innermost slices of a plan are lent from.
@@ -172,6 +170,8 @@ struct SubnetLeaves<'c> {
     own: Leaves<'c>,
     /// One for each reservation.
     reserved: Vec<Leaves<'c>>,
+    /// The addresses of all of them, in ascending order.
+    reserved_ips: Vec<Ipv4Addr>,
 }
 
 impl<'c> SubnetLeaves<'c> {
@@ -180,9 +180,18 @@ impl<'c> SubnetLeaves<'c> {
             let details = reservation.details.as_deref();
             details.map(Leaves::of).unwrap_or_default()
         };
+        let reservations = subnet.reservations.iter();
+        let ips = reservations
+            .clone()
+            .filter_map(|reservation| reservation.ip);
+        let mut reserved_ips: Vec<_> = ips.collect();
+        reserved_ips.sort_unstable();
+        // Several clients may have one in turn.
+        reserved_ips.dedup();
         Self {
             own: Leaves::new(&subnet.options, Some(&subnet.boot)),
-            reserved: subnet.reservations.iter().map(of).collect(),
+            reserved: reservations.map(of).collect(),
+            reserved_ips,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, and where.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -204,14 +204,34 @@ impl fmt::Display for Place {
 pub(super) struct Source {
     pub(super) path: PathBuf,
     pub(super) text: String,
+    /// Where lines begin, once somebody has asked.
+    lines: OnceCell<Vec<usize>>,
 }
 
 impl Source {
+    pub(super) fn new(path: PathBuf, text: String) -> Self {
+        Self {
+            path,
+            text,
+            lines: OnceCell::new(),
+        }
+    }
+
+    /// How many lines are before this place, and where its own begins.
+    fn line(&self, at: usize) -> (usize, usize) {
+        let lines = self.lines.get_or_init(|| {
+            let newlines = self.text.match_indices('\n');
+            newlines.map(|(newline, _)| newline + 1).collect()
+        });
+        let before = lines.partition_point(|&start| start <= at);
+        let start = before.checked_sub(1).and_then(|last| lines.get(last));
+        (before, start.copied().unwrap_or_default())
+    }
+
     fn place(&self, span: &Range<usize>) -> Place {
         let text = &self.text;
         let start = text.floor_char_boundary(span.start);
-        let before = &text[..start];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let (before, line_start) = self.line(start);
         let rest = &text[line_start..];
         let line_end = rest.find('\n').map_or(text.len(), |len| line_start + len);
         let end = text.floor_char_boundary(span.end).clamp(start, line_end);
@@ -229,7 +249,7 @@ impl Source {
         let indent = column - skipped;
         Place {
             path: self.path.clone(),
-            line: before.matches('\n').count() + 1,
+            line: before + 1,
             column: column + 1,
             text: shown.trim_end().to_owned(),
             indent,
@@ -269,8 +289,8 @@ impl Mark {
 /// Where it is, in words.
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.source.place(&self.span);
-        write!(f, "{}:{}", place.path.display(), place.line)
+        let (before, _) = self.source.line(self.span.start);
+        write!(f, "{}:{}", self.source.path.display(), before + 1)
     }
 }
 
@@ -293,5 +313,66 @@ impl Report {
         let mut problems = self.0.into_inner();
         problems.sort();
         problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str, part: &str) -> String {
+        let start = text.find(part).unwrap();
+        let mark = Mark {
+            source: Rc::new(Source::new("f.toml".into(), text.to_owned())),
+            span: start..start + part.len(),
+        };
+        mark.error("wrong").hint("do it right").to_string()
+    }
+
+    #[test]
+    fn carets_stand_under_what_is_meant_whatever_is_before_it() {
+        assert_eq!(
+            said("a = 1\n\tprés = bad\n", "bad"),
+            "error: wrong\n --> f.toml:2:9\n  |\n2 |  prés = bad\n  |         ^^^ do it right"
+        );
+    }
+
+    #[test]
+    fn of_several_lines_the_first_is_shown() {
+        assert_eq!(
+            said("a = [\n1,\n]", "[\n1,\n]"),
+            "error: wrong\n --> f.toml:1:5\n  |\n1 | a = [\n  |     ^ do it right"
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_file_is_a_place() {
+        let problem = said("a = 1\n", "");
+        assert!(problem.contains("f.toml:1:1"), "{problem}");
+        let source = Source::new("f.toml".into(), "a = 1\n".into());
+        let end = source.place(&(6..6));
+        assert_eq!((end.line, end.column, end.width), (2, 1, 1));
+        let beyond = source.place(&(60..70));
+        assert_eq!((beyond.line, beyond.column, beyond.width), (2, 1, 1));
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_around_the_carets_is_shown() {
+        let text = format!("a = \"{}bad{}\"", "x".repeat(5_000), "y".repeat(5_000));
+        let problem = said(&text, "bad");
+        assert!(problem.contains("f.toml:1:5006\n"), "{problem}");
+        assert!(problem.lines().all(|line| line.len() < 120), "{problem}");
+        let [.., line, carets] = problem.lines().collect::<Vec<_>>()[..] else {
+            panic!("{problem}");
+        };
+        assert_eq!(carets.find('^'), line.find("bad"));
+    }
+
+    #[test]
+    fn control_characters_of_a_file_do_not_reach_the_terminal() {
+        assert!(
+            !said("a = \"\u{1b}[2J\u{9b}2J\rbad\"", "bad")
+                .contains(|c: char| { c.is_control() && c != '\n' })
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! The file's outermost tables: what the daemon does, and the subnets in their order.
 
 use std::net::SocketAddr;
-use std::num::{NonZeroU8, NonZeroU16, NonZeroU32};
+use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,20 +18,11 @@ use super::{Config, Log, LogFormat, LogLevel, Store, check};
 /// Where the daemon's files are, if nothing is written.
 const DEFAULT_DIRECTORY: &str = "/var/lib/whohas";
 const DEFAULT_CONTROL_SOCKET: &str = "/run/whohas/dhcpd.sock";
+/// How long clients wait for an offer without harm: some ask again after a second, some give up after
+/// four.
+const LONGEST_PROBE: Duration = Duration::from_secs(2);
 /// How many leases there may be, if nothing is written.
 const DEFAULT_MAX_LEASES: NonZeroU32 = NonZeroU32::new(65_536).unwrap();
-/// What servers do, if nothing is written.
-const DEFAULT_POLICY: Policy = Policy {
-    probe: Some(QuickTiming::OFFER),
-    offer_hold: Duration::from_secs(60),
-    cooldown: Duration::from_secs(300),
-    declines: NonZeroU16::new(3).unwrap(),
-    decline_window: Duration::from_secs(600),
-    quarantine_share: NonZeroU8::new(64).unwrap(),
-    rapid_commit: false,
-    lease_without_store: Duration::from_secs(300),
-};
-
 /// Reads the file. What is wrong goes to the report of the section.
 pub(super) fn read(root: Section<'_>, files: &Imports<'_>) -> Option<Config> {
     let report = root.report();
@@ -54,9 +45,9 @@ pub(super) fn read(root: Section<'_>, files: &Imports<'_>) -> Option<Config> {
         max_leases: max_leases(&root, &subnets),
         subnets,
         inspect: root.get("inspect").is_some_and(|at| at.value),
-        store: store(&root),
+        store: store(&root, &imports),
         import_leases: imports.import_leases,
-        export_leases: imports.export_leases,
+        export_leases: imports.export_leases.map(|at| at.value),
         control_socket: control_socket(&root),
         http: http(&root),
         log: log(&root),
@@ -91,7 +82,7 @@ fn interfaces(root: &Section<'_>) -> Vec<String> {
 struct DnsmasqPaths {
     reservations: Vec<PathBuf>,
     import_leases: Option<PathBuf>,
-    export_leases: Option<PathBuf>,
+    export_leases: Option<At<PathBuf>>,
 }
 
 fn dnsmasq_section(root: &Section<'_>, files: &Imports<'_>) -> (DnsmasqPaths, dnsmasq::Imported) {
@@ -108,7 +99,7 @@ fn dnsmasq_section(root: &Section<'_>, files: &Imports<'_>) -> (DnsmasqPaths, dn
     let paths = DnsmasqPaths {
         reservations,
         import_leases: path(&section, "import-leases"),
-        export_leases: path(&section, "export-leases"),
+        export_leases: section.get("export-leases").map(|at| section.resolve(at)),
     };
     section.finish(|_| None);
     (paths, imported)
@@ -130,7 +121,7 @@ fn ignored(root: &Section<'_>, imported: Vec<ClientKey>) -> Vec<ClientKey> {
 }
 
 fn policy(root: &Section<'_>) -> Policy {
-    let mut policy = DEFAULT_POLICY;
+    let mut policy = Policy::DEFAULT;
     set(&mut policy.offer_hold, root.get("offer-hold"));
     set(&mut policy.rapid_commit, root.get("rapid-commit"));
     let without_store = root.get("lease-without-store");
@@ -143,6 +134,13 @@ fn policy(root: &Section<'_>) -> Policy {
     set(&mut timing.interval, section.get("probe-interval"));
     let probe = section.get("probe").is_none_or(|at| at.value);
     policy.probe = probe.then_some(timing);
+    let waited = timing.interval * u32::from(timing.probe_num.get());
+    if probe && waited > LONGEST_PROBE {
+        let message = format!("a client waits {} s for its offer", waited.as_secs_f32());
+        let problem = section.mark().warning(message);
+        let hint = "some have given up by then: lower `probe-count` or `probe-interval`";
+        section.report().add(problem.hint(hint));
+    }
     set(&mut policy.cooldown, section.get("cooldown"));
     set(&mut policy.declines, section.get("declines"));
     set(&mut policy.decline_window, section.get("decline-window"));
@@ -178,7 +176,7 @@ fn max_leases(root: &Section<'_>, subnets: &[super::Subnet]) -> NonZeroU32 {
     max_leases
 }
 
-fn store(root: &Section<'_>) -> Store {
+fn store(root: &Section<'_>, paths: &DnsmasqPaths) -> Store {
     let directory = PathBuf::from(DEFAULT_DIRECTORY);
     let Some(section) = root.section("store", "[store]") else {
         return Store::Log { directory };
@@ -195,6 +193,12 @@ fn store(root: &Section<'_>) -> Store {
         },
         StoreKind::Memory => Store::Memory,
     };
+    if let (StoreKind::Dnsmasq, Some(at)) = (kind, &paths.export_leases) {
+        let problem = at
+            .mark
+            .error("the store is a lease file of dnsmasq's already");
+        section.report().add(problem.hint("leave this out"));
+    }
     section.finish(|key| match key {
         "directory" => Some("that is for kind = \"log\"".into()),
         "file" => Some("that is for kind = \"dnsmasq\"".into()),

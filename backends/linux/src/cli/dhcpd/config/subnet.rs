@@ -209,8 +209,8 @@ fn seconds(time: LeaseTime) -> String {
 fn boot(section: &Section<'_>) -> Option<Boot> {
     let table = section.section("boot", "boot")?;
     let next_server = table.get("next-server").map(|at| at.value);
-    let server_name = field::<63>(&table, "server-name");
-    let file = field::<127>(&table, "file");
+    let server_name = field(&table, "server-name");
+    let file = field(&table, "file");
     let files = table.section("files", "boot.files");
     let files = files.map(|files| boot_files(&files)).unwrap_or_default();
     table.finish(|_| None);
@@ -222,8 +222,8 @@ fn boot(section: &Section<'_>) -> Option<Boot> {
     })
 }
 
-fn field<const MAX: usize>(table: &Section<'_>, key: &'static str) -> Box<str> {
-    let field = table.get::<Field<MAX>>(key);
+fn field(table: &Section<'_>, key: &'static str) -> Box<str> {
+    let field = table.get::<Field>(key);
     field.map(|at| at.value.0).unwrap_or_default()
 }
 
@@ -241,7 +241,7 @@ fn boot_files(table: &Section<'_>) -> Vec<(u16, Box<str>)> {
             });
             continue;
         };
-        let Some(file) = table.value::<Field<127>>(value) else {
+        let Some(file) = table.value::<Field>(value) else {
             continue;
         };
         for number in numbers {
@@ -261,17 +261,14 @@ fn option_elsewhere(key: &str) -> Option<String> {
     option_of_name(key).map(|option| did_you_mean(&format!("options.{}", option.name)))
 }
 
-/// A text for a field of the message's header, which a zero ends.
-struct Field<const MAX: usize>(Box<str>);
+/// A text for a field of the message's header, or an option if it is too long for that.
+struct Field(Box<str>);
 
-impl<const MAX: usize> Value for Field<MAX> {
-    const WHAT: &'static str = match MAX {
-        63 => "a text of 1 to 63 bytes",
-        _ => "a text of 1 to 127 bytes",
-    };
+impl Value for Field {
+    const WHAT: &'static str = "a text of 1 to 255 bytes";
 
     fn of_text(text: &str) -> Option<Self> {
-        let fits = (1..=MAX).contains(&text.len()) && !text.contains('\0');
+        let fits = (1..=255).contains(&text.len()) && !text.contains('\0');
         fits.then(|| Self(text.into()))
     }
 }

@@ -4,8 +4,8 @@ use std::env;
 use std::net::Ipv4Addr;
 
 use whohas::UnicastMac;
-use whohas::dhcp::server::{self, LeaseTimes};
-use whohas::wire::dhcp::OptionCode;
+use whohas::dhcp::server::{self, Answer, Backend, Client, LeaseTimes};
+use whohas::wire::dhcp::{ClientHardware, OptionCode};
 
 use super::*;
 
@@ -132,6 +132,15 @@ fn subnet_with(lines: &str) -> Subnet {
 }
 
 #[test]
+fn subnets_are_in_the_order_of_their_addresses_however_they_stand_in_the_file() {
+    let text = "interfaces = \"eth0\"\nsubnet = [{ prefix = \"10.0.1.0/24\", pools = \"10.0.1.9\" },\n\
+                { prefix = \"10.0.0.0/24\", pools = \"10.0.0.9\" }]";
+    let (config, _) = parse_text(text).unwrap();
+    let lent = config.with_plan(|plan| plan.subnets().len());
+    assert_eq!(lent, Ok(2));
+}
+
+#[test]
 fn lease_times_that_are_not_written_follow_from_those_that_are() {
     let times = |default, min, max| LeaseTimes {
         default: LeaseTime::Seconds(default),
@@ -193,19 +202,6 @@ fn what_a_subnet_says_of_an_option_comes_before_what_is_said_for_all() {
 }
 
 #[test]
-fn the_class_that_begins_the_same_and_is_longer_comes_first() {
-    let text = "interfaces = \"eth0\"\nsubnet = [{ prefix = \"10.0.0.0/24\", pools = \"10.0.0.9\" }]\n\
-                class = [{ vendor-class = \"PXE\" }, { vendor-class = \"PXEClient\" }]";
-    let (config, _) = parse_text(text).unwrap();
-    let prefixes: Vec<_> = config
-        .classes
-        .iter()
-        .map(|class| &class.prefix[..])
-        .collect();
-    assert_eq!(prefixes, [&b"PXEClient"[..], b"PXE"]);
-}
-
-#[test]
 fn a_name_of_an_architecture_stands_for_all_its_numbers() {
     let boot = subnet_with("boot = { file = \"a\", files = { x64-uefi = \"b\", 0 = \"c\" } }").boot;
     let files: Vec<_> = boot
@@ -228,8 +224,8 @@ fn a_plan_has_what_the_file_says() {
         [[class]]\nvendor-class = \"v\"\noptions = { mtu = 1200 }\nboot = { files = { 0 = \"l\" } }";
     let (config, problems) = parse_text(text).unwrap_or_else(|problems| panic!("{problems}"));
     assert!(problems.is_empty(), "{problems}");
-    config.with_plan(|plan| {
-        let [subnet] = plan.subnets else {
+    let lent = config.with_plan(|plan| {
+        let [subnet] = plan.subnets() else {
             panic!("one subnet");
         };
         assert_eq!(subnet.pools.len(), 2);
@@ -258,13 +254,22 @@ fn a_plan_has_what_the_file_says() {
             assert_eq!(shared.boot.unwrap().file, b"k");
         }
 
-        let [class] = plan.classes else {
-            panic!("one class");
+        let client = Client {
+            hardware: ClientHardware::ethernet(UnicastMac::new([2, 0, 0, 0, 0, 9]).unwrap()),
+            client_id: None,
+            vendor_class: Some(b"vendor"),
+            architecture: None,
+            link: Ipv4Addr::new(10, 0, 0, 1),
         };
+        let Answer::Serve(service) = plan.client(&client) else {
+            panic!("the client is served");
+        };
+        let class = service.class.expect("a class");
         assert_eq!(class.prefix, b"v");
         assert_eq!(class.options[0].value, 1_200_u16.to_be_bytes());
         assert_eq!(class.boot.unwrap().files, [(0, &b"l"[..])]);
     });
+    assert_eq!(lent, Ok(()));
 }
 
 #[test]
@@ -287,7 +292,7 @@ fn lines_of_dnsmasq_become_reservations() {
         lines.collect::<Vec<_>>()
     };
     assert_eq!(
-        show(&config.subnets[0]),
+        show(&config.subnets[1]),
         [
             "02:00:5e:10:00:01 192.168.1.10 - 0",
             "02:00:5e:10:00:02 192.168.1.11 printer 2700",
@@ -302,7 +307,7 @@ fn lines_of_dnsmasq_become_reservations() {
         ]
     );
     assert_eq!(
-        show(&config.subnets[1]),
+        show(&config.subnets[0]),
         [
             "02:00:5e:10:00:03 10.0.0.3 - 0",
             "02:00:5e:10:00:08 - roamer 0"
