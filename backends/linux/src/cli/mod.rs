@@ -57,6 +57,7 @@
 mod announce;
 mod args;
 mod capture;
+mod dhcpd;
 mod failure;
 mod interface;
 mod output;
