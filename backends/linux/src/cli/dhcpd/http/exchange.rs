@@ -91,7 +91,7 @@ impl Dialogue for Exchange {
             Ok(request) => (
                 answer(&request, desk),
                 request.head_only,
-                request.keep_alive && !self.ended,
+                request.keep_alive,
             ),
             Err(code) => (Response::error(code), false, false),
         };

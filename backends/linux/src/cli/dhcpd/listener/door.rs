@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, fchmod};
+use rustix::fs::{Mode, chmod, fchmod};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with,
@@ -69,16 +69,15 @@ impl Door {
             None,
         )
         .map_err(|error| system(error.into()))?;
-        // Before the file is there, so that it never has any other mode.
-        let mode = match group {
-            None => Mode::RUSR | Mode::WUSR,
-            Some(_) => Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP,
-        };
-        fchmod(&socket, mode).map_err(|error| system(error.into()))?;
+        // Before the file is there, so that it is nobody else's at any moment.
+        let own = Mode::RUSR | Mode::WUSR;
+        fchmod(&socket, own).map_err(|error| system(error.into()))?;
         bind(&socket, &address).map_err(|error| system(error.into()))?;
         let guard = Guard::of(path, group).map_err(system)?;
         if let Some(group) = group {
             chown(path, None, Some(group.as_raw())).map_err(system)?;
+            let shared = own | Mode::RGRP | Mode::WGRP;
+            chmod(path, shared).map_err(|error| system(error.into()))?;
         }
         listen(&socket, BACKLOG).map_err(|error| system(error.into()))?;
         Ok(Self {

@@ -223,12 +223,10 @@ impl<D: Dialogue> Connection<D> {
         self.read()?;
         self.dialogue.advance(now, desk);
         self.write(now)?;
-        if self.dialogue.output().is_empty() {
-            if self.dialogue.is_over() {
-                self.close()?;
-            } else {
-                self.dialogue.advance(now, desk);
-            }
+        // What comes next is made now, and sent when it is this one's turn again.
+        self.dialogue.advance(now, desk);
+        if self.dialogue.output().is_empty() && self.dialogue.is_over() {
+            self.close()?;
         }
         let reads = !self.ended && (self.closed || self.dialogue.room() > 0);
         let mut waits_for = EventFlags::empty();
