@@ -4,6 +4,7 @@
 mod daemon;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -65,7 +66,8 @@ wire_test! {
         let (peer, folder) = (Peer::new(), Folder::new());
         let daemon = Daemon::by_flags(&folder, &["--no-probe"]);
         let mut client = client(&folder, &peer, &[]).stdout(Stdio::piped()).spawn().unwrap();
-        daemon.logs("leased");
+        let said = BufReader::new(client.stdout.take().unwrap()).lines();
+        assert!(said.map_while(Result::ok).any(|line| line.starts_with("bound ")));
         let pid = rustix::process::Pid::from_raw(client.id() as i32).unwrap();
         // To udhcpc: renew now.
         rustix::process::kill_process(pid, Signal::USR1).unwrap();
