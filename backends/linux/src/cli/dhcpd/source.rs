@@ -69,11 +69,10 @@ impl Source {
         }
     }
 
-    /// A configuration that can be used, and what might be wrong with it; or a failure that says what
-    /// is.
-    pub(super) fn read(&self) -> Result<(Config, Problems), Failure> {
+    /// A configuration that can be used, and what might be wrong with it.
+    pub(super) fn read(&self) -> Result<(Config, Problems), Unusable> {
         let (mut config, warnings) = match &self.from {
-            From::File(file) => Config::read(file).map_err(wrong)?,
+            From::File(file) => Config::read(file).map_err(Unusable::Wrong)?,
             From::Flags(flags) => flags.config()?,
         };
         if self.json {
@@ -83,29 +82,30 @@ impl Source {
     }
 }
 
-fn wrong(problems: Problems) -> Failure {
-    Failure::usage(problems.to_string().trim_end())
+/// Why a configuration cannot be used.
+#[derive(Debug)]
+pub(super) enum Unusable {
+    /// It is wrong.
+    Wrong(Problems),
+    /// What it speaks of is not there.
+    Absent(Failure),
+}
+
+impl std::convert::From<Unusable> for Failure {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Wrong(problems) => Self::usage(problems.to_string().trim_end()),
+            Unusable::Absent(failure) => failure,
+        }
+    }
 }
 
 impl Flags {
-    fn config(&self) -> Result<(Config, Problems), Failure> {
-        let interface = &self.interface;
-        let found = Interface::find(interface).map_err(open_failure)?;
-        let networks = found.addresses.iter().filter_map(|own| match own.ip {
-            IpAddr::V4(ip) => Prefix::new(ip, own.prefix_len).ok(),
-            IpAddr::V6(_) => None,
-        });
-        let Pool { first, last } = self.range;
-        let around = |own: &Prefix| own.contains(first) && own.contains(last);
-        let network = networks.filter(around).max_by_key(|own| own.len());
-        let network = network.ok_or_else(|| {
-            Failure::usage(format!(
-                "{first} to {last} are in no network of {interface}: give it an address there, such as by \
-                 `ip address add ADDR/24 dev {interface}`"
-            ))
-        })?;
+    fn config(&self) -> Result<(Config, Problems), Unusable> {
+        let network = self.network().map_err(Unusable::Absent)?;
         let (mut config, warnings) =
-            Config::simple(interface, network, self.range, self.lease_time).map_err(wrong)?;
+            Config::simple(&self.interface, network, self.range, self.lease_time)
+                .map_err(Unusable::Wrong)?;
         if !self.probe {
             config.policy.probe = None;
         }
@@ -116,5 +116,24 @@ impl Flags {
             config.control_socket.clone_from(&self.socket);
         }
         Ok((config, warnings))
+    }
+
+    /// The network that the interface has an address in, and the range is.
+    fn network(&self) -> Result<Prefix, Failure> {
+        let interface = &self.interface;
+        let found = Interface::find(interface).map_err(open_failure)?;
+        let networks = found.addresses.iter().filter_map(|own| match own.ip {
+            IpAddr::V4(ip) => Prefix::new(ip, own.prefix_len).ok(),
+            IpAddr::V6(_) => None,
+        });
+        let Pool { first, last } = self.range;
+        let around = |own: &Prefix| own.contains(first) && own.contains(last);
+        let network = networks.filter(around).max_by_key(|own| own.len());
+        network.ok_or_else(|| {
+            Failure::usage(format!(
+                "{first} to {last} are in no network of {interface}: give it an address there, such as by \
+                 `ip address add ADDR/24 dev {interface}`"
+            ))
+        })
     }
 }

@@ -166,7 +166,20 @@ pub(super) fn client(folder: &Folder, peer: &Peer, extra: &[&str]) -> Command {
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("it is ours");
     let mut client = peer.command("setpriv");
     client
-        .args(["--pdeathsig", "KILL", "busybox", "udhcpc", "-i", THEM, "-f", "-n", "-t", "5", "-T", "1"])
+        .args([
+            "--pdeathsig",
+            "KILL",
+            "busybox",
+            "udhcpc",
+            "-i",
+            THEM,
+            "-f",
+            "-n",
+            "-t",
+            "5",
+            "-T",
+            "1",
+        ])
         .args(["-s", &script])
         .args(extra);
     client

@@ -103,14 +103,16 @@ wire_test! {
         daemon.notice("READY=1");
         let line = daemon.logs("reload");
         assert_eq!(line["level"], "error");
-        assert!(line["error"].as_str().unwrap().contains("10.0.0.300"), "{line}");
+        assert!(line["what"].as_str().unwrap().contains("10.0.0.300"), "{line}");
+        assert!(line["at"].as_str().unwrap().ends_with("dhcpd.toml:7:10"), "{line}");
+        assert_eq!(daemon.logs("reload")["message"], "not reloaded: the old configuration stays");
         assert_eq!(leased(&folder, &peer, &[]), "10.0.0.100", "as before");
 
         config("10.0.0.200-10.0.0.200");
         daemon.signal(Signal::HUP);
         daemon.notice("RELOADING=1");
         daemon.notice("READY=1");
-        assert_eq!(daemon.logs("reload")["level"], "notice");
+        assert_eq!(daemon.logs("reload")["message"], "reloaded");
         let leases = ask(&folder, &["leases"]);
         assert!(leases.out.contains("10.0.0.100"), "leases are kept: {leases:?}");
         peer.ip(&["link", "set", THEM, "address", "02:00:00:00:00:77"]);

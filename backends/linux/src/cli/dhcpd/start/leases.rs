@@ -96,9 +96,9 @@ pub(super) fn import(
     let text = match fs::read(file) {
         // It need not be there for ever.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        text => text.map_err(|error| {
-            Failure::device(format!("cannot read {}", file.display()), error)
-        })?,
+        text => {
+            text.map_err(|error| Failure::device(format!("cannot read {}", file.display()), error))?
+        }
     };
     let mut report = LoadReport::default();
     let document = Document::parse(now, Times::Expiry, &text, &[], |skipped| {

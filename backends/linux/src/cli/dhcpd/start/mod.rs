@@ -26,7 +26,7 @@ use super::service::{Doors, End, Facts, Known, Progress, Service, Wishes};
 use super::socket::Sockets;
 use super::source::Source;
 use leases::OpenStore;
-use reload::{reload, tell_warnings, virtual_ips};
+use reload::{reload, tell_problems, virtual_ips};
 
 /// Serves until it is asked to end.
 pub(super) fn run(source: &Source) -> Result<Outcome, Failure> {
@@ -43,7 +43,7 @@ pub(super) fn run(source: &Source) -> Result<Outcome, Failure> {
             if end == End::Stop {
                 service.finish(&known)?;
             }
-            Ok(end)
+            Ok::<_, Failure>(end)
         });
         match end.map_err(|error| Failure::usage(error.to_string()))?? {
             End::Stop => return Ok(Outcome::Positive),
@@ -91,7 +91,7 @@ fn set_up(source: &Source, config: &Config, warnings: &Problems) -> Result<Servi
         let fields = [Field::text("what", weakness)];
         log.tell(now, Level::Warning, Kind::Daemon, "weaker sandbox", &fields);
     }
-    tell_warnings(&mut log, now, warnings);
+    tell_problems(&mut log, now, Level::Warning, warnings);
 
     let limit = config.max_leases.get() as usize;
     let seed = u64::from(random()) << 32 | u64::from(random());

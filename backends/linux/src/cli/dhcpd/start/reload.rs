@@ -7,45 +7,50 @@ use whohas::Instant;
 use crate::cli::dhcpd::config::{Config, Problems};
 use crate::cli::dhcpd::log::{Field, Kind, Level, Log};
 use crate::cli::dhcpd::service::Service;
-use crate::cli::dhcpd::source::Source;
+use crate::cli::dhcpd::source::{Source, Unusable};
 
 /// The next generation, or the one that is, if the new one cannot be used.
 pub(super) fn reload(source: &Source, old: Config, service: &mut Service) -> Config {
     let now = service.clock.now();
     let log = &mut service.log;
-    let next = match source.read() {
+    let new = match source.read() {
         Ok((new, warnings)) => {
-            tell_warnings(log, now, &warnings);
-            match needs_restart(&old, &new) {
-                None => Ok(new),
-                Some(what) => Err(format!("{what} cannot change while the daemon runs: restart it")),
+            tell_problems(log, now, Level::Warning, &warnings);
+            match unchangeable(&old, &new) {
+                None => Some(new),
+                Some(what) => {
+                    let fields = [Field::text("what", &what)];
+                    let message = "cannot change while the daemon runs: restart it";
+                    log.tell(now, Level::Error, Kind::Reload, message, &fields);
+                    None
+                }
             }
         }
-        Err(failure) => Err(failure.to_string()),
+        Err(Unusable::Wrong(problems)) => {
+            tell_problems(log, now, Level::Error, &problems);
+            None
+        }
+        Err(Unusable::Absent(failure)) => {
+            let fields = [Field::text("what", &failure)];
+            log.tell(now, Level::Error, Kind::Reload, "configuration", &fields);
+            None
+        }
     };
-    match next {
-        Ok(new) => {
-            service.server.set_policy(new.policy);
-            service.sockets.set_virtual_ips(virtual_ips(&new));
-            service.facts.probes = new.policy.probe.is_some();
-            log.set_level(super::level(new.log.level));
-            let message = "configuration read again";
-            log.tell(now, Level::Notice, Kind::Reload, message, &[]);
-            new
-        }
-        Err(error) => {
-            for line in error.lines().filter(|line| !line.trim().is_empty()) {
-                let fields = [Field::text("error", &line)];
-                let message = "not reloaded, the old configuration stays";
-                log.tell(now, Level::Error, Kind::Reload, message, &fields);
-            }
-            old
-        }
-    }
+    let Some(new) = new else {
+        let message = "not reloaded: the old configuration stays";
+        log.tell(now, Level::Error, Kind::Reload, message, &[]);
+        return old;
+    };
+    service.server.set_policy(new.policy);
+    service.sockets.set_virtual_ips(virtual_ips(&new));
+    service.facts.probes = new.policy.probe.is_some();
+    log.set_level(super::level(new.log.level));
+    log.tell(now, Level::Notice, Kind::Reload, "reloaded", &[]);
+    new
 }
 
 /// What differs that was opened with privileges that are gone.
-fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
+fn unchangeable(old: &Config, new: &Config) -> Option<&'static str> {
     [
         ("the list of interfaces", old.interfaces != new.interfaces),
         ("where leases are kept", old.store != new.store),
@@ -65,13 +70,13 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
     .find_map(|(what, differs)| differs.then_some(what))
 }
 
-/// What might be wrong with a configuration that can be used.
-pub(super) fn tell_warnings(log: &mut Log, now: Instant, warnings: &Problems) {
-    for warning in warnings.iter() {
-        let place = warning.place().map(ToString::to_string).unwrap_or_default();
-        let message = warning.message();
+/// What is wrong with a configuration, or might be.
+pub(super) fn tell_problems(log: &mut Log, now: Instant, level: Level, problems: &Problems) {
+    for problem in problems.iter() {
+        let place = problem.place().map(ToString::to_string).unwrap_or_default();
+        let message = problem.message();
         let fields = [Field::text("at", &place), Field::text("what", &message)];
-        log.tell(now, Level::Warning, Kind::Reload, "configuration", &fields);
+        log.tell(now, level, Kind::Reload, "configuration", &fields);
     }
 }
 
