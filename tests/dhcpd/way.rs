@@ -57,7 +57,9 @@ impl Link {
             ttl: 64,
             service: 0,
             identification: 0,
-            fragment: Fragment::Whole,
+            fragment: Fragment::Whole {
+                dont_fragment: false,
+            },
         };
         let ethernet = EthernetHeader {
             destination: to.0,

@@ -141,12 +141,14 @@ impl Host {
         Self { holder }
     }
 
+    /// Gives its end of a cable an address.
     #[track_caller]
     pub fn add_address(&self, end: &str, ip: Ipv4Addr, prefix_len: u8) {
         let address = format!("{ip}/{prefix_len}");
         self.within(|| run("ip", &["addr", "replace", &address, "dev", end]));
     }
 
+    /// Takes it away.
     #[track_caller]
     pub fn remove_address(&self, end: &str, ip: Ipv4Addr, prefix_len: u8) {
         let address = format!("{ip}/{prefix_len}");

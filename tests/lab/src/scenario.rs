@@ -15,8 +15,8 @@ const INSIDE: &str = "WHOHAS_LAB_TEST";
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     has_network: bool,
-    /// Whether what it starts, and what that starts, ends with it.
-    has_processes: bool,
+    /// What `unshare` is to make besides.
+    besides: &'static [&'static str],
     has_folder: bool,
     /// What waits in vain, waits for so many seconds.
     patience: &'static str,
@@ -26,6 +26,12 @@ pub struct Scenario {
 #[macro_export]
 macro_rules! wire_test {
     ($($test:tt)*) => { $crate::in_scenario! { WIRE_TEST $($test)* } };
+}
+
+/// A test in a network namespace of its own, with mounts that nobody else sees.
+#[macro_export]
+macro_rules! disk_test {
+    ($($test:tt)*) => { $crate::in_scenario! { DISK_TEST $($test)* } };
 }
 
 /// A test in a process of its own, with a folder for DPDK's files.
@@ -63,19 +69,24 @@ impl Scenario {
     /// See [`wire_test!`](crate::wire_test).
     pub const WIRE_TEST: Self = Self {
         has_network: true,
-        has_processes: false,
+        besides: &[],
         has_folder: false,
         patience: "120",
     };
+    /// See [`disk_test!`](crate::disk_test).
+    pub const DISK_TEST: Self = Self {
+        besides: &["--mount"],
+        ..Self::WIRE_TEST
+    };
     /// See [`lan_test!`](crate::lan_test).
     pub const LAN_TEST: Self = Self {
-        has_processes: true,
+        besides: &["--pid", "--mount-proc"],
         ..Self::WIRE_TEST
     };
     /// See [`scenario!`](crate::scenario).
     pub const PROCESS: Self = Self {
         has_network: false,
-        has_processes: false,
+        besides: &[],
         has_folder: true,
         patience: "300",
     };
@@ -102,11 +113,7 @@ impl Scenario {
                 return;
             };
             let mut command = Command::new("unshare");
-            command.args(flags);
-            if self.has_processes {
-                command.args(["--pid", "--mount-proc"]);
-            }
-            command.arg("timeout");
+            command.args(flags).args(self.besides).arg("timeout");
             command
         } else {
             Command::new("timeout")
