@@ -1,5 +1,7 @@
 //! Addresses that somebody squats on: clients find out and decline them.
 
+use whohas::wire::dhcp::MessageType;
+
 use crate::clients::{Client, Kind};
 use crate::daemon::{Daemon, Setup};
 use crate::lan_test;
@@ -46,7 +48,9 @@ fn declines_and_gets_another(kind: Kind, cooldown: &'static str) {
     daemon.restart();
     assert_eq!(daemon.declined(), [(taken, "declined".to_owned())]);
     stays_unanswered(&link, &Ask::discover(&late), &known, known_ip);
-    stays_unanswered(&link, &Ask::reboot(&late, taken), &known, known_ip);
+    let refusal = Ask::reboot(&late, taken).answer(&link).expect("a refusal");
+    assert_eq!(refusal.kind, MessageType::Nak);
+    assert_eq!(refusal.message.as_deref(), Some("IP address conflict detected"));
 
     daemon.expect(&format!("cleared ip={taken}"));
     assert_eq!(daemon.declined(), []);

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use whohas::UnicastMac;
 use whohas_lab::lan::{ETH0, Host, Lan};
+use whohas_linux::Interface;
 
 use crate::way::Link;
 
@@ -49,13 +50,10 @@ impl Network {
     }
 }
 
-/// A hardware address as the kernel writes it.
-pub fn unicast(mac: &str) -> UnicastMac {
-    whohas_lab::cable::mac(mac)
-}
-
 /// The hardware address of a host's first end.
-pub fn mac_of(host: &Host) -> String {
-    let said = host.run("cat", &[&format!("/sys/class/net/{ETH0}/address")]);
-    said.trim().to_owned()
+#[track_caller]
+pub fn mac_of(host: &Host) -> UnicastMac {
+    let interface = host.within(|| Interface::find(ETH0));
+    let mac = interface.expect("it has one").mac.expect("it is Ethernet");
+    mac.unicast().expect("a station's")
 }

@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-use whohas::UnicastMac;
 use whohas::wire::dhcp::{DHCP_CLIENT_PORT, DHCP_SERVER_PORT, MessageType, OptionCode};
 use whohas_lab::lan::ETH0;
 
@@ -44,7 +43,7 @@ lan_test! {
         let network = Network::new();
         let daemon = Daemon::start(&network.server, &Setup::default().conflicts(PROBING));
         let machine = network.lan.host();
-        let mac: UnicastMac = crate::network::unicast(&mac_of(&machine));
+        let mac = mac_of(&machine);
         let link = machine.within(|| Link::open(ETH0));
         let who = Who { mac, id: None };
         let rom = who.clone().with_id(b"\x00\x44\x45\x4c\x4c\x31\x32\x33\x34");
@@ -66,7 +65,7 @@ lan_test! {
         assert_eq!(daemon.declined(), []);
         assert_eq!(daemon.status()["conflicts"], 0);
         let leases = daemon.leases();
-        let its = leases.iter().filter(|lease| lease.hardware == mac_of(&machine)).count();
+        let its = leases.iter().filter(|lease| lease.hardware == mac.to_string()).count();
         assert_eq!(its, 1, "{leases:?}");
     }
 }
@@ -105,7 +104,7 @@ lan_test! {
         let network = Network::new();
         let daemon = Daemon::start(&network.server, &Setup::default().conflicts(PROBING));
         let machine = network.lan.host();
-        let mac = crate::network::unicast(&mac_of(&machine));
+        let mac = mac_of(&machine);
         let who = Who { mac, id: None };
         let address = obtain(&machine.within(|| Link::open(ETH0)), &who);
         machine.add_address(ETH0, address, PREFIX);

@@ -15,7 +15,7 @@ fn gets_renews_and_releases(kind: Kind) {
     let ip = client.bound();
     daemon.expect(&format!("leased ip={ip} client_mac={}", mac_of(&host)));
     let first = daemon.lease(ip).expect("a lease");
-    assert_eq!(first.hardware, mac_of(&host));
+    assert_eq!(first.hardware, mac_of(&host).to_string());
 
     client.renew();
     daemon.expect(&format!("renewed ip={ip}"));

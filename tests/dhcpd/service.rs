@@ -88,7 +88,7 @@ lan_test! {
 
         daemon.write(&Setup::pool("10.0.0.50-10.0.0.51"));
         daemon.signal("HUP");
-        daemon.expect("configuration read again");
+        daemon.expect("reloaded");
         assert_eq!(obtain(&link, &second), ip(51));
         assert_eq!(daemon.lease(address).expect("it is kept").ip, address);
         assert_eq!(obtain(&link, &first), address);
@@ -103,7 +103,7 @@ lan_test! {
         let address = obtain(&link, &Who::number(1));
         daemon.write_text("interfaces = [\"eth0\"]\nlease-tiem = \"5m\"\n");
         daemon.signal("HUP");
-        daemon.expect("not reloaded, the old configuration stays");
+        daemon.expect("not reloaded: the old configuration stays");
         daemon.expect("dhcpd.toml:2");
         assert_eq!(obtain(&link, &Who::number(1)), address);
         obtain(&link, &Who::number(2));

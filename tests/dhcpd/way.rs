@@ -1,6 +1,8 @@
 //! The ways on which our own clients reach a server: on the link, without an address, or through a
 //! relay.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -28,6 +30,8 @@ pub trait Way {
 /// On the link, where any number of clients can be, each with its own hardware address.
 pub struct Link {
     socket: RawSocket,
+    /// What they have, and answer for.
+    owners: RefCell<BTreeMap<Ipv4Addr, UnicastMac>>,
 }
 
 impl Link {
@@ -36,7 +40,13 @@ impl Link {
         let socket = RawSocket::open(end, Protocols::All);
         Self {
             socket: socket.unwrap_or_else(|error| panic!("{error}")),
+            owners: RefCell::default(),
         }
+    }
+
+    /// Lets a client answer for its address, as its kernel would.
+    pub fn owns(&self, mac: UnicastMac, ip: Ipv4Addr) {
+        self.owners.borrow_mut().insert(ip, mac);
     }
 
     /// Sends a datagram from an address that the client has.
@@ -127,7 +137,12 @@ impl Way for Link {
         let deadline = Instant::now() + patience;
         loop {
             let frame = self.next_frame(deadline)?;
-            if let Some(message) = message_to_client(&frame) {
+            if let Some(question) = arp(&frame) {
+                let owner = self.owners.borrow().get(&question.target_ip).copied();
+                if let Some(mac) = owner {
+                    self.answer_for(mac, &question);
+                }
+            } else if let Some(message) = message_to_client(&frame) {
                 return Some(message.to_vec());
             }
         }

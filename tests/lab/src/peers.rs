@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cable::THEIR_IP;
+use crate::folder::Folder;
 use crate::run;
 
 /// Where the broker listens.
@@ -142,26 +143,26 @@ impl Drop for Program {
 }
 
 /// A file for a program; dropped, it is removed.
-pub struct Scratch(PathBuf);
+pub struct Scratch {
+    path: PathBuf,
+    _folder: Folder,
+}
 
 impl Scratch {
     /// Writes it where temporary files are.
     pub fn write(name: &str, text: &str) -> Self {
-        let name = format!("whohas-{}-{name}", std::process::id());
-        let path = env::temp_dir().join(name);
+        let folder = Folder::new();
+        let path = folder.path().join(name);
         fs::write(&path, text).expect("there is room for a few bytes");
-        Self(path)
+        Self {
+            path,
+            _folder: folder,
+        }
     }
 
     /// Where it is.
     pub fn path(&self) -> &str {
-        self.0.to_str().expect("we chose the name")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        self.path.to_str().expect("we chose the name")
     }
 }
 
