@@ -67,6 +67,7 @@
 //! | requests to all neighbours | `Policy::request_rate` | they wait, in turn |
 //! | replies | `Policy::reply_rate`, and four that the driver has not taken | counted as dropped |
 //! | events not fetched | eight | [`cache::Event::Lost`], counted |
+//! | leases that frames are inspected against | the storage of [`cache::Inspect`] | [`cache::TooManyLeases`] |
 //! | tasks that wait | the resolver's `WAKERS` | all are woken, and look again |
 //!
 //! The limit for one neighbour lives in its entry. When that entry is removed or made to begin anew,
