@@ -1,6 +1,6 @@
 //! dnsmasq's lease file beside a log: written some time after each change, for others to read.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::mem;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -42,7 +42,7 @@ struct Desk {
 #[derive(Debug, Default)]
 struct News {
     /// The last frame of each address: however long a disk takes, there are no more than addresses.
-    frames: HashMap<Ipv4Addr, Box<[u8]>>,
+    frames: BTreeMap<Ipv4Addr, Box<[u8]>>,
     /// Whether these are all there are.
     is_everything: bool,
 }
