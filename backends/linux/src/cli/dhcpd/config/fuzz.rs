@@ -26,8 +26,10 @@ pub(crate) fn dhcp_config(bytes: &[u8]) {
         }
     };
     assert!(problems.to_string().len() <= 1_000 * (1 + problems.iter().count()));
+    let unprintable = |c: char| c.is_control() && c != '\n';
+    assert!(!problems.to_string().contains(unprintable));
     for problem in problems.iter() {
-        assert!(!problem.message().is_empty());
+        assert!(!problem.message().contains('\n'));
         let place = problem.place().expect("the file has a place for each");
         let source = if place.path() == path { text } else { imported };
         assert!(is_in(place, source), "{problem}");
