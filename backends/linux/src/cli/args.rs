@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use whohas::Prefix;
 
+use super::dhcpd::Dhcpd;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  yes: every address answered, the address is free, hosts were found, all went well
@@ -22,7 +24,8 @@ Examples:
   whohas scan 10.0.0.0/24                 everybody who answers
   whohas scan --json 10.0.0.0/16 | jq .mac
   whohas watch -i eth0                    who is there, who moves, who is in conflict
-  whohas announce 10.0.0.7                tell everybody that the address is here now";
+  whohas announce 10.0.0.7                tell everybody that the address is here now
+  whohas dhcpd --config /etc/whohas/dhcpd.toml    give addresses away, and keep promises";
 
 const RESOLVE_EXAMPLES: &str = "\
 Examples:
@@ -55,6 +58,15 @@ Examples:
   whohas announce 10.0.0.7                twice, 2 s apart (RFC 5227)
   whohas announce -i eth0 -c 5 --interval 500ms 10.0.0.7";
 
+const DHCPD_EXAMPLES: &str = "\
+Examples:
+  whohas dhcpd -i eth0 --range 10.0.0.100-10.0.0.199 --lease-time 12h
+  whohas dhcpd --print-config-template > dhcpd.toml
+  whohas dhcpd --config dhcpd.toml --check
+  whohas dhcpd --config dhcpd.toml        kill -HUP reads it again
+  whohas dhcpd leases                     of the daemon that runs
+  whohas dhcpd clear 10.0.0.107           somebody declined it, and all is well again";
+
 /// Who has this IPv4 address? Asks with ARP, and knows what to make of the answers.
 #[derive(Debug, Parser)]
 #[command(
@@ -85,6 +97,9 @@ pub(super) enum Verb {
     /// Tell everybody that an address is here now
     #[command(after_help = format!("{ANNOUNCE_EXAMPLES}\n\n{EXIT_CODES}"))]
     Announce(Announce),
+    /// Give addresses to whoever asks for one (DHCP), and know whom each was given to
+    #[command(after_help = format!("{DHCPD_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Dhcpd(Dhcpd),
 }
 
 /// What every verb understands.

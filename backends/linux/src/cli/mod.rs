@@ -113,6 +113,7 @@ pub fn command() -> clap::Command {
 fn run(verb: &Verb) -> Result<Outcome, Failure> {
     match verb {
         Verb::Announce(arguments) => announce::run(arguments),
+        Verb::Dhcpd(arguments) => dhcpd::run(arguments),
         Verb::Probe(arguments) => probe::run(arguments),
         Verb::Resolve(arguments) => resolve::run(arguments),
         Verb::Scan(arguments) => scan::run(arguments),

@@ -1,5 +1,12 @@
 //! The machine in virtual time: the rules, the bounds, and what others got wrong.
 
+mod conflict;
+mod hostile;
+mod properties;
+mod replies;
+mod rules;
+mod stores;
+
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::vec::Vec;
@@ -408,33 +415,4 @@ impl<'a, S: Storage> Rig<'a, S> {
     fn dropped(&self, reason: DropReason) -> u64 {
         self.server.counters().drops(reason)
     }
-}
-
-#[test]
-fn discover_offer_request_ack() {
-    let mut rig = rig(POLICY);
-    let offer = rig.answers(&discover(mac(1)));
-    assert_eq!(offer.kind(), MessageType::Offer);
-    let ip = offer.ip();
-    assert!(POOL[0].contains(ip));
-    assert_eq!(offer.option(54), Some(SERVER.octets().to_vec()));
-    assert_eq!(offer.option(51), Some(3_000_u32.to_be_bytes().to_vec()));
-    assert_eq!(rig.stored, []);
-    let until = START + POLICY.offer_hold;
-    assert_eq!(rig.state(ip), Some(BindingState::Offered { until }));
-
-    let ack = rig.answers(&selecting(mac(1), ip));
-    assert_eq!((ack.kind(), ack.ip()), (MessageType::Ack, ip));
-    assert_eq!(rig.stored, [(ip, Some(START + LEASE))]);
-    let expiry = Expiry::At(START + LEASE);
-    assert_eq!(rig.state(ip), Some(BindingState::Leased { expiry }));
-    let client = ClientHardware::ethernet(mac(1));
-    let renewed = false;
-    let leased = Event::Leased {
-        ip,
-        client,
-        expiry,
-        renewed,
-    };
-    assert_eq!(rig.told(), [leased]);
 }
