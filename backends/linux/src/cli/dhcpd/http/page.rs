@@ -209,7 +209,7 @@ fn tiles(out: &mut String, total: &Usage, meters: &Meters, now: Instant) -> fmt:
     tile(
         "Declined or in use",
         &Grouped(total.quarantined),
-        &format_args!("{} conflicts", Grouped(meters.conflicts)),
+        &format_args!("{} refused", Grouped(meters.conflicts)),
     )?;
     tile(
         "Messages a minute",
@@ -217,9 +217,9 @@ fn tiles(out: &mut String, total: &Usage, meters: &Meters, now: Instant) -> fmt:
         &format_args!("{} sent", Grouped(u64::from(before.sent.max(last.sent)))),
     )?;
     tile(
-        "ACKs leave within",
+        "99 % of ACKs within",
         &Quantile(acks, 0.99),
-        &format_args!("half {}", Quantile(acks, 0.5)),
+        &format_args!("median {}", Quantile(acks, 0.5)),
     )?;
     out.push_str("</dl>");
     Ok(())
@@ -334,7 +334,7 @@ fn traffic(out: &mut String, meters: &Meters, now: Instant) -> fmt::Result {
     let most = most.unwrap_or(0);
     write!(
         out,
-        "<section><div class=head><h2>The last hour</h2><p>messages by the minute, {} at most</p></div>\
+        "<section class=traffic><div class=head><h2>The last hour</h2><p>messages by the minute, {} at most</p></div>\
          <svg class=chart viewBox=\"0 0 600 88\" preserveAspectRatio=none role=img aria-label=\"messages by the minute\">",
         Grouped(most.into())
     )?;
@@ -501,9 +501,9 @@ fn lease(out: &mut String, binding: &Binding<'_>, now: Instant) -> fmt::Result {
     }
     write!(
         out,
-        "<td class=\"mono soft\">{}<td>{}</tr>",
+        "<td class=\"mono soft\">{}<td class=name>{}</tr>",
         binding.hardware,
-        foreign(binding.host_name.unwrap_or("–"))
+        foreign(binding.host_name.unwrap_or_default())
     )
 }
 
