@@ -16,9 +16,10 @@ pub struct Subnet<'a> {
     pub prefix: Prefix,
     /// What may be given to whoever comes, in order of preference; apart from each other.
     pub pools: &'a [Pool],
-    /// What is kept for some, in the order of their clients.
+    /// What is kept for some, in the order of their clients. Several clients may have one address in turn:
+    /// who comes first has it.
     pub reservations: &'a [Reservation<'a>],
-    /// The addresses of `reservations`, in ascending order.
+    /// The addresses of `reservations`, in ascending order, each once.
     pub reserved: &'a [Ipv4Addr],
     /// What clients are told, unless their class or reservation says otherwise.
     pub options: &'a [Setting<'a>],
@@ -278,7 +279,7 @@ impl<'a> Subnet<'a> {
                 return Err(PlanError::Reservations { number });
             }
         }
-        if addresses != self.reserved.len() {
+        if addresses < self.reserved.len() {
             return Err(PlanError::Reserved { number: addresses });
         }
         Ok(())
@@ -311,8 +312,8 @@ pub enum PlanError {
     /// An address is reserved that no host can have in the subnet.
     #[error("{0} cannot be reserved: no host in the subnet can have it")]
     Reservation(Ipv4Addr),
-    /// Reservations are not in the order of their clients, or there are two for one client, or two with
-    /// one address, or the address is not among those reserved.
+    /// Reservations are not in the order of their clients, or there are two for one client, or the
+    /// address is not among those reserved.
     #[error("reservation {number} is not in order, or there twice: sort them by client")]
     Reservations {
         /// Counted from 0.
@@ -421,6 +422,12 @@ mod tests {
         assert_eq!(with(&[one, two], &[ip(9)]), missing);
         let too_many = Some(PlanError::Reserved { number: 2 });
         assert_eq!(with(&[one, two], &[ip(7), ip(8), ip(9)]), too_many);
+        let turns = reservation(ClientKey::Hardware(mac(2)), Some(ip(9)));
+        assert_eq!(with(&[one, turns], &[ip(9)]), None);
+        assert_eq!(
+            with(&[one, turns], &[ip(9), ip(9)]),
+            Some(PlanError::Reserved { number })
+        );
         let out_of_order = Some(PlanError::Reserved { number });
         assert_eq!(with(&[one, two], &[ip(9), ip(8)]), out_of_order);
         let broadcast = reservation(ClientKey::Hardware(mac(1)), Some(ip(255)));

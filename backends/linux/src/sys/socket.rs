@@ -58,6 +58,18 @@ pub(crate) fn attach_filter(fd: BorrowedFd<'_>, program: &[Instruction]) -> io::
     set_option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &description)
 }
 
+/// Has a socket send and receive over this interface only. Whoever has not the right to raw sockets can
+/// do it once.
+#[cfg(feature = "command")]
+pub(crate) fn bind_to_device(fd: BorrowedFd<'_>, interface: u32) -> io::Result<()> {
+    set_option(
+        fd,
+        libc::SOL_SOCKET,
+        libc::SO_BINDTOIFINDEX,
+        &(interface as i32),
+    )
+}
+
 /// Has every frame that is sent begin with what is said of it to the kernel.
 pub(crate) fn enable_virtio_header(fd: BorrowedFd<'_>) -> io::Result<()> {
     set_option(fd, libc::SOL_PACKET, libc::PACKET_VNET_HDR, &1i32)
