@@ -12,7 +12,7 @@ use super::listener::Dialogue;
 const MOST: usize = 256 * 1024;
 
 /// Bytes of nobody knows whom come over the control socket, in pieces as they say themselves.
-pub fn dhcp_control(bytes: &[u8]) {
+pub(in crate::cli) fn dhcp_control(bytes: &[u8]) {
     let heard = play::<Conversation>(bytes);
     for line in heard.split_inclusive(|&byte| byte == b'\n') {
         let line: serde_json::Value = serde_json::from_slice(line).expect("a line of JSON");
@@ -22,7 +22,7 @@ pub fn dhcp_control(bytes: &[u8]) {
 }
 
 /// The same over HTTP.
-pub fn dhcp_http(bytes: &[u8]) {
+pub(in crate::cli) fn dhcp_http(bytes: &[u8]) {
     let heard = play::<Exchange>(bytes);
     assert!(heard.is_empty() || heard.starts_with(b"HTTP/1.1 "));
 }
@@ -67,8 +67,10 @@ mod tests {
     #[test]
     fn every_file_of_the_corpus_passes_its_target() {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-        let targets: [(&str, fn(&[u8])); 2] =
-            [("dhcp_control", super::dhcp_control), ("dhcp_http", super::dhcp_http)];
+        let targets: [(&str, fn(&[u8])); 2] = [
+            ("dhcp_control", super::dhcp_control),
+            ("dhcp_http", super::dhcp_http),
+        ];
         for (name, run) in targets {
             let folder = fs::read_dir(corpus.join(name)).expect("every target has a corpus");
             for file in folder {
