@@ -116,7 +116,7 @@ impl<S: Storage> Server<S> {
         self.policy.probe.is_some() && ask.place.local
     }
 
-    /// Asks who has an address, unless that is being asked already.
+    /// Asks who has an address, unless that is being asked already, or the client is getting it just now.
     pub(super) fn start_probe(
         &mut self,
         now: Instant,
@@ -125,7 +125,11 @@ impl<S: Storage> Server<S> {
         place: &Place,
         requester: Option<UnicastMac>,
     ) {
-        if matches!(self.stage_of(at), Some(Stage::Probing { .. })) {
+        let busy = matches!(
+            self.stage_of(at),
+            Some(Stage::Probing { .. } | Stage::Committing { .. })
+        );
+        if busy {
             return;
         }
         let timing = self.policy.probe.unwrap_or_default();
@@ -252,12 +256,16 @@ impl<S: Storage> Server<S> {
                 return;
             }
             self.end_quarantine(at);
+            self.table.queue_write(at);
         }
         let ip = self.table.slot(at).ip;
         let lease = ask.lease();
         if !matches!(self.claim_parked(now, &ask, ip), Some(held) if held == at) {
             self.give_up(at);
             return;
+        }
+        if asked.reply != Reply::Offer {
+            self.rename(at, &ask);
         }
         let slot = self.table.slot_mut(at);
         let offered = slot.state == State::Offered;

@@ -224,9 +224,6 @@ impl<S: Storage> Server<S> {
         if self.claim(now, ask, ip)? != Some(at) {
             return Err(DropReason::Exhausted);
         }
-        if leased && !self.table.set_client(at, &ask.identity, ask.host_name()) {
-            return Err(DropReason::Identity);
-        }
         let asked = Asked {
             reply: Reply::Ack,
             ..asked
@@ -241,9 +238,18 @@ impl<S: Storage> Server<S> {
         if doubtful && self.probes(ask) && !self.is_committing(at) {
             self.start_probe(now, at, parked, &ask.place, ask.identity.hardware.mac());
         } else {
+            self.rename(at, ask);
             self.answer(now, parked, Reply::Ack, ask.lease());
         }
         Ok(())
+    }
+
+    /// The name and the hardware address that a client has now. Who has a lease keeps it, whether or not
+    /// there is room for them.
+    pub(super) fn rename(&mut self, at: Position, ask: &Ask<'_, '_>) {
+        if self.table.slot(at).is_of(&ask.identity) {
+            let _ = self.table.set_client(at, &ask.identity, ask.host_name());
+        }
     }
 
     pub(super) fn refuse(

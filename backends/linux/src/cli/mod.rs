@@ -82,6 +82,16 @@ pub mod fuzz {
     pub fn dhcp_config(bytes: &[u8]) {
         super::dhcpd::config::fuzz::dhcp_config(bytes);
     }
+
+    /// What comes over the control socket of `whohas dhcpd`.
+    pub fn dhcp_control(bytes: &[u8]) {
+        super::dhcpd::fuzz::dhcp_control(bytes);
+    }
+
+    /// What comes over HTTP to `whohas dhcpd`.
+    pub fn dhcp_http(bytes: &[u8]) {
+        super::dhcpd::fuzz::dhcp_http(bytes);
+    }
 }
 
 use std::io::Write;

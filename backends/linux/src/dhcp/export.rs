@@ -1,13 +1,17 @@
 //! dnsmasq's lease file beside a log: written some time after each change, for others to read.
 
+use std::collections::BTreeMap;
 use std::mem;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use whohas::dhcp::store::Record;
 use whohas::dhcp::store::dnsmasq::Document;
+use whohas::dhcp::store::log::{self, MOST_FRAME};
 
-use super::lease_file::{Files, LeaseFile, Place, replace_all, wall};
+use super::lease_file::{Files, LeaseFile, Place, replace_all, set_all};
 use super::{LoadError, Options, Trouble, image};
 
 /// The end of the log that writes; a last time when it is dropped.
@@ -21,18 +25,26 @@ pub(super) struct Export {
 #[derive(Clone, Debug)]
 pub(super) struct Watch(Arc<Shared>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
     desk: Mutex<Desk>,
     work: Condvar,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Desk {
-    document: Document,
-    has_changed: bool,
+    news: News,
     is_closing: bool,
     trouble: Option<Trouble>,
+}
+
+/// What the lease file does not say yet.
+#[derive(Debug, Default)]
+struct News {
+    /// The last frame of each address: however long a disk takes, there are no more than addresses.
+    frames: BTreeMap<Ipv4Addr, Box<[u8]>>,
+    /// Whether these are all there are.
+    is_everything: bool,
 }
 
 impl Export {
@@ -41,20 +53,16 @@ impl Export {
         document: Document,
         options: &Options,
     ) -> Result<Self, LoadError> {
-        let shared = Arc::new(Shared {
-            desk: Mutex::new(Desk {
-                document,
-                has_changed: false,
-                is_closing: false,
-                trouble: None,
-            }),
-            work: Condvar::new(),
-        });
-        let theirs = Arc::clone(&shared);
-        let delay = options.export_after;
-        let thread = Builder::new()
-            .name("lease-export".into())
-            .spawn(move || theirs.run(&file, delay));
+        let shared = Arc::<Shared>::default();
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            file,
+            document,
+            is_behind: false,
+            delay: options.export_after,
+        };
+        let thread = Builder::new().name("lease-export".into());
+        let thread = thread.spawn(move || writer.run());
         Ok(Self {
             shared,
             thread: Some(thread.map_err(LoadError::Thread)?),
@@ -67,21 +75,20 @@ impl Export {
 
     /// Takes records that are durable.
     pub(super) fn take(&self, frames: &[u8]) {
-        let now = wall();
         let mut desk = self.shared.desk();
-        let mut has_changed = desk.has_changed;
-        image::each(frames, |record| {
-            // What is in a frame fits into a line.
-            has_changed |= matches!(desk.document.set(now, record), Ok(Some(_old)));
-        });
-        self.shared.changed(desk, has_changed);
+        image::each(frames, |record| desk.news.note(record));
+        self.shared.work.notify_one();
     }
 
     /// Takes all records there are.
-    pub(super) fn replace(&self, frames: &[u8]) {
-        let mut desk = self.shared.desk();
-        let has_changed = replace_all(&mut desk.document, frames) | desk.has_changed;
-        self.shared.changed(desk, has_changed);
+    pub(super) fn replace(&self, each: impl FnOnce(&mut dyn FnMut(&Record<'_>))) {
+        let mut news = News {
+            is_everything: true,
+            ..News::default()
+        };
+        each(&mut |record| news.note(record));
+        self.shared.desk().news = news;
+        self.shared.work.notify_one();
     }
 }
 
@@ -102,48 +109,78 @@ impl Watch {
     }
 }
 
+impl News {
+    fn is_empty(&self) -> bool {
+        self.frames.is_empty() && !self.is_everything
+    }
+
+    fn note(&mut self, record: &Record<'_>) {
+        // What comes out of a frame fits into one.
+        if let Ok(frame) = log::frame(record, &mut [0; MOST_FRAME]) {
+            self.frames.insert(record.ip, frame.into());
+        }
+    }
+}
+
 impl Shared {
     fn desk(&self) -> MutexGuard<'_, Desk> {
-        // A document is whole between any two lines.
+        // Whatever panicked, the desk is never left half changed.
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn changed(&self, mut desk: MutexGuard<'_, Desk>, has_changed: bool) {
-        desk.has_changed = has_changed;
-        self.work.notify_one();
-    }
+/// The thread's end. All that takes long is done with the desk unlocked: the log is not to wait for it.
+struct Writer {
+    shared: Arc<Shared>,
+    file: LeaseFile,
+    document: Document,
+    /// What is on the disk may not be what the document says.
+    is_behind: bool,
+    delay: Duration,
+}
 
-    fn run(&self, file: &LeaseFile, delay: Duration) {
+impl Writer {
+    fn run(mut self) {
         loop {
-            let (files, is_last) = self.next(delay);
-            // Never with the desk locked: the log is not to wait for this.
-            let trouble = files.and_then(|files| file.write(&files, Place::NewOrSame).err());
-            let mut desk = self.desk();
-            desk.has_changed |= trouble.is_some();
-            desk.trouble = trouble;
+            let (news, is_last) = self.next();
+            let records = |take: &mut dyn FnMut(&Record<'_>)| {
+                for frame in news.frames.values() {
+                    image::each(frame, &mut *take);
+                }
+            };
+            self.is_behind |= match news.is_everything {
+                true => replace_all(&mut self.document, records),
+                false => set_all(&mut self.document, records),
+            };
+            if self.is_behind {
+                let files = Files::of(&self.document);
+                let trouble = self.file.write(&files, Place::NewOrSame).err();
+                self.is_behind = trouble.is_some();
+                self.shared.desk().trouble = trouble;
+            }
             if is_last {
                 break;
             }
         }
     }
 
-    /// What is to be written, if anything, and whether it is the last time.
-    fn next(&self, delay: Duration) -> (Option<Files>, bool) {
-        let mut desk = self.desk();
-        while !desk.has_changed && !desk.is_closing {
-            desk = self.work.wait(desk).unwrap_or_else(PoisonError::into_inner);
+    /// What is new, and whether nothing will be new after that.
+    fn next(&self) -> (News, bool) {
+        let mut desk = self.shared.desk();
+        while desk.news.is_empty() && !self.is_behind && !desk.is_closing {
+            let waited = self.shared.work.wait(desk);
+            desk = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        // A change seldom comes alone.
-        let until = Instant::now() + delay;
+        // A change seldom comes alone, and what has failed may fail again.
+        let until = Instant::now() + self.delay;
         while !desk.is_closing {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            let waited = self.work.wait_timeout(desk, left);
+            let waited = self.shared.work.wait_timeout(desk, left);
             desk = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let files = mem::take(&mut desk.has_changed).then(|| Files::of(&desk.document));
-        (files, desk.is_closing)
+        (mem::take(&mut desk.news), desk.is_closing)
     }
 }

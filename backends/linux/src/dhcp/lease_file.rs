@@ -12,7 +12,7 @@ use whohas::Instant;
 use whohas::dhcp::store::dnsmasq::{Document, Times};
 use whohas::dhcp::store::{Claim, Record};
 
-use super::{LoadReport, StateDirectory, Trouble, image};
+use super::{LoadReport, StateDirectory, Trouble};
 
 /// A lease file of dnsmasq's, and beside it, with `.quarantine` behind its name, what it has no lines for.
 ///
@@ -147,24 +147,36 @@ impl Files {
     }
 }
 
-/// The records of these frames are all that the document is to say of IPv4. Whether that is news.
-pub(super) fn replace_all(document: &mut Document, frames: &[u8]) -> bool {
+/// Has the document say these records. Whether that is news.
+pub(super) fn set_all(
+    document: &mut Document,
+    each: impl FnOnce(&mut dyn FnMut(&Record<'_>)),
+) -> bool {
     let now = wall();
-    let mut gone: BTreeSet<_> = document.addresses().collect();
-    let mut has_changed = false;
-    // What is in a frame fits into a line.
-    let mut set = |record: &Record<'_>| {
-        has_changed |= matches!(document.set(now, record), Ok(Some(_old)));
-    };
-    image::each(frames, |record| {
-        gone.remove(&record.ip);
-        set(record);
+    let mut is_news = false;
+    each(&mut |record| {
+        // What is in a frame fits into a line.
+        is_news |= matches!(document.set(now, record), Ok(Some(_old)));
     });
-    for ip in gone {
-        let claim = Claim::Free;
-        set(&Record { ip, claim });
-    }
-    has_changed
+    is_news
+}
+
+/// Has the document say these records, and nothing else of IPv4. Whether that is news.
+pub(super) fn replace_all(
+    document: &mut Document,
+    each: impl FnOnce(&mut dyn FnMut(&Record<'_>)),
+) -> bool {
+    let mut gone: BTreeSet<_> = document.addresses().collect();
+    set_all(document, |set| {
+        each(&mut |record| {
+            gone.remove(&record.ip);
+            set(record);
+        });
+        for ip in gone {
+            let claim = Claim::Free;
+            set(&Record { ip, claim });
+        }
+    })
 }
 
 /// What the host's clock says.

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::committer::Sink;
 use super::export::Export;
-use super::image::Image;
+use super::image::{self, Image};
 use super::status::Status;
 use super::{Options, StateDirectory, Trouble};
 
@@ -251,7 +251,7 @@ impl Sink for LogFile {
             self.health = Health::Lost;
         }
         if let Some(export) = &self.export {
-            export.replace(frames);
+            export.replace(|take| image::each(frames, take));
         }
     }
 

@@ -66,7 +66,7 @@ impl Sink for OnlyFile {
     }
 
     fn replace(&mut self, frames: &[u8]) {
-        replace_all(&mut self.document, frames);
+        replace_all(&mut self.document, |set| image::each(frames, set));
         self.is_behind = true;
     }
 

@@ -57,7 +57,7 @@ impl FileStore {
                     health = Health::Lost;
                 }
                 let export = Export::start(file, document, &options)?;
-                export.replace(&image.to_log());
+                export.replace(|take| image.each(take));
                 Some(export)
             }
             None => None,

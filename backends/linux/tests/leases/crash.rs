@@ -13,10 +13,10 @@ use std::time::Duration;
 use whohas::Instant;
 use whohas::dhcp::store::dnsmasq::{Document, Times};
 use whohas::dhcp::store::{Change, Store, Ticket, Version};
-use whohas_linux::dhcp::{FileStore, LeaseFile, StateDirectory};
+use whohas_linux::dhcp::{FileStore, LeaseFile};
 use whohas_linux::wait_readable;
 
-use crate::desk::{Folder, lease, restless, round};
+use crate::desk::{self, Folder, lease, restless, round};
 
 /// Said to the process that is going to be killed: where.
 const VICTIM: &str = "WHOHAS_LEASES_VICTIM";
@@ -25,7 +25,7 @@ const KILLS: u64 = 200;
 
 /// What is in the store: the round of each lease.
 fn start(folder: &Path) -> (FileStore, BTreeMap<u16, u64>) {
-    let directory = StateDirectory::open(folder.join("state")).expect("nobody has it");
+    let directory = desk::open(&folder.join("state"));
     let export = LeaseFile::open(folder.join("dnsmasq.leases"), Times::Expiry);
     let export = Some(export.expect("it can be opened"));
     let mut rounds = BTreeMap::new();

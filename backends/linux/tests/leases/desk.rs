@@ -17,7 +17,7 @@ use whohas::dhcp::store::{
     Change, Claim, Expiry, Holder, Outcome, Record, Refusal, Store, Ticket, Version,
 };
 use whohas::wire::dhcp::ClientHardware;
-use whohas_linux::dhcp::{FileStore, LeaseFile, LoadReport, Options, StateDirectory};
+use whohas_linux::dhcp::{FileStore, LeaseFile, LoadReport, OpenError, Options, StateDirectory};
 
 /// Longer than any disk takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -99,6 +99,21 @@ pub(crate) fn round(record: &Record<'_>) -> u64 {
     }
 }
 
+/// Opens a directory that nobody has for long: a process that another test starts has all that is open,
+/// until it has become another program.
+#[track_caller]
+pub(crate) fn open(path: &Path) -> StateDirectory {
+    let mut opened = None;
+    wait_until("nobody has it", || match StateDirectory::open(path) {
+        Err(OpenError::InUse(_)) => false,
+        result => {
+            opened = Some(result.expect("it can be opened"));
+            true
+        }
+    });
+    opened.expect("it was waited for")
+}
+
 /// Starts a log, and says what is in it.
 #[track_caller]
 pub(crate) fn start(directory: &Path, options: Options) -> (FileStore, LoadReport, Contents) {
@@ -112,7 +127,7 @@ pub(crate) fn start_with(
     export: Option<LeaseFile>,
     options: Options,
 ) -> (FileStore, LoadReport, Contents) {
-    let directory = StateDirectory::open(directory).expect("it can be opened");
+    let directory = open(directory);
     let mut contents = Contents::new();
     let started = FileStore::log(directory, export, options, |record| {
         note(&mut contents, record);

@@ -27,6 +27,8 @@ fn open(path: &Path) -> LeaseFile {
 
 fn start_alone(path: &Path) -> (FileStore, LoadReport, Contents) {
     let mut contents = Contents::new();
+    // Until nobody has its directory.
+    drop(desk::open(path.parent().expect("it is in a folder")));
     let started = FileStore::dnsmasq(open(path), quick(), |record| note(&mut contents, record));
     let (store, report) = started.expect("it can be read");
     (store, report, contents)

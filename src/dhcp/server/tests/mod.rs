@@ -9,6 +9,7 @@ mod stores;
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::vec::Vec;
 
 use super::*;
@@ -184,6 +185,10 @@ impl Says {
 struct Heard {
     transmit: Transmit,
     bytes: Vec<u8>,
+    /// When, and how it stood with its address, in the server's book and in the store's.
+    at: Instant,
+    binding: Option<(ClientHardware, BindingState)>,
+    saved: Option<Saved>,
 }
 
 impl Heard {
@@ -211,6 +216,71 @@ impl Heard {
     }
 }
 
+/// A record as a store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Saved {
+    Leased {
+        hardware: ClientHardware,
+        client_id: Option<Vec<u8>>,
+        host_name: Option<std::string::String>,
+        expiry: Expiry,
+    },
+    Quarantined {
+        until: Instant,
+        cause: Cause,
+    },
+}
+
+impl Saved {
+    fn of(claim: &Claim<'_>) -> Option<Self> {
+        match *claim {
+            Claim::Free => None,
+            Claim::Leased { holder, expiry } => Some(Self::Leased {
+                hardware: holder.hardware,
+                client_id: holder.client_id.map(<[u8]>::to_vec),
+                host_name: holder.host_name.map(Into::into),
+                expiry,
+            }),
+            Claim::Quarantined { until, cause } => Some(Self::Quarantined { until, cause }),
+        }
+    }
+
+    fn claim(&self) -> Claim<'_> {
+        match self {
+            Self::Leased {
+                hardware,
+                client_id,
+                host_name,
+                expiry,
+            } => Claim::Leased {
+                holder: Holder {
+                    hardware: *hardware,
+                    client_id: client_id.as_deref(),
+                    host_name: host_name.as_deref(),
+                },
+                expiry: *expiry,
+            },
+            Self::Quarantined { until, cause } => Claim::Quarantined {
+                until: *until,
+                cause: *cause,
+            },
+        }
+    }
+
+    fn of_binding(binding: &Binding<'_>) -> Option<Self> {
+        match binding.state {
+            BindingState::Offered { .. } | BindingState::Free => None,
+            BindingState::Leased { expiry } => Some(Self::Leased {
+                hardware: binding.hardware,
+                client_id: binding.client_id.map(<[u8]>::to_vec),
+                host_name: binding.host_name.map(Into::into),
+                expiry,
+            }),
+            BindingState::Quarantined { until, cause } => Some(Self::Quarantined { until, cause }),
+        }
+    }
+}
+
 /// What happens to changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Disk {
@@ -231,6 +301,7 @@ struct Rig<'a, S: Storage> {
     /// The changes that were made, as `(ip, until, hardware)`; `None` is free.
     stored: Vec<(Ipv4Addr, Option<Instant>)>,
     waiting: Vec<Outcome>,
+    book: BTreeMap<Ipv4Addr, Saved>,
     heard: Vec<Heard>,
     events: Vec<Event>,
     probes: Vec<(Instant, Outgoing)>,
@@ -255,6 +326,7 @@ fn rig_of<S: Storage>(policy: Policy, storage: S) -> Rig<'static, S> {
         disk: Disk::Good,
         stored: Vec::new(),
         waiting: Vec::new(),
+        book: BTreeMap::new(),
         heard: Vec::new(),
         events: Vec::new(),
         probes: Vec::new(),
@@ -312,6 +384,10 @@ impl<'a, S: Storage> Rig<'a, S> {
                 };
                 if result.is_ok() {
                     self.stored.push((record.ip, until));
+                    match Saved::of(&record.claim) {
+                        Some(saved) => self.book.insert(record.ip, saved),
+                        None => self.book.remove(&record.ip),
+                    };
                 }
                 self.waiting.push(Outcome { ticket, result });
             }
@@ -340,7 +416,15 @@ impl<'a, S: Storage> Rig<'a, S> {
             let mut buffer = [0; 1_472];
             while let Some(transmit) = self.server.poll_transmit(self.now, &plan, &mut buffer) {
                 let bytes = buffer[..transmit.len].to_vec();
-                heard.push(Heard { transmit, bytes });
+                let ip = Message::parse(&bytes).unwrap().header().your_ip;
+                let binding = self.server.binding(ip);
+                heard.push(Heard {
+                    transmit,
+                    at: self.now,
+                    binding: binding.map(|binding| (binding.hardware, binding.state)),
+                    saved: self.book.get(&ip).cloned(),
+                    bytes,
+                });
             }
             match self.server.poll_timeout() {
                 Some(due) if due <= self.now => self.server.handle_timeout(self.now, &plan),
@@ -400,7 +484,20 @@ impl<'a, S: Storage> Rig<'a, S> {
     /// An address by the whole way.
     #[track_caller]
     fn lease(&mut self, from: UnicastMac) -> Ipv4Addr {
-        let offer = self.answers(&discover(from));
+        self.lease_by(from, &discover(from))
+    }
+
+    /// This very address.
+    #[track_caller]
+    fn lease_of(&mut self, from: UnicastMac, ip: Ipv4Addr) -> Ipv4Addr {
+        let got = self.lease_by(from, &discover(from).requesting(ip));
+        assert_eq!(got, ip);
+        got
+    }
+
+    #[track_caller]
+    fn lease_by(&mut self, from: UnicastMac, discover: &Says) -> Ipv4Addr {
+        let offer = self.answers(discover);
         assert_eq!(offer.kind(), MessageType::Offer);
         let ack = self.answers(&selecting(from, offer.ip()));
         assert_eq!((ack.kind(), ack.ip()), (MessageType::Ack, offer.ip()));

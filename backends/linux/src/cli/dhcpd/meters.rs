@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use whohas::Instant;
-use whohas::dhcp::server::{DropReason, Event, Received};
+use whohas::dhcp::server::{Event, Received};
 use whohas::wire::dhcp::MessageType;
 
 /// How many events worth a look are remembered.
@@ -26,22 +26,14 @@ pub(super) const TYPES: [(MessageType, &str); 8] = [
     (MessageType::Inform, "inform"),
 ];
 
-/// Counters and clocks.
+/// What the server does not count itself.
 #[derive(Debug, Default)]
 pub(super) struct Meters {
-    /// What was received, by number of type; by 0 what has no type that is known.
-    received: [u64; 9],
     /// How long replies took, by number of type.
     replies: [Histogram; 9],
-    pub(super) malformed: u64,
-    pub(super) busy: u64,
-    pub(super) other_drops: u64,
     /// How long the store took to make a batch durable.
     pub(super) commits: Histogram,
-    /// DECLINEs that came, and those that were believed.
-    pub(super) declines: u64,
-    pub(super) declines_believed: u64,
-    pub(super) probes_in_use: u64,
+    /// Requests that were refused because somebody else uses the address.
     pub(super) conflicts: u64,
     /// Received and sent, by the minute.
     pub(super) minutes: Minutes,
@@ -52,19 +44,9 @@ pub(super) struct Meters {
 impl Meters {
     /// A datagram came.
     pub(super) fn received(&mut self, now: Instant, received: &Received) {
-        self.minutes.at(now).received += 1;
-        let number = match received {
-            Received::Handled(kind) => kind.number(),
-            Received::Dropped(reason) => {
-                *match reason {
-                    DropReason::Malformed(_) => &mut self.malformed,
-                    DropReason::Busy => &mut self.busy,
-                    _ => &mut self.other_drops,
-                } += 1;
-                0
-            }
-        };
-        self.received[usize::from(number)] += 1;
+        let minute = self.minutes.at(now);
+        minute.received += 1;
+        minute.dropped += u32::from(matches!(received, Received::Dropped(_)));
     }
 
     /// A reply left, this long after its question came.
@@ -76,22 +58,14 @@ impl Meters {
     /// The server has told something.
     pub(super) fn happened(&mut self, now: Instant, event: &Event) {
         match event {
-            Event::Declining { .. } => self.declines += 1,
-            Event::Declined { .. } => self.declines_believed += 1,
-            Event::InUse { .. } => self.probes_in_use += 1,
             Event::Conflict { .. } => self.conflicts += 1,
-            Event::Cleared { .. } => {}
-            _everyday => return,
+            Event::Leased { .. } | Event::Released { .. } | Event::Expired { .. } => return,
+            _ => {}
         }
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }
         self.recent.push_back((now, *event));
-    }
-
-    /// How many of a type were received; of none that is known, if it is `None`.
-    pub(super) fn messages_received(&self, kind: Option<MessageType>) -> u64 {
-        self.received[usize::from(kind.map_or(0, MessageType::number))]
     }
 
     /// How long replies of a type took.
@@ -155,6 +129,8 @@ pub(super) struct Minutes {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Minute {
     pub(super) received: u32,
+    /// How many of those were dropped.
+    pub(super) dropped: u32,
     pub(super) sent: u32,
 }
 

@@ -8,6 +8,8 @@ mod clock;
 mod config;
 mod control;
 mod desk;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod http;
 mod listener;
 mod log;

@@ -19,7 +19,7 @@ use super::network::{ClientKey, Details};
 use super::problem::{Mark, Report, Source};
 use super::section::At;
 use super::subnet::{Entry, HostName, LEASE_TIMES};
-use super::value::{Hex, Value};
+use super::value::{Hex, Value, quote};
 
 /// Reads a file, or all files of a directory, with their paths.
 pub(super) type Imports<'f> = dyn Fn(&Path) -> io::Result<Vec<(PathBuf, Vec<u8>)>> + 'f;
@@ -111,7 +111,7 @@ impl Imported {
                 Some(Field::Ignore) => host.ignore = true,
                 Some(Field::Nothing) => {}
                 None => {
-                    let problem = at(field).warning(format!("`{field}` is not understood"));
+                    let problem = at(field).warning(format!("{} is not understood", quote(field)));
                     report.add(problem.hint("the line is left out"));
                     return;
                 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Config, Place, Severity};
+use super::Config;
+use super::problem::{Place, Problem, Severity};
 
 /// Any bytes are read as a file, and those behind the first zero as one that it imports: that ends, with
 /// a plan that a server can go by, or with errors that are in the file.
@@ -20,16 +21,18 @@ pub(crate) fn dhcp_config(bytes: &[u8]) {
         }
         Err(problems) => {
             assert!(problems.errors() > 0);
-            let severe = |problem: &super::Problem| problem.severity() == Severity::Error;
+            let severe = |problem: &Problem| problem.severity == Severity::Error;
             assert!(problems.iter().any(severe));
             problems
         }
     };
     assert!(problems.to_string().len() <= 1_000 * (1 + problems.iter().count()));
+    let unprintable = |c: char| c.is_control() && c != '\n';
+    assert!(!problems.to_string().contains(unprintable));
     for problem in problems.iter() {
-        assert!(!problem.message().is_empty());
+        assert!(!problem.message().contains('\n'));
         let place = problem.place().expect("the file has a place for each");
-        let source = if place.path() == path { text } else { imported };
+        let source = if place.path == path { text } else { imported };
         assert!(is_in(place, source), "{problem}");
     }
 }
@@ -37,8 +40,8 @@ pub(crate) fn dhcp_config(bytes: &[u8]) {
 /// Whether a place is in a file, or right behind its end.
 fn is_in(place: &Place, source: &[u8]) -> bool {
     let text = String::from_utf8_lossy(source);
-    let line = text.split('\n').nth(place.line() - 1);
-    line.is_some_and(|line| (1..=line.chars().count() + 1).contains(&place.column()))
+    let line = text.split('\n').nth(place.line - 1);
+    line.is_some_and(|line| (1..=line.chars().count() + 1).contains(&place.column))
 }
 
 /// Whether a server can go by it.

@@ -32,11 +32,8 @@ use whohas::Prefix;
 use whohas::dhcp::server::{Plan, PlanError, Policy, Pool};
 use whohas::wire::dhcp::LeaseTime;
 
-pub(crate) use network::{Boot, Class, ClientKey, Details, Reservation, Setting, Subnet};
-pub(crate) use option_names::{
-    OPTION_NAMES, OptionKind, OptionName, option_of_code, option_of_name,
-};
-pub(crate) use problem::{Place, Problem, Problems, Severity};
+pub(crate) use network::{Class, ClientKey, Subnet};
+pub(crate) use problem::Problems;
 
 use dnsmasq::Imports;
 use problem::{Mark, Report, Source};

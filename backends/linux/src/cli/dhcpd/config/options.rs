@@ -12,7 +12,7 @@ use super::option_names::{OPTION_NAMES, OWN, OptionKind, option_of_code, option_
 use super::problem::Problem;
 use super::section::{At, Section};
 use super::suggest::{did_you_mean, suggest};
-use super::value::{Hex, Value};
+use super::value::{Hex, Value, quote};
 
 /// The longest value of an option. Longer than 255 bytes it is split (RFC 3396), and a message has
 /// no room for much more than this.
@@ -69,7 +69,8 @@ pub(super) fn read(section: &Section<'_>) -> Vec<At<Setting>> {
 
 fn unknown(key: &At<&str>) -> Problem {
     let name = key.value;
-    let problem = key.mark.error(format!("there is no option `{name}`"));
+    let message = format!("there is no option {}", quote(name));
+    let problem = key.mark.error(message);
     match suggest(name, OPTION_NAMES.iter().map(|option| option.name)) {
         Some(meant) => problem.hint(did_you_mean(meant)),
         None => problem.hint("write its number, from 1 to 254"),

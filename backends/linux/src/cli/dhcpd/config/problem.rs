@@ -3,7 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 /// How many problems are kept; further ones are counted.
@@ -28,11 +28,6 @@ impl Problems {
     /// How many of them make the configuration useless.
     pub(crate) const fn errors(&self) -> usize {
         self.errors
-    }
-
-    /// Whether there are none.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.errors + self.warnings == 0
     }
 
     /// One that has no place.
@@ -102,7 +97,7 @@ pub(crate) enum Severity {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    severity: Severity,
+    pub(super) severity: Severity,
     message: String,
     /// What to do about it.
     hint: Option<String>,
@@ -110,11 +105,6 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// Whether it can be left as it is.
-    pub(crate) const fn severity(&self) -> Severity {
-        self.severity
-    }
-
     /// What it is, in one line.
     pub(crate) fn message(&self) -> &str {
         &self.message
@@ -163,31 +153,15 @@ impl fmt::Display for Problem {
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    path: PathBuf,
-    line: usize,
-    column: usize,
+    pub(super) path: PathBuf,
+    /// The line, and the character in it; the first is 1.
+    pub(super) line: usize,
+    pub(super) column: usize,
     /// What is shown of the line, without control characters.
     text: String,
     /// Where in it the carets begin, and how many there are.
     indent: usize,
     width: usize,
-}
-
-impl Place {
-    /// The file.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The line; the first is 1.
-    pub(crate) const fn line(&self) -> usize {
-        self.line
-    }
-
-    /// The character in the line; the first is 1.
-    pub(crate) const fn column(&self) -> usize {
-        self.column
-    }
 }
 
 impl fmt::Display for Place {

@@ -23,6 +23,7 @@ const DEFAULT_CONTROL_SOCKET: &str = "/run/whohas/dhcpd.sock";
 const LONGEST_PROBE: Duration = Duration::from_secs(2);
 /// How many leases there may be, if nothing is written.
 const DEFAULT_MAX_LEASES: NonZeroU32 = NonZeroU32::new(65_536).unwrap();
+
 /// Reads the file. What is wrong goes to the report of the section.
 pub(super) fn read(root: Section<'_>, files: &Imports<'_>) -> Option<Config> {
     let report = root.report();

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::problem::{Mark, Problem, Report, Source};
 use super::suggest::{did_you_mean, suggest};
-use super::value::{Value, describe};
+use super::value::{Value, describe, quote};
 
 /// A value, and where it stands.
 #[derive(Clone, Debug)]
@@ -125,10 +125,8 @@ impl<'t> Section<'t> {
                 tables.collect()
             }
             other => {
-                let problem = self.mark_of(at.span()).error(format!(
-                    "expected a list of tables, found {}",
-                    describe(other)
-                ));
+                let message = format!("expected a list of tables, found {}", describe(other));
+                let problem = self.mark_of(at.span()).error(message);
                 self.report.add(problem.hint(format!("write {name}")));
                 Vec::new()
             }
@@ -210,7 +208,8 @@ impl<'t> Section<'t> {
             let key = at.value;
             if !known.contains(&key) {
                 let name = self.name;
-                let problem = at.mark.error(format!("there is no key `{key}` in {name}"));
+                let message = format!("there is no key {} in {name}", quote(key));
+                let problem = at.mark.error(message);
                 self.report.add(self.hint(problem, key, &known, &elsewhere));
             }
         }
@@ -231,10 +230,7 @@ impl<'t> Section<'t> {
     fn entry(
         &self,
         key: &'static str,
-    ) -> Option<(
-        &'t Spanned<toml::de::DeString<'t>>,
-        &'t Spanned<DeValue<'t>>,
-    )> {
+    ) -> Option<(&'t Spanned<DeString<'t>>, &'t Spanned<DeValue<'t>>)> {
         let mut known = self.known.borrow_mut();
         if !known.contains(&key) {
             known.push(key);

@@ -13,7 +13,7 @@ use super::options;
 use super::problem::Mark;
 use super::section::{At, Section};
 use super::suggest::{did_you_mean, suggest};
-use super::value::{Hex, Value};
+use super::value::{Hex, Value, quote};
 
 /// How long clients have an address where nothing is written: as long as they ask for, from two
 /// minutes to twelve hours; twelve hours if they ask for nothing.
@@ -232,9 +232,8 @@ fn boot_files(table: &Section<'_>) -> Vec<(u16, Box<str>)> {
     let mut files: Vec<(u16, Box<str>)> = Vec::new();
     for (key, value) in table.entries() {
         let Some(numbers) = architecture::numbers(key.value) else {
-            let problem = key
-                .mark
-                .error(format!("there is no architecture `{}`", key.value));
+            let message = format!("there is no architecture {}", quote(key.value));
+            let problem = key.mark.error(message);
             report.add(match suggest(key.value, architecture::names()) {
                 Some(meant) => problem.hint(did_you_mean(meant)),
                 None => problem.hint("write its number (option 93), or x86-bios, x64-uefi, ..."),

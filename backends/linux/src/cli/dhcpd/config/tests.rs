@@ -7,6 +7,8 @@ use whohas::UnicastMac;
 use whohas::dhcp::server::{self, Answer, Backend, Client, LeaseTimes};
 use whohas::wire::dhcp::{ClientHardware, OptionCode};
 
+use super::network::{Reservation, Setting};
+use super::option_names::{OPTION_NAMES, OptionName};
 use super::*;
 
 /// Reads a file of `tests/config`, which others of the same folder may be imported into.
@@ -73,7 +75,7 @@ fn what_is_wrong_with_bad_files_is_said_with_its_place() {
 #[test]
 fn the_template_is_valid_as_it_is() {
     let (_, problems) = parse_text(TEMPLATE).unwrap();
-    assert!(problems.is_empty(), "{problems}");
+    assert_eq!(problems.to_string(), "");
 }
 
 fn parse_text(text: &str) -> Result<(Config, Problems), Problems> {
@@ -94,7 +96,7 @@ fn whole_template() -> String {
 fn the_examples_of_the_template_are_valid_together() {
     let (_, problems) =
         parse_text(&whole_template()).unwrap_or_else(|problems| panic!("{problems}"));
-    assert!(problems.is_empty(), "{problems}");
+    assert_eq!(problems.to_string(), "");
 }
 
 #[test]
@@ -223,7 +225,7 @@ fn a_plan_has_what_the_file_says() {
         [[subnet.reservation]]\nmac = \"02:00:00:00:00:01\"\n\
         [[class]]\nvendor-class = \"v\"\noptions = { mtu = 1200 }\nboot = { files = { 0 = \"l\" } }";
     let (config, problems) = parse_text(text).unwrap_or_else(|problems| panic!("{problems}"));
-    assert!(problems.is_empty(), "{problems}");
+    assert_eq!(problems.to_string(), "");
     let lent = config.with_plan(|plan| {
         let [subnet] = plan.subnets() else {
             panic!("one subnet");

@@ -44,14 +44,19 @@ pub(super) trait Value: Sized {
     }
 }
 
+/// A word of a file, for messages: without its control characters, and not all of a long one.
+pub(super) fn quote(word: &str) -> String {
+    const LONGEST: usize = 60;
+    let shown: String = word.chars().take(LONGEST).collect();
+    let more = if shown.len() < word.len() { "..." } else { "" };
+    format!("`{}{more}`", shown.escape_debug())
+}
+
 /// What a value is, for messages.
 pub(super) fn describe(value: &DeValue<'_>) -> String {
-    /// How much of a text is repeated.
-    const LONGEST: usize = 40;
     match value {
         DeValue::String(text) if text.is_empty() => "an empty text".into(),
-        DeValue::String(text) if text.chars().count() > LONGEST => "a long text".into(),
-        DeValue::String(text) => format!("{text:?}"),
+        DeValue::String(text) => format!("the text {}", quote(text)),
         DeValue::Integer(integer) => format!("the number {integer}"),
         DeValue::Float(float) => format!("the number {float}"),
         DeValue::Boolean(bool) => format!("`{bool}`"),
@@ -85,7 +90,7 @@ impl Value for PathBuf {
     const WHAT: &'static str = "the path of a file";
 
     fn of_text(text: &str) -> Option<Self> {
-        (!text.is_empty() && !text.contains('\0')).then(|| text.into())
+        (!text.is_empty() && !text.contains(char::is_control)).then(|| text.into())
     }
 }
 

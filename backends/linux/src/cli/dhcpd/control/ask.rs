@@ -1,6 +1,6 @@
 //! The verbs that ask a daemon: `whohas dhcpd leases` and the others.
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
@@ -322,14 +322,9 @@ impl Printer {
         facts.add(["sandbox".to_owned(), parts.collect::<Vec<_>>().join(", ")]);
         facts.add(["received".to_owned(), counts(&status.received)]);
         facts.add(["sent".to_owned(), counts(&status.sent)]);
-        facts.add(["dropped".to_owned(), status.dropped.to_string()]);
-        facts.add([
-            "declines".to_owned(),
-            format!(
-                "{}, of which {} were believed",
-                status.declines, status.declines_believed
-            ),
-        ]);
+        facts.add(["dropped".to_owned(), counts(&status.dropped)]);
+        facts.add(["declines".to_owned(), counts(&status.declines)]);
+        facts.add(["probes".to_owned(), counts(&status.probes)]);
         facts.add(["conflicts".to_owned(), status.conflicts.to_string()]);
         facts.print(&mut self.output)?;
         let mut pools = Table::new([
@@ -421,9 +416,9 @@ fn printable(text: &str) -> String {
     Printable(text).to_string()
 }
 
-fn counts(counts: &std::collections::BTreeMap<String, u64>) -> String {
+fn counts(counts: &BTreeMap<String, u64>) -> String {
     if counts.is_empty() {
-        return "nothing".to_owned();
+        return "none".to_owned();
     }
     let counts = counts
         .iter()

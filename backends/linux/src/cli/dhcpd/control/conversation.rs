@@ -79,7 +79,7 @@ impl Conversation {
                 ip: Some(ip),
                 count: desk.clear(ip).into(),
             },
-            Request::Status => Reply::status(desk.status(), desk.meters()),
+            Request::Status => Reply::status(desk.status(), &desk.counters(), desk.meters()),
         };
         reply.write(&mut self.output);
     }

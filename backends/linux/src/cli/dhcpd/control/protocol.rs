@@ -5,13 +5,16 @@
 //! and a last one of type `end`; all else is one line. Every line has `v` and `type`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use whohas::Instant;
-use whohas::dhcp::server::{Binding, BindingState};
+use whohas::dhcp::server::{
+    Binding, BindingState, Counters, DeclineVerdict, DropReason, ProbeResult,
+};
 use whohas::dhcp::store::{Cause, Expiry};
 
 use super::super::desk::Status;
@@ -217,12 +220,12 @@ pub(super) struct StatusLine {
     pub(super) interfaces: Vec<InterfaceLine>,
     pub(super) pools: Vec<PoolLine>,
     pub(super) store: StoreLine,
-    pub(super) sandbox: std::collections::BTreeMap<String, bool>,
-    pub(super) received: std::collections::BTreeMap<String, u64>,
-    pub(super) sent: std::collections::BTreeMap<String, u64>,
-    pub(super) dropped: u64,
-    pub(super) declines: u64,
-    pub(super) declines_believed: u64,
+    pub(super) sandbox: BTreeMap<String, bool>,
+    pub(super) received: BTreeMap<String, u64>,
+    pub(super) sent: BTreeMap<String, u64>,
+    pub(super) dropped: BTreeMap<String, u64>,
+    pub(super) declines: BTreeMap<String, u64>,
+    pub(super) probes: BTreeMap<String, u64>,
     pub(super) conflicts: u64,
 }
 
@@ -313,7 +316,7 @@ impl<'a> Reply<'a> {
         }))
     }
 
-    pub(super) fn status(status: Status, meters: &Meters) -> Self {
+    pub(super) fn status(status: Status, counters: &Counters, meters: &Meters) -> Self {
         let Status {
             uptime,
             configuration,
@@ -322,9 +325,12 @@ impl<'a> Reply<'a> {
             store,
             sandbox,
         } = status;
-        let counted = |count: fn(&Meters, whohas::wire::dhcp::MessageType) -> u64| {
-            let counts = TYPES.map(|(kind, name)| (name.to_owned(), count(meters, kind)));
-            counts.into_iter().filter(|(_, count)| *count > 0).collect()
+        // What has never happened is left out.
+        let counted = |counts: &mut dyn Iterator<Item = (&str, u64)>| {
+            let counts = counts.filter(|(_, count)| *count > 0);
+            counts
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect()
         };
         Self::Status(Box::new(StatusLine {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -363,11 +369,32 @@ impl<'a> Reply<'a> {
                 .parts()
                 .map(|(part, holds)| (part.to_owned(), holds))
                 .into(),
-            received: counted(|meters, kind| meters.messages_received(Some(kind))),
-            sent: counted(|meters, kind| meters.replies(kind).count()),
-            dropped: meters.malformed + meters.busy + meters.other_drops,
-            declines: meters.declines,
-            declines_believed: meters.declines_believed,
+            received: counted(
+                &mut TYPES
+                    .iter()
+                    .map(|&(kind, name)| (name, counters.received_of(kind)))
+                    .chain([("other", counters.untyped)]),
+            ),
+            sent: counted(
+                &mut TYPES
+                    .iter()
+                    .map(|&(kind, name)| (name, counters.sent_of(kind))),
+            ),
+            dropped: counted(
+                &mut DropReason::ALL
+                    .into_iter()
+                    .map(|reason| (reason.name(), counters.drops(reason))),
+            ),
+            declines: counted(
+                &mut DeclineVerdict::ALL
+                    .into_iter()
+                    .map(|verdict| (verdict.name(), counters.declines(verdict))),
+            ),
+            probes: counted(
+                &mut ProbeResult::ALL
+                    .into_iter()
+                    .map(|result| (result.name(), counters.probes(result))),
+            ),
             conflicts: meters.conflicts,
         }))
     }

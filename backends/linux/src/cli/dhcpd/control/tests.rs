@@ -3,10 +3,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 use whohas::Instant;
+use whohas::dhcp::store::Cause;
+use whohas::wire::dhcp::ClientHardware;
 
 use super::conversation::Conversation;
 use super::protocol::LONGEST;
-use crate::cli::dhcpd::desk::fixture::Fixture;
+use crate::cli::dhcpd::desk::Desk;
+use crate::cli::dhcpd::desk::fixture::{Fixture, mac};
 use crate::cli::dhcpd::listener::Dialogue;
 
 const NOW: Instant = Instant::from_secs(7);
@@ -39,6 +42,12 @@ fn talk(desk: &mut Fixture, said: &[u8]) -> Vec<Value> {
         .collect()
 }
 
+fn declined(number: u32) -> Cause {
+    Cause::Declined {
+        by: ClientHardware::ethernet(mac(number)),
+    }
+}
+
 fn one(desk: &mut Fixture, said: &str) -> Value {
     let mut lines = talk(desk, said.as_bytes());
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -58,8 +67,8 @@ fn a_hundred_thousand_leases_come_in_order_and_piece_by_piece() {
     assert_eq!(lines[1]["hardware"], "02:00:00:00:00:01");
     assert_eq!(lines[1]["name"], "host-1");
     assert_eq!(lines[1]["state"], "leased");
-    assert_eq!(lines[1]["expires"], "2027-01-15T08:00:37Z");
-    assert_eq!(lines[1]["expires_in_s"], 37);
+    assert_eq!(lines[1]["expires"], "2027-01-15T08:01:37Z");
+    assert_eq!(lines[1]["expires_in_s"], 97);
     assert_eq!(lines[100_000]["count"], 100_000);
 }
 
@@ -100,9 +109,12 @@ fn what_changes_while_a_list_is_read_is_left_out_or_told_as_it_is() {
     conversation.advance(NOW, &mut desk);
     let mut heard = conversation.output().to_vec();
     conversation.sent(NOW, heard.len());
-    let gone = *desk.addresses.keys().next_back().unwrap();
-    desk.addresses.remove(&gone);
-    desk.decline(Ipv4Addr::new(10, 0, 7, 0), 9);
+    assert!(desk.release(Ipv4Addr::new(10, 0, 7, 209)));
+    desk.decline(
+        Ipv4Addr::new(10, 0, 7, 0),
+        declined(9),
+        Duration::from_secs(300),
+    );
     loop {
         conversation.advance(NOW, &mut desk);
         if conversation.output().is_empty() {
@@ -128,19 +140,21 @@ fn leases_are_taken_and_quarantines_end() {
     assert_eq!(one(&mut desk, &format!("{released}\n"))["done"], false);
 
     for host in 0..5_000_u32 {
-        desk.decline((0x0a01_0000 + host).into(), host);
+        let ip = (0x0a01_0001 + host).into();
+        desk.decline(ip, declined(host), Duration::from_secs(300));
     }
     let lines = talk(&mut desk, b"{\"command\":\"declined\"}\n");
     assert_eq!(lines.len(), 5_001);
     assert_eq!(lines[7]["cause"], "declined");
     assert_eq!(lines[7]["by"], "02:00:00:00:00:07");
     assert_eq!(lines[7]["cleared_in_s"], 300);
-    let clear = "{\"command\":\"clear\",\"address\":\"10.1.0.7\"}\n";
+    let clear = "{\"command\":\"clear\",\"address\":\"10.1.0.8\"}\n";
     assert_eq!(one(&mut desk, clear)["count"], 1);
     assert_eq!(one(&mut desk, clear)["count"], 0);
     let line = one(&mut desk, "{\"command\":\"clear\",\"all\":true}\n");
     assert_eq!((&line["count"], &line["ip"]), (&4_999.into(), &Value::Null));
-    assert_eq!(desk.addresses.len(), 9);
+    assert_eq!(talk(&mut desk, b"{\"command\":\"declined\"}\n").len(), 1);
+    assert_eq!(talk(&mut desk, b"{\"command\":\"leases\"}\n").len(), 10);
 }
 
 #[test]

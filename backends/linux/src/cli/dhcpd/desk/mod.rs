@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use whohas::Instant;
-use whohas::dhcp::server::{Binding, BindingState, Usage};
+use whohas::dhcp::server::{Binding, BindingState, Counters, Usage};
 
 use super::meters::Meters;
 
@@ -24,7 +24,9 @@ pub(super) trait Desk {
     fn release(&mut self, ip: Ipv4Addr) -> bool;
     /// Ends the quarantine of an address. Whether there was one.
     fn clear(&mut self, ip: Ipv4Addr) -> bool;
-    /// What was counted.
+    /// What the server has counted.
+    fn counters(&self) -> Counters;
+    /// What was counted and timed around it.
     fn meters(&self) -> &Meters;
     /// Everything else.
     fn status(&self) -> Status;
@@ -181,7 +183,8 @@ mod tests {
                 all.extend(next);
                 after = Some(last);
             }
-            let expected: Vec<Ipv4Addr> = desk.addresses.keys().copied().collect();
+            let first = u32::from(Ipv4Addr::new(10, 0, 0, 10));
+            let expected: Vec<Ipv4Addr> = (first..first + 1_000).map(Into::into).collect();
             assert_eq!(all, expected, "{most}");
         }
     }

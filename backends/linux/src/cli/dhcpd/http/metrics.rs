@@ -2,12 +2,14 @@
 
 use std::fmt::{self, Display, Write};
 
+use whohas::dhcp::server::{DeclineVerdict, DropReason, ProbeResult, StoreResult};
+
 use crate::cli::dhcpd::desk::Desk;
 use crate::cli::dhcpd::meters::{Histogram, TYPES};
 
 /// All of it.
 pub(super) fn text(desk: &impl Desk) -> String {
-    let (status, meters) = (desk.status(), desk.meters());
+    let (status, counters, meters) = (desk.status(), desk.counters(), desk.meters());
     let mut text = Text::default();
 
     text.family(
@@ -16,10 +18,9 @@ pub(super) fn text(desk: &impl Desk) -> String {
         "Datagrams to the DHCP port by message type; those of no known type are other.",
     );
     for (kind, name) in TYPES {
-        let count = meters.messages_received(Some(kind));
-        text.sample(&[("type", &name)], count);
+        text.sample(&[("type", &name)], counters.received_of(kind));
     }
-    text.sample(&[("type", &"other")], meters.messages_received(None));
+    text.sample(&[("type", &"other")], counters.untyped);
 
     text.family(
         "whohas_dhcp_messages_sent_total",
@@ -30,7 +31,7 @@ pub(super) fn text(desk: &impl Desk) -> String {
         .into_iter()
         .filter(|(_, name)| matches!(*name, "offer" | "ack" | "nak"));
     for (kind, name) in replies.clone() {
-        text.sample(&[("type", &name)], meters.replies(kind).count());
+        text.sample(&[("type", &name)], counters.sent_of(kind));
     }
 
     text.family(
@@ -38,12 +39,8 @@ pub(super) fn text(desk: &impl Desk) -> String {
         "counter",
         "Datagrams that were not handled, by reason.",
     );
-    for (reason, count) in [
-        ("malformed", meters.malformed),
-        ("busy", meters.busy),
-        ("other", meters.other_drops),
-    ] {
-        text.sample(&[("reason", &reason)], count);
+    for reason in DropReason::ALL {
+        text.sample(&[("reason", &reason.name())], counters.drops(reason));
     }
 
     text.family(
@@ -86,16 +83,17 @@ pub(super) fn text(desk: &impl Desk) -> String {
         "counter",
         "Addresses that were probed before they were offered, by result.",
     );
-    text.sample(&[("result", &"in_use")], meters.probes_in_use);
+    for result in ProbeResult::ALL {
+        text.sample(&[("result", &result.name())], counters.probes(result));
+    }
 
     text.family(
         "whohas_dhcp_declines_total",
         "counter",
         "DECLINEs by what was made of them.",
     );
-    let ignored = meters.declines.saturating_sub(meters.declines_believed);
-    for (verdict, count) in [("believed", meters.declines_believed), ("ignored", ignored)] {
-        text.sample(&[("verdict", &verdict)], count);
+    for verdict in DeclineVerdict::ALL {
+        text.sample(&[("verdict", &verdict.name())], counters.declines(verdict));
     }
 
     text.family(
@@ -119,6 +117,15 @@ pub(super) fn text(desk: &impl Desk) -> String {
         "From a batch of changes to their being durable.",
     );
     text.histogram(&[], &meters.commits);
+
+    text.family(
+        "whohas_dhcp_store_changes_total",
+        "counter",
+        "Changes of leases by what the store made of them.",
+    );
+    for result in StoreResult::ALL {
+        text.sample(&[("result", &result.name())], counters.stores(result));
+    }
 
     text.family(
         "whohas_dhcp_store_up",

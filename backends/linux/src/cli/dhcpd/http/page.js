@@ -5,7 +5,9 @@ setInterval(async () => {
   try {
     const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(4000) });
     if (!answer.ok) throw answer.status;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    // Its style and script are here already.
+    const text = (await answer.text()).replace(/<style[^]*<\/script>/, "");
+    const page = new DOMParser().parseFromString(text, "text/html");
     document.querySelector("main").replaceWith(page.querySelector("main"));
     document.title = page.title;
   } catch {

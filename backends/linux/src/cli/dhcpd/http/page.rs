@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use whohas::Instant;
-use whohas::dhcp::server::{Binding, BindingState, Event, Usage};
+use whohas::dhcp::server::{Binding, BindingState, Counters, DropReason, Event, Usage};
 use whohas::dhcp::store::{Cause, Expiry};
 
 use super::request::field;
@@ -124,7 +124,7 @@ fn document(out: &mut String, desk: &impl Desk, view: &View, nonce: &str) -> fmt
     declined(out, desk, now)?;
     leases(out, desk, view, now)?;
     out.push_str("<div class=pair>");
-    messages(out, meters)?;
+    messages(out, &desk.counters())?;
     health(out, &status)?;
     out.push_str("</div></main></body></html>");
     Ok(())
@@ -209,15 +209,18 @@ fn tiles(out: &mut String, total: &Usage, meters: &Meters, now: Instant) -> fmt:
     tile(
         "Declined or in use",
         &Grouped(total.quarantined),
-        &format_args!("{} conflicts", Grouped(meters.conflicts)),
+        &format_args!("{} refused", Grouped(meters.conflicts)),
     )?;
     tile(
         "Messages a minute",
         &Grouped(u64::from(before.received.max(last.received))),
         &format_args!("{} sent", Grouped(u64::from(before.sent.max(last.sent)))),
     )?;
-    tile("ACK within", &Quantile(acks, 0.5), &"half of them")?;
-    tile("ACK within", &Quantile(acks, 0.99), &"99 of 100")?;
+    tile(
+        "99 % of ACKs within",
+        &Quantile(acks, 0.99),
+        &format_args!("median {}", Quantile(acks, 0.5)),
+    )?;
     out.push_str("</dl>");
     Ok(())
 }
@@ -331,7 +334,7 @@ fn traffic(out: &mut String, meters: &Meters, now: Instant) -> fmt::Result {
     let most = most.unwrap_or(0);
     write!(
         out,
-        "<section><div class=head><h2>The last hour</h2><p>messages by the minute, {} at most</p></div>\
+        "<section class=traffic><div class=head><h2>The last hour</h2><p>messages by the minute, {} at most</p></div>\
          <svg class=chart viewBox=\"0 0 600 88\" preserveAspectRatio=none role=img aria-label=\"messages by the minute\">",
         Grouped(most.into())
     )?;
@@ -340,11 +343,12 @@ fn traffic(out: &mut String, meters: &Meters, now: Instant) -> fmt::Result {
             let height = (f64::from(minute.received) * 84.0 / f64::from(most)).max(1.5);
             write!(
                 out,
-                "<rect x={} y=\"{:.1}\" width=8 height=\"{height:.1}\"><title>{} min ago: {} received, {} sent</title></rect>",
+                "<rect x={} y=\"{:.1}\" width=8 height=\"{height:.1}\"><title>{} min ago: {} received, {} of them dropped; {} sent</title></rect>",
                 at * 10 + 1,
                 88.0 - height,
                 59 - at,
                 minute.received,
+                minute.dropped,
                 minute.sent,
             )?;
         }
@@ -377,6 +381,10 @@ fn events(out: &mut String, meters: &Meters, now: Instant) -> fmt::Result {
             }
             Event::Declined { ip: at, .. } => write!(out, "{} is marked as declined", ip(at))?,
             Event::Conflict { ip: at } => write!(out, "{} was refused: conflict", ip(at))?,
+            Event::AnswersForAll { mac } => write!(
+                out,
+                "<span class=mono>{mac}</span> answers for all addresses, and is not believed"
+            )?,
             Event::Cleared { ip: at } => write!(out, "{} can be given again", ip(at))?,
             other => write!(out, "{}", Html(format_args!("{other:?}")))?,
         }
@@ -493,9 +501,9 @@ fn lease(out: &mut String, binding: &Binding<'_>, now: Instant) -> fmt::Result {
     }
     write!(
         out,
-        "<td class=\"mono soft\">{}<td>{}</tr>",
+        "<td class=\"mono soft\">{}<td class=name>{}</tr>",
         binding.hardware,
-        foreign(binding.host_name.unwrap_or("–"))
+        foreign(binding.host_name.unwrap_or_default())
     )
 }
 
@@ -514,32 +522,54 @@ impl Display for Query<'_> {
     }
 }
 
-fn messages(out: &mut String, meters: &Meters) -> fmt::Result {
+fn messages(out: &mut String, counters: &Counters) -> fmt::Result {
     out.push_str(
         "<section><div class=head><h2>Messages</h2><p>since the daemon was started</p></div>\
          <table><thead><tr><th>Type<th class=num>Received<th class=num>Sent</tr></thead><tbody>",
     );
+    let mut row = |name: &dyn Display, received, sent| {
+        let (received, sent) = (Count(received), Count(sent));
+        write!(
+            out,
+            "<tr><td>{name}<td class=num>{received}<td class=num>{sent}</tr>"
+        )
+    };
     for (kind, name) in TYPES {
-        let (received, sent) = (
-            meters.messages_received(Some(kind)),
-            meters.replies(kind).count(),
-        );
+        let (received, sent) = (counters.received_of(kind), counters.sent_of(kind));
         if received + sent > 0 {
-            write!(
-                out,
-                "<tr><td>{}<td class=num>{}<td class=num>{}</tr>",
-                name.to_uppercase(),
-                Grouped(received),
-                Grouped(sent)
-            )?;
+            row(&name.to_uppercase(), received, sent)?;
         }
     }
-    let dropped = meters.malformed + meters.busy + meters.other_drops;
-    write!(
-        out,
-        "<tr><td>dropped<td class=num>{}<td></tr></tbody></table></section>",
-        Grouped(dropped)
-    )
+    row(&"of no known type", counters.untyped, 0)?;
+    out.push_str("</tbody></table>");
+    let drops = DropReason::ALL.map(|reason| (reason.name(), counters.drops(reason)));
+    let mut drops = drops.into_iter().filter(|(_, count)| *count > 0).peekable();
+    if drops.peek().is_some() {
+        write!(
+            out,
+            "<p class=note>{} dropped: ",
+            Grouped(counters.dropped())
+        )?;
+        for (nth, (name, count)) in drops.enumerate() {
+            let comma = if nth == 0 { "" } else { ", " };
+            write!(out, "{comma}{} {}", Grouped(count), name.replace('_', " "))?;
+        }
+        out.push_str("</p>");
+    }
+    out.push_str("</section>");
+    Ok(())
+}
+
+/// A number of which nothing is said if it is nothing.
+struct Count(u64);
+
+impl Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("–"),
+            count => Grouped(count).fmt(f),
+        }
+    }
 }
 
 fn health(out: &mut String, status: &Status) -> fmt::Result {

@@ -1,15 +1,15 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use whohas::dhcp::server::{BindingState, DropReason, Event, Received, Usage};
+use whohas::Instant;
+use whohas::dhcp::server::{Event, Received, Usage};
 use whohas::dhcp::store::Cause;
-use whohas::wire::dhcp::{ClientHardware, DhcpError, MessageType};
-use whohas::{Instant, UnicastMac};
+use whohas::wire::dhcp::{ClientHardware, MessageType};
 
 use super::exchange::Exchange;
 use super::request::LARGEST;
-use crate::cli::dhcpd::desk::PoolStatus;
 use crate::cli::dhcpd::desk::fixture::{Fixture, mac};
+use crate::cli::dhcpd::desk::{Desk, PoolStatus};
 use crate::cli::dhcpd::listener::Dialogue;
 
 const NOW: Instant = Instant::from_secs(7);
@@ -145,25 +145,20 @@ pub(in crate::cli::dhcpd) fn busy() -> Fixture {
         let at = now - Duration::from_secs(60 * (59 - minute));
         let load = 40 + 30 * (minute * 7 % 11) + if minute == 41 { 900 } else { 0 };
         for nth in 0..load {
-            let kinds = [
-                MessageType::Discover,
-                MessageType::Request,
-                MessageType::Request,
-            ];
-            let kind = kinds[nth as usize % 3];
-            desk.meters.received(at, &Received::Handled(kind));
+            desk.meters
+                .received(at, &Received::Handled(MessageType::Request));
             let took = Duration::from_micros(120 + nth * nth % 4_000);
             let kinds = [MessageType::Offer, MessageType::Ack, MessageType::Ack];
             desk.meters.replied(at, kinds[nth as usize % 3], took);
             desk.meters.commits.observe(took);
         }
     }
-    let malformed = Received::Dropped(DropReason::Malformed(DhcpError::Cookie));
-    for received in [malformed, malformed, Received::Dropped(DropReason::Busy)] {
-        desk.meters.received(now, &received);
+    for number in 0..250 {
+        desk.dora(2_000 + number);
     }
-    desk.meters
-        .received(now, &Received::Handled(MessageType::Decline));
+    for malformed in [&b"nonsense"[..], &[0; 300]] {
+        assert!(matches!(desk.receive(malformed), Received::Dropped(_)));
+    }
     let client = ClientHardware::ethernet(mac(7));
     for (ago, event) in [
         (4_000, Event::Declining { ip, client }),
@@ -182,17 +177,18 @@ pub(in crate::cli::dhcpd) fn busy() -> Fixture {
     ] {
         desk.meters.happened(now - Duration::from_secs(ago), &event);
     }
-    desk.decline(Ipv4Addr::new(10, 0, 8, 2), 7);
-    desk.decline(Ipv4Addr::new(10, 0, 8, 3), 8);
-    desk.addresses
-        .get_mut(&Ipv4Addr::new(10, 0, 8, 3))
-        .unwrap()
-        .state = BindingState::Quarantined {
-        until: now + Duration::from_secs(47),
-        cause: Cause::InUse {
-            by: UnicastMac::new([2, 0, 0, 0, 0, 99]).ok(),
-        },
-    };
+    let declined = Cause::Declined { by: client };
+    desk.decline(
+        Ipv4Addr::new(10, 0, 8, 2),
+        declined,
+        Duration::from_secs(300),
+    );
+    let by = Some(mac(99));
+    desk.decline(
+        Ipv4Addr::new(10, 0, 8, 3),
+        Cause::InUse { by },
+        Duration::from_secs(47),
+    );
     let pool =
         |subnet: &str, pool: &str, capacity, [leased, offered, reserved, quarantined]: [u64; 4]| {
             PoolStatus {
@@ -228,7 +224,8 @@ pub(in crate::cli::dhcpd) fn busy() -> Fixture {
 
 #[test]
 fn the_metrics_add_up() {
-    let (head, body) = get(&mut busy(), "/metrics");
+    let mut desk = busy();
+    let (head, body) = get(&mut desk, "/metrics");
     assert!(head.contains("Content-Type: text/plain; version=0.0.4; charset=utf-8"));
     let value = |line: &str| -> f64 {
         let (_, value) = line.rsplit_once(' ').unwrap();
@@ -242,17 +239,27 @@ fn the_metrics_add_up() {
         sum("whohas_dhcp_pool_addresses{subnet=\"10.0.0.0/21\""),
         2_033.0
     );
-    assert_eq!(sum("whohas_dhcp_messages_dropped_total"), 3.0);
+    let counters = desk.counters();
+    let received = sum("whohas_dhcp_messages_received_total");
+    let dropped = sum("whohas_dhcp_messages_dropped_total");
+    assert_eq!(received, counters.handled() as f64 + dropped);
+    // Of 250 clients fifty found the pool empty.
+    assert_eq!((received, dropped), (452.0, 52.0));
+    assert_eq!(
+        sum("whohas_dhcp_messages_dropped_total{reason=\"exhausted\"}"),
+        50.0
+    );
     assert_eq!(
         sum("whohas_dhcp_messages_received_total{type=\"other\"}"),
-        3.0
+        2.0
     );
-    let acks = sum("whohas_dhcp_messages_sent_total{type=\"ack\"}");
+    assert_eq!(sum("whohas_dhcp_messages_sent_total{type=\"ack\"}"), 200.0);
+    let histogram = |part| sum(&format!("whohas_dhcp_reply_duration_seconds_{part}"));
     assert_eq!(
-        sum("whohas_dhcp_reply_duration_seconds_bucket{type=\"ack\",le=\"+Inf\"}"),
-        acks
+        histogram("bucket{type=\"ack\",le=\"+Inf\"}"),
+        histogram("count{type=\"ack\"}")
     );
-    assert_eq!(sum("whohas_dhcp_declines_total{verdict=\"believed\"}"), 1.0);
+    assert!(histogram("count{type=\"ack\"}") >= 200.0);
     assert!(body.contains(
         "whohas_sandbox_info{capabilities=\"yes\",no_new_privs=\"yes\",landlock=\"yes\",seccomp=\"no\"} 1\n"
     ));
@@ -305,8 +312,12 @@ fn the_page_pages_and_finds() {
 fn nothing_from_elsewhere_becomes_part_of_the_page() {
     let evil = "<script>alert(1)</script>\"'&\u{1b}";
     let mut desk = Fixture::with_leases(1);
-    let ip = Ipv4Addr::new(10, 0, 0, 10);
-    desk.addresses.get_mut(&ip).unwrap().host_name = Some(evil.to_owned());
+    desk.lease(
+        Ipv4Addr::new(10, 0, 0, 10),
+        0,
+        Some(evil),
+        Duration::from_secs(60),
+    );
     desk.status.store.fault = Some(evil.to_owned());
     desk.status.store.path = Some(evil.to_owned());
     desk.status.configuration = Some(evil.to_owned());

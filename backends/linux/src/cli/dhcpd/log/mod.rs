@@ -55,6 +55,7 @@ impl Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     InUse,
+    AnswersForAll,
     Declining,
     Declined,
     Conflict,
@@ -74,8 +75,9 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::InUse,
+        Self::AnswersForAll,
         Self::Declining,
         Self::Declined,
         Self::Conflict,
@@ -93,6 +95,7 @@ impl Kind {
     const fn name(self) -> &'static str {
         match self {
             Self::InUse => "in_use",
+            Self::AnswersForAll => "answers_for_all",
             Self::Declining => "declining",
             Self::Declined => "declined",
             Self::Conflict => "conflict",
@@ -175,6 +178,11 @@ impl<W: Write> Log<W> {
                     Field::number("probe", probe),
                 ];
                 self.tell(now, Warning, Kind::InUse, "address in use", &fields);
+            }
+            Event::AnswersForAll { mac } => {
+                let fields = [Field::text("mac", mac)];
+                let message = "answers for all addresses, and is not believed";
+                self.tell(now, Warning, Kind::AnswersForAll, message, &fields);
             }
             Event::Declining { ip, client } => {
                 let fields = [Field::text("ip", ip), Field::text("client_mac", client)];

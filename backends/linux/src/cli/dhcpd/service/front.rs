@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use whohas::Instant;
-use whohas::dhcp::server::{Binding, Growable, Pool, Server, Subnet};
+use whohas::dhcp::server::{Binding, Counters, Growable, Pool, Server, Subnet};
 
 use super::super::desk::{Desk, InterfaceStatus, PoolStatus, Status, StoreStatus};
 use super::super::meters::Meters;
@@ -39,6 +39,10 @@ impl Desk for Front<'_, '_> {
 
     fn clear(&mut self, ip: Ipv4Addr) -> bool {
         self.server.clear(self.now, ip)
+    }
+
+    fn counters(&self) -> Counters {
+        *self.server.counters()
     }
 
     fn meters(&self) -> &Meters {
