@@ -111,6 +111,9 @@ impl<'h> Client<'h> {
     pub fn release(&mut self) {
         match self.kind {
             Kind::Dhclient => {
+                // Which writes down what it is called by only after it has told of its lease.
+                self.program.signal("TERM");
+                self.program.ended();
                 let arguments = dhclient(&self.folder);
                 let mut arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
                 arguments.extend(["-r", ETH0]);
