@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use whohas::wire::dhcp::{DHCP_CLIENT_PORT, DHCP_SERVER_PORT, MessageType, OptionCode};
-use whohas_lab::lan::ETH0;
+use whohas_lab::lan::{ETH0, Host};
 
 use crate::daemon::{Daemon, PROBING, Setup};
 use crate::lan_test;
@@ -35,38 +35,125 @@ lan_test! {
     }
 }
 
+/// A machine with a kernel, and the names by which its boot ROM, its UEFI and its operating system are
+/// known: each asks for an address of its own accord.
+struct Machine {
+    host: Host,
+    link: Link,
+    names: [Who; 4],
+}
+
+impl Machine {
+    fn new(network: &Network) -> Self {
+        let host = network.lan.host();
+        let mac = mac_of(&host);
+        let link = host.within(|| Link::open(ETH0));
+        let plain = Who { mac, id: None };
+        let as_ethernet = [&[1], &mac.get().octets()[..]].concat();
+        let names = [
+            plain.clone().with_id(b"\x00\x44\x45\x4c\x4c\x31\x32\x33\x34"),
+            plain.clone().with_id(&as_ethernet),
+            plain.clone().with_id(b"\xff\x85\x88\x78\xfb\x00\x01\x00\x01"),
+            plain,
+        ];
+        Self { host, link, names }
+    }
+
+    /// Asks from the beginning, and once more with nothing but the memory of it. The address must be this
+    /// one, if there is one that it must be.
+    #[track_caller]
+    fn boots(&self, who: &Who, expected: Option<Ipv4Addr>) -> Ipv4Addr {
+        let mut ask = Ask::discover(who);
+        if let Some(ip) = expected {
+            ask = ask.option(OptionCode::REQUESTED_IP, &ip.octets());
+        }
+        let offer = ask.answer(&self.link).expect("an offer");
+        let expected = (MessageType::Offer, expected.unwrap_or(offer.ip));
+        assert_eq!((offer.kind, offer.ip), expected, "{who:?}: {offer:?}");
+        for ask in [Ask::select(who, offer.ip, SERVER), Ask::reboot(who, offer.ip), Ask::renew(who, offer.ip)] {
+            let reply = ask.answer(&self.link).expect("an answer");
+            assert_eq!((reply.kind, reply.ip), (MessageType::Ack, offer.ip), "{ask:?}: {reply:?}");
+        }
+        offer.ip
+    }
+}
+
 lan_test! {
-    /// A boot ROM, the UEFI after it and the operating system ask one after the other, each under a name
-    /// of its own. The kernel of the last one answers for the address, as whoever has it does. The first
-    /// implementation took that for a conflict, and refused the address for ever.
+    /// The bug that the first implementation died of. A client that has its address already, as after a
+    /// boot ROM has handed over, answers the server's probe itself. That was taken for a conflict, and the
+    /// client was refused its address for ever.
     fn a_client_that_answers_for_its_own_address_keeps_it() {
         let network = Network::new();
-        let daemon = Daemon::start(&network.server, &Setup::default().conflicts(PROBING));
-        let machine = network.lan.host();
-        let mac = mac_of(&machine);
-        let link = machine.within(|| Link::open(ETH0));
-        let who = Who { mac, id: None };
-        let rom = who.clone().with_id(b"\x00\x44\x45\x4c\x4c\x31\x32\x33\x34");
-        let uefi = who.clone().with_id(&[&[1], &mac.get().octets()[..]].concat());
-        let system = who.clone().with_id(b"\xff\x85\x88\x78\xfb\x00\x01\x00\x01");
+        let mut daemon = Daemon::start(&network.server, &Setup::default().conflicts(PROBING));
+        let machine = Machine::new(&network);
+        let who = &machine.names[0];
+        let address = machine.boots(who, None);
+        machine.host.add_address(ETH0, address, PREFIX);
+        for _ in 0..3 {
+            machine.boots(who, Some(address));
+        }
+        // It has given the address back, and still has it.
+        Ask::release(who, address).say(&machine.link);
+        machine.boots(who, Some(address));
+        // The server has to find out anew.
+        daemon.restart();
+        machine.boots(who, Some(address));
+        assert_eq!(daemon.declined(), []);
+        assert_eq!(daemon.status()["conflicts"], 0);
+        assert_eq!(daemon.leases().len(), 1);
+    }
+}
 
-        let address = obtain(&link, &rom);
-        machine.add_address(ETH0, address, PREFIX);
-        for (turn, who) in [&rom, &rom, &who, &uefi, &system, &rom].into_iter().enumerate() {
-            let offer = Ask::discover(who).option(OptionCode::REQUESTED_IP, &address.octets()).answer(&link);
-            let offer = offer.unwrap_or_else(|| panic!("turn {turn}: no offer"));
-            assert_eq!((offer.kind, offer.ip), (MessageType::Offer, address), "turn {turn}: {offer:?}");
-            let reply = Ask::select(who, offer.ip, SERVER).answer(&link).expect("an answer");
-            assert_eq!((reply.kind, reply.ip), (MessageType::Ack, address), "turn {turn}: {reply:?}");
-            // And with nothing but the memory of it.
-            let reply = Ask::reboot(who, address).answer(&link).expect("an answer");
-            assert_eq!((reply.kind, reply.ip), (MessageType::Ack, address), "turn {turn}: {reply:?}");
+lan_test! {
+    /// The same for one that nobody knows yet: it was configured by hand, or by another server.
+    fn a_client_that_has_an_address_of_the_pool_before_it_asks_gets_just_that() {
+        let network = Network::new();
+        let daemon = Daemon::start(&network.server, &Setup::default().conflicts(PROBING));
+        let machine = Machine::new(&network);
+        machine.host.add_address(ETH0, ip(55), PREFIX);
+        machine.boots(&machine.names[3], Some(ip(55)));
+        assert_eq!(daemon.declined(), []);
+    }
+}
+
+lan_test! {
+    /// Boot ROM, UEFI and operating system are one machine under different names. What is reserved for its
+    /// hardware is for all of them, and its kernel answering for it is no conflict.
+    fn what_is_reserved_for_a_machine_is_its_own_under_each_of_the_names_that_it_boots_by() {
+        let network = Network::new();
+        let machine = Machine::new(&network);
+        let mut setup = Setup::default().conflicts(PROBING);
+        let mac = mac_of(&machine.host);
+        setup.subnet.push_str(&format!("\n[[subnet.reservation]]\nmac = \"{mac}\"\nip = \"10.0.0.10\"\n"));
+        let daemon = Daemon::start(&network.server, &setup);
+        for _ in 0..2 {
+            for who in &machine.names {
+                machine.boots(who, Some(ip(10)));
+                machine.host.add_address(ETH0, ip(10), PREFIX);
+            }
+        }
+        assert_eq!(daemon.declined(), []);
+        assert_eq!(daemon.leases().len(), 1);
+    }
+}
+
+lan_test! {
+    /// Without a reservation the names are those of different clients (RFC 2131 section 2), but none of
+    /// them is ever refused because another one of them answers.
+    fn a_machine_that_boots_by_several_names_is_never_refused() {
+        let network = Network::new();
+        let daemon = Daemon::start(&network.server, &Setup::default().conflicts(PROBING));
+        let machine = Machine::new(&network);
+        let mut given = [None; 4];
+        for _ in 0..3 {
+            for (who, given) in machine.names.iter().zip(&mut given) {
+                let address = machine.boots(who, *given);
+                machine.host.add_address(ETH0, address, PREFIX);
+                *given = Some(address);
+            }
         }
         assert_eq!(daemon.declined(), []);
         assert_eq!(daemon.status()["conflicts"], 0);
-        let leases = daemon.leases();
-        let its = leases.iter().filter(|lease| lease.hardware == mac.to_string()).count();
-        assert_eq!(its, 1, "{leases:?}");
     }
 }
 

@@ -57,6 +57,8 @@ const CORPUS: [(&str, &str); 10] = [
 ];
 /// What a daemon may use more at the end of a storm than before, in KiB.
 const GROWTH: u64 = 8 * 1024;
+/// The longest message that fits into a frame.
+const LONGEST: usize = 1_472;
 /// How many messages are on their way before we look whether they were read.
 const BATCH: u32 = 200;
 
@@ -256,12 +258,13 @@ impl Mutator {
     /// A few bytes changed, cut, repeated or put in; never what the known client would say.
     fn mutate(&mut self, seed: &[u8], known: &Known) -> Vec<u8> {
         let mut message = seed.to_vec();
+        message.truncate(LONGEST);
         for _ in 0..=self.random(4) {
             let at = self.random(message.len().max(1));
             let byte = self.random(256) as u8;
             match self.random(5) {
                 0 => message.truncate(at),
-                1 if message.len() < 1_300 => {
+                1 if message.len() + 32 <= LONGEST => {
                     let piece: Vec<u8> = message[at..].iter().take(32).copied().collect();
                     message.splice(at..at, piece);
                 }

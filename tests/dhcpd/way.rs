@@ -207,7 +207,7 @@ impl Way for Relay {
         let mut message = message.to_vec();
         if let Some(giaddr) = message.get_mut(GIADDR..GIADDR + 4) {
             giaddr.copy_from_slice(&self.ip.octets());
-            message[HOPS] += 1;
+            message[HOPS] = message[HOPS].wrapping_add(1);
         }
         // That nobody listens there at the moment is not the relay's business.
         let _ = self.socket.send_to(&message, (SERVER, DHCP_SERVER_PORT));
