@@ -131,8 +131,7 @@ impl<'h> Daemon<'h> {
 
     /// Ends it as the power does.
     pub fn kill(&mut self) {
-        self.program.signal("KILL");
-        assert!(!self.program.ended());
+        self.program.kill();
     }
 
     /// Starts it anew, with what it has kept.

@@ -115,6 +115,12 @@ impl Program {
         }
     }
 
+    /// Ends it at once, as the power does.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it is our child");
+        self.child.wait().expect("it was not waited for");
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: &str) {
         run("kill", &["-s", signal, &self.child.id().to_string()]);
