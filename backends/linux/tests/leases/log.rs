@@ -125,7 +125,7 @@ fn what_is_committed_while_it_is_written_is_written_together() {
         assert!(store.has_room());
     }
     let status = store.status();
-    assert_eq!(status.changes, submitted.into());
+    assert_eq!(status.changes, u64::from(submitted));
     assert!(status.commits < status.changes / 2, "{status:?}");
 }
 

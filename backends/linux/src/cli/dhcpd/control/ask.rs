@@ -326,6 +326,10 @@ impl Printer {
         facts.add(["declines".to_owned(), counts(&status.declines)]);
         facts.add(["probes".to_owned(), counts(&status.probes)]);
         facts.add(["conflicts".to_owned(), status.conflicts.to_string()]);
+        if let Some(claims) = status.lease_claims {
+            let claims = format!("{claims} ARP frames contradict a lease");
+            facts.add(["inspected".to_owned(), claims]);
+        }
         facts.print(&mut self.output)?;
         let mut pools = Table::new([
             "POOL",

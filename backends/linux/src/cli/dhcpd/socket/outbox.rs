@@ -45,15 +45,6 @@ pub(super) enum Way {
     Routed,
 }
 
-/// What became of replies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sent {
-    /// Taken by the kernel.
-    pub(super) sent: u64,
-    /// Refused by the kernel: the link is down, there is no route, or its queue is full.
-    pub(super) refused: u64,
-}
-
 impl Outbox {
     /// For datagrams of up to `longest` bytes, with their IP header.
     pub(super) fn new(longest: usize) -> Self {
@@ -100,27 +91,25 @@ impl Outbox {
         })
     }
 
-    /// Sends what the kernel has room for; the rest stays.
-    pub(super) fn flush(&mut self, socket: BorrowedFd<'_>, letters: &mut Vec<Letter>) -> Sent {
-        let mut counted = Sent::default();
+    /// Sends what the kernel has room for; the rest stays. How many it has refused: the link is down,
+    /// there is no route, or its queue is full.
+    pub(super) fn flush(&mut self, socket: BorrowedFd<'_>, letters: &mut Vec<Letter>) -> u64 {
+        let mut refused = 0;
         let mut done = 0;
         while let left @ [_, ..] = &letters[done..] {
             match self.send_some(socket, left) {
-                Ok(sent) => {
-                    counted.sent += sent as u64;
-                    done += sent;
-                }
+                Ok(sent) => done += sent,
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
                 // The first one cannot be sent. Its client asks again.
                 Err(_) => {
-                    counted.refused += 1;
+                    refused += 1;
                     done += 1;
                 }
             }
         }
         self.discard(letters.drain(..done));
-        counted
+        refused
     }
 
     /// Takes the room of these back.
