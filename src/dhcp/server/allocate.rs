@@ -38,7 +38,7 @@ pub(super) enum Choice {
 }
 
 impl<S: Storage> Server<S> {
-    /// Finds an address for a client, other than `avoid`.
+    /// Finds an address for a client.
     pub(super) fn choose(
         &mut self,
         now: Instant,
@@ -50,7 +50,7 @@ impl<S: Storage> Server<S> {
             && let Some(at) = self.claim(now, ask, ip)?
         {
             if let Some(other) = own.filter(|&other| other != at) {
-                self.withdraw(now, other);
+                self.withdraw(other);
             }
             return Ok(Choice::Held(at));
         }
@@ -60,7 +60,7 @@ impl<S: Storage> Server<S> {
                 self.hold(now, ask, at)?;
                 return Ok(Choice::Held(at));
             }
-            self.withdraw(now, at);
+            self.withdraw(at);
         }
         if let Some(ip) = ask.requested
             && self.may_have(backend, ask, ip)
@@ -77,14 +77,14 @@ impl<S: Storage> Server<S> {
             }
         }
         for &pool in pools {
-            if let Some(at) = self.longest_free(now, backend, ask, pool) {
+            if let Some(at) = self.longest_free(backend, ask, pool) {
                 self.hold(now, ask, at)?;
                 return Ok(Choice::Held(at));
             }
         }
         if self.probes(ask) {
             for &pool in pools {
-                if let Some(at) = self.longest_quarantined(now, backend, ask, pool) {
+                if let Some(at) = self.longest_quarantined(backend, ask, pool) {
                     return Ok(Choice::Retest(at));
                 }
             }
@@ -211,10 +211,9 @@ impl<S: Storage> Server<S> {
     }
 
     /// Takes back an offer. What is leased stays so: the client may go on using it.
-    pub(super) fn withdraw(&mut self, now: Instant, at: Position) {
+    pub(super) fn withdraw(&mut self, at: Position) {
         if self.table.slot(at).state == State::Offered && !self.is_committing(at) {
             self.unpark(at);
-            let _ = now;
             self.table
                 .set_state(at, State::Free, Instant::FAR_FUTURE, Edge::First);
         }
@@ -274,7 +273,6 @@ impl<S: Storage> Server<S> {
     /// The address of a pool that has been free for longest.
     fn longest_free(
         &self,
-        _now: Instant,
         backend: &impl Backend,
         ask: &Ask<'_, '_>,
         pool: Pool,
@@ -291,7 +289,6 @@ impl<S: Storage> Server<S> {
     /// this client has declined comes last.
     fn longest_quarantined(
         &self,
-        _now: Instant,
         backend: &impl Backend,
         ask: &Ask<'_, '_>,
         pool: Pool,
