@@ -24,6 +24,8 @@ use crate::wire::can_be_host;
 const TRIES: u32 = 16;
 /// How many addresses, and how many of a list, one search looks at. The next one goes on from there.
 const STEPS: usize = 1_024;
+/// Among how many addresses in quarantine the oldest is looked for.
+const RETESTS: usize = 128;
 /// How often a pool that was looked through is looked through again: what was reserved may not be any
 /// more.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -299,15 +301,12 @@ impl<S: Storage> Server<S> {
             let slot = self.table.slot(*at);
             slot.parked == NOBODY && self.is_possible(ask, slot.ip) && !backend.is_reserved(slot.ip)
         };
-        let by_client = |at: &Position| {
-            let slot = self.table.slot(*at);
-            slot.has(Flags::DECLINED) && slot.hardware == ask.identity.hardware
-        };
-        let mut candidates = self.table.list(list).take(STEPS).filter(fits);
-        let first = candidates.next()?;
-        if !by_client(&first) {
-            return Some(first);
-        }
-        Some(candidates.find(|at| !by_client(at)).unwrap_or(first))
+        // The list is in order, but for what came from the store.
+        let candidates = self.table.list(list).take(RETESTS).filter(fits);
+        candidates.min_by_key(|&at| {
+            let slot = self.table.slot(at);
+            let by_client = slot.has(Flags::DECLINED) && slot.hardware == ask.identity.hardware;
+            (by_client, slot.deadline)
+        })
     }
 }

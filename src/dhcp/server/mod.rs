@@ -40,7 +40,7 @@
 //! | addresses that one station answers for | seven | with the eighth it is told of, and believed no more for a while |
 //! | such stations | eight | the oldest is forgotten |
 //! | changes of one address on their way to the store | one | the next waits |
-//! | events not fetched | 32 | the oldest goes, counted; timers wait rather |
+//! | events not fetched | 32; on the heap two for each request that can wait | the oldest goes, counted; timers wait rather |
 //! | timers served in one call | 1,024 | the next call goes on |
 
 mod allocate;
@@ -67,7 +67,7 @@ use core::net::Ipv4Addr;
 use core::num::{NonZeroU8, NonZeroU16};
 use core::time::Duration;
 
-use heapless::{Deque, Vec};
+use heapless::Vec;
 
 pub use counters::{Counters, DeclineVerdict, DropReason, ProbeResult, StoreResult};
 pub use event::{
@@ -95,15 +95,16 @@ use slot::{Flags, NOBODY, Position, Slot, State};
 use storage::sealed::Room;
 use table::{Edge, Table};
 
-/// How many events wait to be polled.
-const EVENTS: usize = 32;
 /// How many timers one call serves at most: the next call goes on.
 const TIMERS: usize = 1_024;
+/// How many events one timer tells at most, and some.
+const EVENTS_OF_A_TIMER: usize = 8;
 /// How many addresses of the host's are known.
 const OWN: usize = 16;
 
 /// What a server does, whoever asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Policy {
     /// How an address is probed before it is offered; `None`: not at all.
     pub probe: Option<QuickTiming>,
@@ -247,7 +248,6 @@ pub struct Server<S: Storage> {
     suspects: Vec<Suspect, { probe::SUSPECTS }>,
     /// When what the store has refused is written again.
     retry_at: Option<Instant>,
-    events: Deque<Event, EVENTS>,
     counters: Counters,
 }
 
@@ -264,7 +264,6 @@ impl<S: Storage> Server<S> {
             budgets: Vec::new(),
             suspects: Vec::new(),
             retry_at: None,
-            events: Deque::new(),
             counters: Counters::default(),
         }
     }
@@ -486,8 +485,7 @@ impl<S: Storage> Server<S> {
             self.table.retry_writes();
         }
         for _ in 0..TIMERS {
-            // One timer tells two events at most.
-            if self.events.len() + 2 > EVENTS {
+            if self.table.storage.room_for_events() < EVENTS_OF_A_TIMER {
                 break;
             }
             match self.table.first_timer() {
@@ -556,7 +554,7 @@ impl<S: Storage> Server<S> {
 impl<S: Storage> Server<S> {
     /// What there is to tell.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.table.storage.pop_event()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next.
@@ -611,12 +609,12 @@ impl<S: Storage> Server<S> {
 
     /// The oldest goes for the newest: what is so now matters more than what was.
     fn tell(&mut self, event: Event) {
-        if self.events.is_full() {
-            self.events.pop_front();
+        let storage = &mut self.table.storage;
+        if storage.room_for_events() == 0 {
+            storage.pop_event();
             self.counters.events_lost += 1;
         }
-        // Cannot fail: there is room now.
-        let _ = self.events.push_back(event);
+        storage.push_event(event);
     }
 }
 

@@ -36,6 +36,7 @@ pub struct Subnet<'a> {
 
 /// The addresses from `first` to `last`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Pool {
     /// The lowest.
     pub first: Ipv4Addr,
@@ -89,6 +90,7 @@ pub struct Setting<'a> {
 
 /// How long clients may have an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct LeaseTimes {
     /// If they ask for no time.
     pub default: LeaseTime,
