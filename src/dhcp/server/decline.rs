@@ -124,7 +124,7 @@ impl<S: Storage> Server<S> {
 
     fn is_within_share(&self, at: Position) -> bool {
         let record = self.table.pool(self.table.slot(at).pool);
-        if record.first > record.last {
+        if record.is_vacant() {
             return true;
         }
         let size = u64::from(record.last - record.first) + 1;

@@ -65,6 +65,15 @@ impl PoolRecord {
         }
     }
 
+    /// Whether it is of no pool, or of none any more.
+    pub(super) const fn is_vacant(&self) -> bool {
+        self.first > self.last
+    }
+
+    pub(super) const fn dissolve(&mut self) {
+        (self.first, self.last) = (Self::VACANT.first, Self::VACANT.last);
+    }
+
     pub(super) const fn is_of(&self, pool: Pool) -> bool {
         self.first == pool.first.to_bits() && self.last == pool.last.to_bits()
     }

@@ -318,7 +318,7 @@ impl<S: Storage> Server<S> {
             }
             Reply::Ack => {
                 self.tell(Event::Conflict { ip });
-                self.refuse(&ask, Refused::Conflict, asked, bytes)
+                self.refuse(Refused::Conflict, asked, bytes)
             }
             Reply::Inform | Reply::Nak(_) => Ok(()),
         });

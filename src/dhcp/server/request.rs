@@ -154,7 +154,7 @@ impl<S: Storage> Server<S> {
                 Refused::Unknown
             }
         };
-        self.refuse(ask, refused, asked, bytes)
+        self.refuse(refused, asked, bytes)
     }
 
     /// Another server was chosen: what we have offered can be offered to others.
@@ -162,7 +162,7 @@ impl<S: Storage> Server<S> {
         let own = self.binding_of(now, &ask.identity, ask.place.prefix);
         let offered = own.filter(|&at| self.table.slot(at).state == State::Offered);
         let at = offered.ok_or(DropReason::OtherServer)?;
-        self.withdraw(now, at);
+        self.withdraw(at);
         Ok(())
     }
 
@@ -254,12 +254,10 @@ impl<S: Storage> Server<S> {
 
     pub(super) fn refuse(
         &mut self,
-        ask: &Ask<'_, '_>,
         refused: Refused,
         asked: Asked,
         bytes: &[u8],
     ) -> Result<(), DropReason> {
-        let _ = ask;
         let asked = Asked {
             reply: Reply::Nak(refused),
             ..asked

@@ -376,21 +376,33 @@ impl<S: Storage> Table<S> {
         }) else {
             return ELSEWHERE;
         };
+        let mut replaced = false;
         let pools = self.storage.pools_mut().iter_mut().enumerate().skip(1);
         for (at, record) in pools {
             if at == usize::from(number) || record.overlaps(pool) {
-                (record.first, record.last) = (PoolRecord::VACANT.first, PoolRecord::VACANT.last);
+                replaced |= !record.is_vacant();
+                record.dissolve();
             }
         }
-        for at in self.positions() {
-            let slot = self.slot(at);
-            let home = self.pool(slot.pool);
-            let homeless = slot.pool == ELSEWHERE || !home.contains(slot.ip);
-            let inside = pool.contains(slot.ip);
-            if slot.state != State::Vacant && homeless && (inside || slot.pool != ELSEWHERE) {
-                self.leave(at);
-                self.slot_mut(at).pool = if inside { number } else { ELSEWHERE };
-                self.enter(at, Edge::Last);
+        // What is in it, and what was in those that it replaces. Whatever is fewer is looked at.
+        let (first, last) = (pool.first.to_bits(), pool.last.to_bits());
+        if !replaced && last - first < self.virgin {
+            for ip in first..=last {
+                if let Some(at) = self.find(Ipv4Addr::from_bits(ip)) {
+                    self.move_to_pool(at, number);
+                }
+            }
+        } else {
+            for at in self.positions() {
+                let slot = self.slot(at);
+                if slot.state == State::Vacant {
+                    continue;
+                }
+                if pool.contains(slot.ip) {
+                    self.move_to_pool(at, number);
+                } else if self.pool(slot.pool).is_vacant() && slot.pool != ELSEWHERE {
+                    self.move_to_pool(at, ELSEWHERE);
+                }
             }
         }
         let fresh = PoolRecord::new(pool);
@@ -402,11 +414,16 @@ impl<S: Storage> Table<S> {
         number
     }
 
+    fn move_to_pool(&mut self, at: Position, number: u16) {
+        self.leave(at);
+        self.slot_mut(at).pool = number;
+        self.enter(at, Edge::Last);
+    }
+
     fn vacant_pool(&mut self) -> Option<u16> {
-        let vacant = |record: &PoolRecord| record.first > record.last;
         let pools = self.storage.pools().iter().enumerate().skip(1);
         let found = pools
-            .filter(|(_, record)| vacant(record))
+            .filter(|(_, record)| record.is_vacant())
             .map(|(number, _)| number)
             .next();
         let number = match found {

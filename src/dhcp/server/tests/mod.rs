@@ -414,7 +414,7 @@ impl<'a, S: Storage> Rig<'a, S> {
                 }
             }
             let mut buffer = [0; 1_472];
-            while let Some(transmit) = self.server.poll_transmit(self.now, &plan, &mut buffer) {
+            while let Some(transmit) = self.server.poll_transmit(&plan, &mut buffer) {
                 let bytes = buffer[..transmit.len].to_vec();
                 let ip = Message::parse(&bytes).unwrap().header().your_ip;
                 let binding = self.server.binding(ip);
