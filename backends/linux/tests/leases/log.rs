@@ -138,5 +138,5 @@ fn what_is_too_long_is_refused_alone() {
         holder.client_id = Some(&[7; 256]);
     }
     let results = commit(&mut store, &[lease(1, 0), long, lease(2, 0)]);
-    assert_eq!(results, [Ok(()), Err(Refusal::Unfit), Ok(())]);
+    assert_eq!(results, [Ok(()), Err(Refusal::Unavailable), Ok(())]);
 }
