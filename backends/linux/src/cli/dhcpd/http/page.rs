@@ -598,11 +598,7 @@ fn health(out: &mut String, status: &Status) -> fmt::Result {
     }
     out.push_str("<dt>Sandbox</dt><dd>");
     for (part, holds) in status.sandbox.parts() {
-        let name = match part {
-            "capabilities" => "no capabilities",
-            "no_new_privs" => "no new privileges",
-            other => other,
-        };
+        let name = part.replace('_', " ");
         let (class, mark) = if holds {
             ("good", "✓")
         } else {

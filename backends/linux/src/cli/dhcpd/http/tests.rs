@@ -261,7 +261,7 @@ fn the_metrics_add_up() {
     );
     assert!(histogram("count{type=\"ack\"}") >= 200.0);
     assert!(body.contains(
-        "whohas_sandbox_info{capabilities=\"yes\",no_new_privs=\"yes\",landlock=\"yes\",seccomp=\"no\"} 1\n"
+        "whohas_sandbox_info{no_capabilities=\"yes\",no_new_privs=\"yes\",landlock=\"yes\",seccomp=\"no\"} 1\n"
     ));
     // For `promtool check metrics` and other parsers.
     if let Some(path) = std::env::var_os("WHOHAS_METRICS") {
