@@ -49,6 +49,15 @@
 //! - `announce`: `ip`; `result`: `announced` or `in_use`; `announcements` sent; `mac` and `vendor` of
 //!   whoever says that it has the address too.
 //!
+//! Those of `dhcpd leases` and its like have no `interface`:
+//!
+//! - `lease`: `ip`; `hardware`; `vendor`; `client_id`; `name`; `state`: `leased` or `offered`; `expires`
+//!   and `expires_in_s`, `null` if never.
+//! - `declined`: `ip`; `cause`: `declined` or `in_use`; `by`; `vendor`; `until`; `cleared_in_s`.
+//! - `released`: `ip`; `done`: there was a lease. `cleared`: `ip`, `null` for all; `count`.
+//! - `status`: `version`; `uptime_s`; `configuration`; lists of `interfaces` and `pools`; `store`, and
+//!   whether it is `ok`; `sandbox`; and what was counted.
+//!
 //! # Privileges
 //!
 //! `cap_net_raw` is raised for opening the socket, and given up with everything else before the first

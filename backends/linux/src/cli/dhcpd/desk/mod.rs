@@ -105,7 +105,7 @@ pub(super) struct SandboxStatus {
 }
 
 impl SandboxStatus {
-    /// Each part, and whether it holds.
+    /// Each part by a name that says what holds if it does.
     pub(super) const fn parts(self) -> [(&'static str, bool); 4] {
         let Self {
             capabilities,
@@ -114,7 +114,7 @@ impl SandboxStatus {
             seccomp,
         } = self;
         [
-            ("capabilities", capabilities),
+            ("no_capabilities", capabilities),
             ("no_new_privs", no_new_privs),
             ("landlock", landlock),
             ("seccomp", seccomp),
