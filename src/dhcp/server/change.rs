@@ -88,7 +88,7 @@ impl<S: Storage> Server<S> {
         };
         match (committed, result) {
             (Some((lease, expiry)), Ok(_)) => self.committed(now, at, lease, expiry),
-            (Some(_), Err(Refusal::Unavailable | Refusal::Unfit)) => self.uncommitted(now, at),
+            (Some(_), Err(Refusal::Unavailable)) => self.uncommitted(now, at),
             (Some(_), Err(Refusal::Taken)) => self.taken(at),
             // It was told of a state that is no more, or that waits for nothing.
             (None, Err(Refusal::Unavailable)) if !dirty => {

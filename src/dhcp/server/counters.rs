@@ -200,13 +200,11 @@ pub enum StoreResult {
     Taken,
     /// The store cannot be written.
     Unavailable,
-    /// The record does not fit into the store.
-    Unfit,
 }
 
 impl StoreResult {
     /// All there are, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Stored, Self::Taken, Self::Unavailable, Self::Unfit];
+    pub const ALL: [Self; 3] = [Self::Stored, Self::Taken, Self::Unavailable];
 
     /// The result as a label for metrics.
     pub const fn name(self) -> &'static str {
@@ -214,7 +212,6 @@ impl StoreResult {
             Self::Stored => "stored",
             Self::Taken => "taken",
             Self::Unavailable => "unavailable",
-            Self::Unfit => "unfit",
         }
     }
 
@@ -223,7 +220,6 @@ impl StoreResult {
             Ok(_) => Self::Stored,
             Err(Refusal::Taken) => Self::Taken,
             Err(Refusal::Unavailable) => Self::Unavailable,
-            Err(Refusal::Unfit) => Self::Unfit,
         }
     }
 }

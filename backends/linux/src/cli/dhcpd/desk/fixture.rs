@@ -139,7 +139,7 @@ impl Fixture {
             source: Ipv4Addr::UNSPECIFIED,
             destination: Ipv4Addr::BROADCAST,
         };
-        let (server, now) = (&mut self.server, self.now);
+        let server = &mut self.server;
         let received = with_plan(|plan| server.receive(now, plan, &arrival, datagram));
         self.meters.received(self.now, &received);
         received
@@ -156,8 +156,8 @@ impl Fixture {
             self.meters.commits.observe(Duration::from_micros(900));
         }
         let mut reply = [0; 1_472];
-        let (server, now) = (&mut self.server, self.now);
-        let transmit = with_plan(|plan| server.poll_transmit(now, plan, &mut reply))?;
+        let server = &mut self.server;
+        let transmit = with_plan(|plan| server.poll_transmit(plan, &mut reply))?;
         let took = Duration::from_micros(1_100);
         self.meters.replied(self.now, transmit.kind, took);
         while let Some(event) = self.server.poll_event() {

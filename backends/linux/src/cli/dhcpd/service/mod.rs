@@ -322,7 +322,7 @@ impl Service {
                 false => self.server.probe_refused(now),
             }
         }
-        while let Some(transmit) = self.server.poll_transmit(now, known, self.sockets.room()) {
+        while let Some(transmit) = self.server.poll_transmit(known, self.sockets.room()) {
             self.sockets.post(&transmit);
             let took = now - transmit.asked_at;
             self.meters.replied(now, transmit.kind, took);
