@@ -356,7 +356,7 @@ fn nothing_from_elsewhere_becomes_part_of_the_page() {
 fn the_page_can_be_looked_at() {
     use crate::cli::dhcpd::listener::{Door, Listener};
     let address = std::env::var("WHOHAS_STATUS").unwrap();
-    let door = Door::loopback(address.parse().unwrap()).unwrap();
+    let door = Door::tcp(address.parse().unwrap()).unwrap();
     let mut listener = Listener::<Exchange>::new(door).unwrap();
     let mut desk = busy();
     loop {

@@ -141,7 +141,7 @@ fn open(config: &Config) -> Result<Opened, Failure> {
         Door::unix(path, None).map_err(door_failure)
     });
     let http = config.http;
-    let http = http.map(|address| Door::loopback(address).map_err(door_failure));
+    let http = http.map(|address| Door::tcp(address).map_err(door_failure));
     Ok(Opened {
         sockets,
         store,
