@@ -139,7 +139,7 @@ impl Fixture {
             source: Ipv4Addr::UNSPECIFIED,
             destination: Ipv4Addr::BROADCAST,
         };
-        let server = &mut self.server;
+        let (server, now) = (&mut self.server, self.now);
         let received = with_plan(|plan| server.receive(now, plan, &arrival, datagram));
         self.meters.received(self.now, &received);
         received
