@@ -50,8 +50,7 @@
 //! | `NAME.quarantine` | of a lease file `NAME`: who declined what |
 //! | `NAME.new` | what is going to take a file's place |
 //!
-//! They are read and written by their owner only, but a lease file that is there keeps its owner and its
-//! mode.
+//! They are read and written by their owner only, but a lease file that is there keeps its mode.
 //!
 //! # What is bounded, and what happens at the bound
 //!
