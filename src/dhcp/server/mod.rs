@@ -254,7 +254,7 @@ pub struct Server<S: Storage> {
 impl<S: Storage> Server<S> {
     /// A server that knows nothing. The seed is one that nobody can guess, or clients can choose
     /// identifiers that make it slow.
-    pub fn new(policy: Policy, storage: S, seed: u64) -> Self {
+    pub const fn new(policy: Policy, storage: S, seed: u64) -> Self {
         Self {
             policy,
             table: Table::new(storage, seed),
@@ -264,7 +264,7 @@ impl<S: Storage> Server<S> {
             budgets: Vec::new(),
             suspects: Vec::new(),
             retry_at: None,
-            counters: Counters::default(),
+            counters: Counters::ZERO,
         }
     }
 }
@@ -566,9 +566,9 @@ impl<S: Storage> Server<S> {
 
 /// # Time
 impl<S: Storage> Server<S> {
-    /// When something is due about an address. What is being written ends when its outcome is known.
+    /// When something is due about an address.
     fn due(&self, at: Position) -> Instant {
-        let deadline = if self.is_committing(at) {
+        let deadline = if self.is_pending(at) {
             Instant::FAR_FUTURE
         } else {
             self.table.slot(at).deadline
@@ -579,7 +579,7 @@ impl<S: Storage> Server<S> {
     /// Ends what has come to its end.
     fn refresh(&mut self, now: Instant, at: Position) {
         let slot = self.table.slot(at);
-        if slot.deadline > now || self.is_committing(at) {
+        if slot.deadline > now || self.is_pending(at) {
             return;
         }
         let (ip, client) = (slot.ip, slot.hardware);
@@ -664,6 +664,16 @@ impl<S: Storage> Server<S> {
     fn stage_mut(&mut self, parked: Position) -> Option<&mut Stage> {
         let place = self.table.storage.parked_mut().get_mut(parked as usize)?;
         Some(&mut place.stage)
+    }
+
+    /// Whether the state of an address ends not at its time but with the outcome of what is being
+    /// written, or with the verdict that an offer waits for.
+    fn is_pending(&self, at: Position) -> bool {
+        match self.stage_of(at) {
+            Some(Stage::Committing { .. }) => true,
+            Some(Stage::Probing { .. }) => self.table.slot(at).state == State::Offered,
+            Some(Stage::Vacant | Stage::Ready { .. }) | None => false,
+        }
     }
 
     fn is_committing(&self, at: Position) -> bool {

@@ -14,13 +14,15 @@ use super::pools::{ELSEWHERE, List, PoolRecord};
 use super::slot::{Flags, NOBODY, Position, Slot, State};
 use super::storage::Storage;
 use super::storage::sealed::{Sealed, Text};
+use crate::dhcp::store::Version;
 use crate::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Table<S: Storage> {
     pub(super) storage: S,
     spare: Slot<<S as Sealed>::Text>,
-    spare_pool: PoolRecord,
+    /// Of what is in no pool.
+    elsewhere: PoolRecord,
     seed: u64,
     vacant: Position,
     /// Slots from here on were never used and are in no list.
@@ -33,15 +35,11 @@ pub(super) struct Table<S: Storage> {
 }
 
 impl<S: Storage> Table<S> {
-    pub(super) fn new(mut storage: S, seed: u64) -> Self {
-        if storage.pools().is_empty() {
-            // A failure leaves the spare one.
-            let _ = storage.grow_pools();
-        }
+    pub(super) const fn new(storage: S, seed: u64) -> Self {
         Self {
             storage,
             spare: Slot::VACANT,
-            spare_pool: PoolRecord::VACANT,
+            elsewhere: PoolRecord::VACANT,
             seed,
             vacant: NOBODY,
             virgin: 0,
@@ -100,7 +98,7 @@ impl<S: Storage> Table<S> {
         slot.pool = pool;
         slot.state = State::Free;
         slot.deadline = Instant::FAR_FUTURE;
-        slot.version = crate::dhcp::store::Version(0);
+        slot.version = Version(0);
         slot.forget_flags();
         self.enter(at, Edge::Last);
         Some(at)
@@ -330,14 +328,14 @@ impl<S: Storage> Table<S> {
 
     pub(super) fn pool(&self, number: u16) -> &PoolRecord {
         let pools = self.storage.pools();
-        pools.get(usize::from(number)).unwrap_or(&self.spare_pool)
+        pools.get(usize::from(number)).unwrap_or(&self.elsewhere)
     }
 
     pub(super) fn pool_mut(&mut self, number: u16) -> &mut PoolRecord {
         let pools = self.storage.pools_mut();
         pools
             .get_mut(usize::from(number))
-            .unwrap_or(&mut self.spare_pool)
+            .unwrap_or(&mut self.elsewhere)
     }
 
     /// The record that an address belongs to.
@@ -370,14 +368,14 @@ impl<S: Storage> Table<S> {
     fn add_pool(&mut self, pool: Pool) -> u16 {
         let uses = self.pool_uses;
         let Some(number) = self.vacant_pool().or_else(|| {
-            let pools = self.storage.pools().iter().enumerate().skip(1);
+            let pools = self.storage.pools().iter().enumerate();
             let oldest = pools.max_by_key(|(_, record)| uses.wrapping_sub(record.used_at));
             oldest.map(|(number, _)| number as u16)
         }) else {
             return ELSEWHERE;
         };
         let mut replaced = false;
-        let pools = self.storage.pools_mut().iter_mut().enumerate().skip(1);
+        let pools = self.storage.pools_mut().iter_mut().enumerate();
         for (at, record) in pools {
             if at == usize::from(number) || record.overlaps(pool) {
                 replaced |= !record.is_vacant();
@@ -421,12 +419,7 @@ impl<S: Storage> Table<S> {
     }
 
     fn vacant_pool(&mut self) -> Option<u16> {
-        let pools = self.storage.pools().iter().enumerate().skip(1);
-        let found = pools
-            .filter(|(_, record)| record.is_vacant())
-            .map(|(number, _)| number)
-            .next();
-        let number = match found {
+        let number = match self.storage.pools().iter().position(PoolRecord::is_vacant) {
             Some(number) => number,
             None if self.storage.grow_pools() => self.storage.pools().len() - 1,
             None => return None,
@@ -440,6 +433,7 @@ impl<S: Storage> Table<S> {
         const LOOKS: usize = 8;
         let pools = self.storage.pools().iter();
         pools
+            .chain([&self.elsewhere])
             .flat_map(|pool| self.list(pool.free).take(LOOKS))
             .find(|&at| self.slot(at).is_idle())
     }
