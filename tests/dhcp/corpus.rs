@@ -1,8 +1,14 @@
-//! The messages under `tests/regress/cve/dhcp`, as a client takes them.
+//! The messages under `tests/regress/cve/dhcp`, as a client and as a server takes them.
+
+use std::net::Ipv4Addr;
 
 use whohas::dhcp::client::{Client, Config, MESSAGE_LEN, State};
-use whohas::wire::dhcp::{Message, MessageBuilder, OptionCode};
-use whohas::{Instant, UnicastMac};
+use whohas::dhcp::server::{
+    Arrival, Boot, Growable, InterfaceId, LeaseTimes, Plan, Policy, Pool, Received, Server, Subnet,
+};
+use whohas::dhcp::store::{Outcome, Version};
+use whohas::wire::dhcp::{LeaseTime, Message, MessageBuilder, OptionCode};
+use whohas::{Instant, Prefix, UnicastMac};
 
 use crate::exhibits::{self, Exhibit};
 
@@ -49,6 +55,102 @@ fn every_message_of_the_corpus_has_the_effect_written_beside_it_and_no_other() {
         }
         assert_eq!(client.counters().received, 1);
         read_all(&place, &message);
+    }
+}
+
+/// A server that probes, with an address for whoever comes.
+#[test]
+fn a_server_answers_or_counts_every_message_of_the_corpus_and_serves_on() {
+    let pools = [Pool {
+        first: Ipv4Addr::new(10, 0, 0, 2),
+        last: Ipv4Addr::new(10, 0, 0, 250),
+    }];
+    let time = LeaseTime::Seconds(600);
+    let subnets = [Subnet {
+        prefix: Prefix::new(Ipv4Addr::new(10, 0, 0, 0), 24).expect("a prefix"),
+        pools: &pools,
+        reservations: &[],
+        reserved: &[],
+        options: &[],
+        lease_times: LeaseTimes {
+            default: time,
+            min: time,
+            max: time,
+        },
+        boot: Boot::default(),
+        authoritative: true,
+        server_id: None,
+    }];
+    let plan = Plan::new(&subnets, &[]).expect("a plan");
+    let own = [Prefix::new(Ipv4Addr::new(10, 0, 0, 254), 24).expect("a prefix")];
+    let mac = UnicastMac::new([2, 0, 0, 0, 0, 2]).expect("a station's");
+    let mut server = Server::new(Policy::DEFAULT, Growable::new(1_000), 3);
+    let mut now = Instant::from_secs(1_000_000_000);
+    let mut handled = 0;
+    for Exhibit { place, message, .. } in exhibits::read() {
+        // As it is, and as whatever a client says.
+        for kind in [None, Some(1), Some(3), Some(4), Some(7), Some(8)] {
+            for relay in [[0; 4], [10, 0, 0, 1], [10, 9, 9, 9]] {
+                let mut message = message.clone();
+                if let Some(kind) = kind
+                    && message.get(240..242) == Some(&[53, 1])
+                {
+                    message[0] = 1;
+                    message[24..28].copy_from_slice(&relay);
+                    message[242] = kind;
+                }
+                let arrival = Arrival {
+                    interface: InterfaceId(1),
+                    mac,
+                    addresses: &own,
+                    source: Ipv4Addr::UNSPECIFIED,
+                    destination: Ipv4Addr::BROADCAST,
+                };
+                let received = server.receive(now, &plan, &arrival, &message);
+                handled += u32::from(matches!(received, Received::Handled(_)));
+                now = serve(&mut server, &plan, now, &place);
+                let counters = server.counters();
+                let sum = counters.handled() + counters.dropped();
+                assert_eq!(counters.received(), sum, "{place}");
+            }
+        }
+        assert_eq!(server.waiting(), 0, "{place}");
+    }
+    assert!(handled > 200, "{handled}");
+}
+
+/// Lets a server do all that it has to do. Answers how late it is then.
+fn serve(server: &mut Server<Growable>, plan: &Plan<'_>, mut now: Instant, place: &str) -> Instant {
+    let mut buffer = [0; 1_472];
+    loop {
+        while let Some(change) = server.poll_change() {
+            let result = Ok(Version(1));
+            let ticket = change.ticket;
+            server.stored(now, Outcome { ticket, result });
+        }
+        while server.poll_probe().is_some() {
+            server.probe_sent(now);
+        }
+        while let Some(transmit) = server.poll_transmit(plan, &mut buffer) {
+            let reply = &buffer[..transmit.len];
+            assert!(reply.len() >= 300, "{place}");
+            read_all(place, reply);
+            assert_eq!(
+                Message::parse(reply).map(|reply| reply.kind()),
+                Ok(transmit.kind)
+            );
+        }
+        while let Some(event) = server.poll_event() {
+            assert!(!format!("{event:?}").contains('\n'), "{place}");
+        }
+        if server.waiting() == 0 {
+            return now;
+        }
+        now = server
+            .poll_timeout()
+            .expect("something is waited for")
+            .max(now);
+        server.handle_timeout(now, plan);
     }
 }
 

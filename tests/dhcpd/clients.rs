@@ -182,8 +182,16 @@ fn run(kind: Kind, host: &Host, folder: &Folder) -> Program {
 
 fn dhclient(folder: &Folder) -> Vec<String> {
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let files = [("-cf", "conf"), ("-lf", "leases"), ("-pf", "pid"), ("-sf", "script")];
+    let files = [
+        ("-cf", "conf"),
+        ("-lf", "leases"),
+        ("-pf", "pid"),
+        ("-sf", "script"),
+    ];
     let files = files.map(|(flag, name)| [flag.to_owned(), path(name)]);
     let flags = ["-d", "-4", "-v"].map(str::to_owned);
-    flags.into_iter().chain(files.into_iter().flatten()).collect()
+    flags
+        .into_iter()
+        .chain(files.into_iter().flatten())
+        .collect()
 }

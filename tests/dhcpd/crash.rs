@@ -43,7 +43,8 @@ impl Load<'_> {
 
     fn run_until(&mut self, end: Instant) {
         while Instant::now() < end {
-            self.waiting.retain(|_, (_, since)| since.elapsed() < PATIENCE);
+            self.waiting
+                .retain(|_, (_, since)| since.elapsed() < PATIENCE);
             while self.waiting.len() < AT_ONCE {
                 self.begin();
             }

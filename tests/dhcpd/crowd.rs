@@ -28,7 +28,11 @@ fn nobody_shares(way: &impl Way, daemon: &Daemon<'_>) {
         })
         .collect();
     let offers = replies(way, &questions, MessageType::Offer);
-    assert_eq!(offers.len(), ADDRESSES, "one each, and none twice: {offers:?}");
+    assert_eq!(
+        offers.len(),
+        ADDRESSES,
+        "one each, and none twice: {offers:?}"
+    );
     let requests: BTreeMap<u32, Who> = offers
         .iter()
         .map(|(&ip, who)| {
@@ -39,14 +43,24 @@ fn nobody_shares(way: &impl Way, daemon: &Daemon<'_>) {
         .collect();
     assert_eq!(replies(way, &requests, MessageType::Ack), offers);
     let leases = daemon.leases();
-    let mut held: Vec<_> = leases.iter().map(|lease| (lease.ip, lease.hardware.clone())).collect();
+    let mut held: Vec<_> = leases
+        .iter()
+        .map(|lease| (lease.ip, lease.hardware.clone()))
+        .collect();
     held.sort();
-    let expected: Vec<_> = offers.iter().map(|(&ip, who)| (ip, who.mac.to_string())).collect();
+    let expected: Vec<_> = offers
+        .iter()
+        .map(|(&ip, who)| (ip, who.mac.to_string()))
+        .collect();
     assert_eq!(held, expected);
 }
 
 /// Who was told which address, until there is silence.
-fn replies(way: &impl Way, asked: &BTreeMap<u32, Who>, kind: MessageType) -> BTreeMap<Ipv4Addr, Who> {
+fn replies(
+    way: &impl Way,
+    asked: &BTreeMap<u32, Who>,
+    kind: MessageType,
+) -> BTreeMap<Ipv4Addr, Who> {
     let mut told = BTreeMap::new();
     while let Some(datagram) = way.receive(Duration::from_secs(2)) {
         let reply = Reply::parse(&datagram);

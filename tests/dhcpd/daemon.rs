@@ -200,7 +200,9 @@ impl<'h> Daemon<'h> {
         let (success, said) = self.try_to_ask(words);
         assert!(success, "{words:?}: {said}");
         said.lines()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {said}")))
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {said}"))
+            })
             .collect()
     }
 
@@ -271,7 +273,10 @@ impl<'h> Daemon<'h> {
     pub fn get(&self, path: &str) -> String {
         let page = self.host.within(|| {
             let mut stream = TcpStream::connect(HTTP)?;
-            write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+            write!(
+                stream,
+                "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            )?;
             let mut page = String::new();
             stream.read_to_string(&mut page)?;
             std::io::Result::Ok(page)

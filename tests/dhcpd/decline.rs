@@ -50,12 +50,17 @@ fn declines_and_gets_another(kind: Kind, cooldown: &'static str) {
     stays_unanswered(&link, &Ask::discover(&late), &known, known_ip);
     let refusal = Ask::reboot(&late, taken).answer(&link).expect("a refusal");
     assert_eq!(refusal.kind, MessageType::Nak);
-    assert_eq!(refusal.message.as_deref(), Some("IP address conflict detected"));
+    assert_eq!(
+        refusal.message.as_deref(),
+        Some("IP address conflict detected")
+    );
 
     daemon.expect(&format!("cleared ip={taken}"));
     assert_eq!(daemon.declined(), []);
     assert_eq!(obtain(&link, &late), taken);
-    println!("note: {kind:?} declined {taken} and got {other}; {taken} was given again after the cooldown");
+    println!(
+        "note: {kind:?} declined {taken} and got {other}; {taken} was given again after the cooldown"
+    );
 }
 
 lan_test! {

@@ -64,7 +64,10 @@ impl Ask {
             this = this.option(OptionCode::CLIENT_ID, id);
         }
         // What every client wants to know; a boot ROM wants the file besides.
-        this.option(OptionCode::PARAMETER_LIST, &[1, 3, 6, 15, 51, 54, 58, 59, 66, 67])
+        this.option(
+            OptionCode::PARAMETER_LIST,
+            &[1, 3, 6, 15, 51, 54, 58, 59, 66, 67],
+        )
     }
 
     pub fn discover(who: &Who) -> Self {
@@ -188,7 +191,11 @@ impl Reply {
         let message = Message::parse(datagram);
         let message = message.unwrap_or_else(|error| panic!("{error}: {datagram:02x?}"));
         let header = message.header();
-        let bytes = |code| message.option(code).map(|value| value.bytes().collect::<Vec<_>>());
+        let bytes = |code| {
+            message
+                .option(code)
+                .map(|value| value.bytes().collect::<Vec<_>>())
+        };
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let field = message.boot_file_field().split(|&byte| byte == 0);
         let field = field.map(<[u8]>::to_vec).next().unwrap_or_default();
@@ -198,7 +205,10 @@ impl Reply {
             hardware: header.hardware,
             ip: header.your_ip,
             server: message.server_id().expect("four bytes"),
-            seconds: message.lease_time().expect("four bytes").map(LeaseTime::number),
+            seconds: message
+                .lease_time()
+                .expect("four bytes")
+                .map(LeaseTime::number),
             client_id: bytes(OptionCode::CLIENT_ID),
             message: bytes(OptionCode::MESSAGE).map(text),
             file: text(bytes(OptionCode::BOOT_FILE_NAME).unwrap_or(field)),

@@ -51,9 +51,13 @@ impl Machine {
         let plain = Who { mac, id: None };
         let as_ethernet = [&[1], &mac.get().octets()[..]].concat();
         let names = [
-            plain.clone().with_id(b"\x00\x44\x45\x4c\x4c\x31\x32\x33\x34"),
+            plain
+                .clone()
+                .with_id(b"\x00\x44\x45\x4c\x4c\x31\x32\x33\x34"),
             plain.clone().with_id(&as_ethernet),
-            plain.clone().with_id(b"\xff\x85\x88\x78\xfb\x00\x01\x00\x01"),
+            plain
+                .clone()
+                .with_id(b"\xff\x85\x88\x78\xfb\x00\x01\x00\x01"),
             plain,
         ];
         Self { host, link, names }
@@ -70,9 +74,17 @@ impl Machine {
         let offer = ask.answer(&self.link).expect("an offer");
         let expected = (MessageType::Offer, expected.unwrap_or(offer.ip));
         assert_eq!((offer.kind, offer.ip), expected, "{who:?}: {offer:?}");
-        for ask in [Ask::select(who, offer.ip, SERVER), Ask::reboot(who, offer.ip), Ask::renew(who, offer.ip)] {
+        for ask in [
+            Ask::select(who, offer.ip, SERVER),
+            Ask::reboot(who, offer.ip),
+            Ask::renew(who, offer.ip),
+        ] {
             let reply = ask.answer(&self.link).expect("an answer");
-            assert_eq!((reply.kind, reply.ip), (MessageType::Ack, offer.ip), "{ask:?}: {reply:?}");
+            assert_eq!(
+                (reply.kind, reply.ip),
+                (MessageType::Ack, offer.ip),
+                "{ask:?}: {reply:?}"
+            );
         }
         offer.ip
     }

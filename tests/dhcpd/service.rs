@@ -241,7 +241,10 @@ fn well_formed(page: &str) {
             value.parse::<f64>().expect("a number");
             let (_, labels) = series.split_once('{').unwrap_or((series, "}"));
             assert!(labels.ends_with('}'), "{line}");
-            assert!(!labels.contains("mac="), "addresses make too many series: {line}");
+            assert!(
+                !labels.contains("mac="),
+                "addresses make too many series: {line}"
+            );
         }
     }
 }

@@ -50,7 +50,13 @@ impl Link {
     }
 
     /// Sends a datagram from an address that the client has.
-    pub fn send_from(&self, mac: UnicastMac, source: Ipv4Addr, to: (MacAddr, Ipv4Addr), message: &[u8]) {
+    pub fn send_from(
+        &self,
+        mac: UnicastMac,
+        source: Ipv4Addr,
+        to: (MacAddr, Ipv4Addr),
+        message: &[u8],
+    ) {
         let header = UdpHeader {
             source_port: DHCP_CLIENT_PORT,
             destination_port: DHCP_SERVER_PORT,

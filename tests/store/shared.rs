@@ -225,9 +225,10 @@ fn a_lease_ends_for_every_server_at_the_same_time() {
 fn what_one_server_was_told_is_in_use_no_server_offers() {
     let (_cluster, mut one, mut other) = cluster();
     let (end, until) = (START + LEASE, START + Duration::from_secs(300));
-    let lease = Sample::lease(IP, 1, end);
-    assert_eq!(one.write(START, &[lease.clone()]), [Ok(Version(1))]);
-    assert_eq!(one.write(START, &[lease.declined(until)]), [Ok(Version(2))]);
+    let lease = [Sample::lease(IP, 1, end)];
+    assert_eq!(one.write(START, &lease), [Ok(Version(1))]);
+    let declined = lease.map(|lease| lease.declined(until));
+    assert_eq!(one.write(START, &declined), [Ok(Version(2))]);
     other.listen();
     assert!(!other.is_free(IP, until - Duration::from_micros(1)));
     assert!(other.is_free(IP, until));

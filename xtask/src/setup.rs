@@ -163,9 +163,7 @@ impl Need {
                 needs: &["libpython3.11", "python3-venv"],
             },
             Self::CrossToolchain => Source::Debian(&["rustc-web", "rust-web-src"]),
-            Self::DhcpClients => {
-                Source::Debian(&["busybox", "dhcpcd-base", "isc-dhcp-client"])
-            }
+            Self::DhcpClients => Source::Debian(&["busybox", "dhcpcd-base", "isc-dhcp-client"]),
             Self::Dpdk => Source::Debian(&["libdpdk-dev", "pkg-config"]),
             Self::LoadGenerator => Source::Debian(&["curl", "wrk"]),
             Self::NameServer => Source::Debian(&["dnsmasq-base"]),

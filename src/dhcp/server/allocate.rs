@@ -24,6 +24,8 @@ use crate::wire::can_be_host;
 const TRIES: u32 = 16;
 /// How many addresses, and how many of a list, one search looks at. The next one goes on from there.
 const STEPS: usize = 1_024;
+/// Among how many addresses in quarantine the oldest is looked for.
+const RETESTS: usize = 128;
 /// How often a pool that was looked through is looked through again: what was reserved may not be any
 /// more.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -38,7 +40,7 @@ pub(super) enum Choice {
 }
 
 impl<S: Storage> Server<S> {
-    /// Finds an address for a client, other than `avoid`.
+    /// Finds an address for a client.
     pub(super) fn choose(
         &mut self,
         now: Instant,
@@ -50,7 +52,7 @@ impl<S: Storage> Server<S> {
             && let Some(at) = self.claim(now, ask, ip)?
         {
             if let Some(other) = own.filter(|&other| other != at) {
-                self.withdraw(now, other);
+                self.withdraw(other);
             }
             return Ok(Choice::Held(at));
         }
@@ -60,7 +62,7 @@ impl<S: Storage> Server<S> {
                 self.hold(now, ask, at)?;
                 return Ok(Choice::Held(at));
             }
-            self.withdraw(now, at);
+            self.withdraw(at);
         }
         if let Some(ip) = ask.requested
             && self.may_have(backend, ask, ip)
@@ -77,14 +79,14 @@ impl<S: Storage> Server<S> {
             }
         }
         for &pool in pools {
-            if let Some(at) = self.longest_free(now, backend, ask, pool) {
+            if let Some(at) = self.longest_free(backend, ask, pool) {
                 self.hold(now, ask, at)?;
                 return Ok(Choice::Held(at));
             }
         }
         if self.probes(ask) {
             for &pool in pools {
-                if let Some(at) = self.longest_quarantined(now, backend, ask, pool) {
+                if let Some(at) = self.longest_quarantined(backend, ask, pool) {
                     return Ok(Choice::Retest(at));
                 }
             }
@@ -211,10 +213,9 @@ impl<S: Storage> Server<S> {
     }
 
     /// Takes back an offer. What is leased stays so: the client may go on using it.
-    pub(super) fn withdraw(&mut self, now: Instant, at: Position) {
+    pub(super) fn withdraw(&mut self, at: Position) {
         if self.table.slot(at).state == State::Offered && !self.is_committing(at) {
             self.unpark(at);
-            let _ = now;
             self.table
                 .set_state(at, State::Free, Instant::FAR_FUTURE, Edge::First);
         }
@@ -273,13 +274,12 @@ impl<S: Storage> Server<S> {
 
     /// The address of a pool that has been free for longest.
     fn longest_free(
-        &self,
-        _now: Instant,
+        &mut self,
         backend: &impl Backend,
         ask: &Ask<'_, '_>,
         pool: Pool,
     ) -> Option<Position> {
-        let number = self.table.known_pool(pool)?;
+        let number = self.table.use_pool(pool);
         let list = self.table.pool(number).free;
         self.table.list(list).take(STEPS).find(|&at| {
             let slot = self.table.slot(at);
@@ -290,27 +290,23 @@ impl<S: Storage> Server<S> {
     /// The address of a pool that has been in quarantine for longest, and is not being asked for. One that
     /// this client has declined comes last.
     fn longest_quarantined(
-        &self,
-        _now: Instant,
+        &mut self,
         backend: &impl Backend,
         ask: &Ask<'_, '_>,
         pool: Pool,
     ) -> Option<Position> {
-        let number = self.table.known_pool(pool)?;
+        let number = self.table.use_pool(pool);
         let list = self.table.pool(number).quarantined;
         let fits = |at: &Position| {
             let slot = self.table.slot(*at);
             slot.parked == NOBODY && self.is_possible(ask, slot.ip) && !backend.is_reserved(slot.ip)
         };
-        let by_client = |at: &Position| {
-            let slot = self.table.slot(*at);
-            slot.has(Flags::DECLINED) && slot.hardware == ask.identity.hardware
-        };
-        let mut candidates = self.table.list(list).take(STEPS).filter(fits);
-        let first = candidates.next()?;
-        if !by_client(&first) {
-            return Some(first);
-        }
-        Some(candidates.find(|at| !by_client(at)).unwrap_or(first))
+        // The list is in order, but for what came from the store.
+        let candidates = self.table.list(list).take(RETESTS).filter(fits);
+        candidates.min_by_key(|&at| {
+            let slot = self.table.slot(at);
+            let by_client = slot.has(Flags::DECLINED) && slot.hardware == ask.identity.hardware;
+            (by_client, slot.deadline)
+        })
     }
 }

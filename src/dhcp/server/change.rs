@@ -88,7 +88,7 @@ impl<S: Storage> Server<S> {
         };
         match (committed, result) {
             (Some((lease, expiry)), Ok(_)) => self.committed(now, at, lease, expiry),
-            (Some(_), Err(Refusal::Unavailable | Refusal::Unfit)) => self.uncommitted(now, at),
+            (Some(_), Err(Refusal::Unavailable)) => self.uncommitted(now, at),
             (Some(_), Err(Refusal::Taken)) => self.taken(at),
             // It was told of a state that is no more, or that waits for nothing.
             (None, Err(Refusal::Unavailable)) if !dirty => {
@@ -205,8 +205,7 @@ impl<S: Storage> Server<S> {
             };
             let other = self.table.of_client(&client).find(|&other| {
                 let slot = self.table.slot(other);
-                let has = matches!(slot.state, State::Leased | State::Offered);
-                other != at && has && prefix.contains(slot.ip)
+                other != at && slot.is_given() && prefix.contains(slot.ip)
             });
             let Some(other) = other else {
                 return;

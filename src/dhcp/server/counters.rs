@@ -200,13 +200,11 @@ pub enum StoreResult {
     Taken,
     /// The store cannot be written.
     Unavailable,
-    /// The record does not fit into the store.
-    Unfit,
 }
 
 impl StoreResult {
     /// All there are, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Stored, Self::Taken, Self::Unavailable, Self::Unfit];
+    pub const ALL: [Self; 3] = [Self::Stored, Self::Taken, Self::Unavailable];
 
     /// The result as a label for metrics.
     pub const fn name(self) -> &'static str {
@@ -214,7 +212,6 @@ impl StoreResult {
             Self::Stored => "stored",
             Self::Taken => "taken",
             Self::Unavailable => "unavailable",
-            Self::Unfit => "unfit",
         }
     }
 
@@ -223,7 +220,6 @@ impl StoreResult {
             Ok(_) => Self::Stored,
             Err(Refusal::Taken) => Self::Taken,
             Err(Refusal::Unavailable) => Self::Unavailable,
-            Err(Refusal::Unfit) => Self::Unfit,
         }
     }
 }
@@ -257,6 +253,21 @@ pub struct Counters {
 }
 
 impl Counters {
+    pub(super) const ZERO: Self = Self {
+        untyped: 0,
+        replies_dropped: 0,
+        options_dropped: 0,
+        given_up: 0,
+        events_lost: 0,
+        received: [0; MessageType::ALL.len()],
+        handled: [0; MessageType::ALL.len()],
+        sent: [0; MessageType::ALL.len()],
+        drops: [0; DropReason::ALL.len()],
+        probes: [0; ProbeResult::ALL.len()],
+        declines: [0; DeclineVerdict::ALL.len()],
+        stores: [0; StoreResult::ALL.len()],
+    };
+
     /// How many datagrams were received.
     pub fn received(&self) -> u64 {
         self.untyped + self.received.iter().sum::<u64>()

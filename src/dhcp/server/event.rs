@@ -34,6 +34,7 @@ pub struct Arrival<'a> {
 
 /// Where a reply goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Destination {
     /// To a relay, port 67.
     Relay(Ipv4Addr),
@@ -57,6 +58,7 @@ pub enum Destination {
 
 /// A reply in the caller's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Transmit {
     /// On which interface it leaves.
     pub interface: InterfaceId,
@@ -74,6 +76,7 @@ pub struct Transmit {
 
 /// A probe to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Probe {
     /// On which interface.
     pub interface: InterfaceId,
@@ -83,6 +86,7 @@ pub struct Probe {
 
 /// What is known of one address, for lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Binding<'a> {
     /// The address.
     pub ip: Ipv4Addr,
@@ -99,6 +103,7 @@ pub struct Binding<'a> {
 
 /// How things stand with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum BindingState {
     /// Held for whoever it was offered to.
     Offered {
@@ -123,6 +128,7 @@ pub enum BindingState {
 
 /// How many addresses of a subnet are in which state; they sum to `capacity`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Usage {
     /// All addresses in pools and reservations.
     pub capacity: u64,
@@ -142,6 +148,7 @@ pub struct Usage {
 
 /// What a server has to tell: a line of the log each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event {
     /// Somebody who is not to get it uses an address.
@@ -213,6 +220,7 @@ pub enum Event {
 
 /// What became of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Received {
     /// It was a message that means something here.
     Handled(MessageType),

@@ -1,4 +1,48 @@
-//! A server: datagrams and the time in; replies, probes and changes of leases out.
+//! A server: it gives addresses to who asks for them, knows whose they are, and says so to a store
+//! before it says so to the client.
+//!
+//! [`Server`] opens no socket, reads no clock and knows no file: datagrams, ARP packets and times go in;
+//! replies, probes, changes of leases, events and deadlines come out. What each client gets is the
+//! business of a [`Backend`], which is handed in with each datagram like the time is: a [`Plan`] of what
+//! is written down, or somebody's inventory.
+//!
+//! # What it relies on
+//!
+//! - [`Instant`]s count from the Unix epoch, so that they mean the same after a restart. If the clock
+//!   turns out to have been wrong, [`clock_stepped`](Server::clock_stepped) says so.
+//! - A lease is promised when its change has been [`stored`](Server::stored). Offers are not stored, and
+//!   held in memory only: a client that requests one after a restart gets it if it is still free.
+//! - An address is in quarantine after a DECLINE of whoever has it, and after a probe that somebody has
+//!   answered who is not to get it. DISCOVERs are offered another one, REQUESTs for it are refused
+//!   (`IP address conflict detected`). The end of the quarantine is stored, and exact.
+//! - Whoever has an address, or is to get it, may answer the probe for it: a boot loader and the system
+//!   that it starts are one host.
+//! - A client is who its client identifier says, or its hardware address if it has none. It has one
+//!   address on each link.
+//!
+//! # What is bounded, and what happens at the bound
+//!
+//! | what | bound | at the bound |
+//! |---|---|---|
+//! | addresses of which something is known | the storage's capacity | one that is free is forgotten; else newcomers get none ([`DropReason::Exhausted`]) |
+//! | requests that wait for a probe or the store | the storage's parking | refused ([`DropReason::Busy`]): DISCOVERs at three quarters of it already |
+//! | requests of one client that wait | one | the newer one is answered |
+//! | probes for one address | one | all who ask share its verdict |
+//! | length of a request | 576 bytes, or what an Ethernet frame carries on the heap | [`DropReason::TooLong`] |
+//! | client identifiers | 255 bytes in one piece, and the storage's room for text | [`DropReason::Identity`] |
+//! | names | the same room, behind the identifier | left out |
+//! | length of a reply | option 57, the caller's buffer, else 548 bytes | options are left out, counted, in the order of `reply`; if the least there is has no room, there is no reply, counted |
+//! | addresses that are tried for one DISCOVER | three in use | given up, counted: the client asks again |
+//! | addresses that are looked at for one DISCOVER | about a thousand in each pool | the next one goes on from there |
+//! | DECLINEs of one client | [`Policy::declines`] in [`Policy::decline_window`] | not believed, counted: the address is free, and not his any more |
+//! | clients whose DECLINEs are counted | 32 | the oldest count begins anew |
+//! | addresses of a pool in quarantine because of DECLINEs | [`Policy::quarantine_share`] | not believed, counted |
+//! | addresses that one station answers for | seven | with the eighth it is told of, and believed no more for a while |
+//! | such stations | eight | the oldest is forgotten |
+//! | changes of one address on their way to the store | one | the next waits |
+//! | events not fetched | 32; on the heap two for each request that can wait | the oldest goes, counted; timers wait rather |
+//! | own addresses that are given to nobody | the first 16 of all interfaces, as long as the server lives | others are given if they are in a pool |
+//! | timers served in one call | 1,024 | the next call goes on |
 
 mod allocate;
 mod ask;
@@ -19,12 +63,15 @@ mod storage;
 mod table;
 #[cfg(test)]
 mod tests;
+mod timers;
+mod usage;
+mod writes;
 
 use core::net::Ipv4Addr;
 use core::num::{NonZeroU8, NonZeroU16};
 use core::time::Duration;
 
-use heapless::{Deque, Vec};
+use heapless::Vec;
 
 pub use counters::{Counters, DeclineVerdict, DropReason, ProbeResult, StoreResult};
 pub use event::{
@@ -52,15 +99,16 @@ use slot::{Flags, NOBODY, Position, Slot, State};
 use storage::sealed::Room;
 use table::{Edge, Table};
 
-/// How many events wait to be polled.
-const EVENTS: usize = 32;
 /// How many timers one call serves at most: the next call goes on.
 const TIMERS: usize = 1_024;
+/// How many events one timer tells at most, and some.
+const EVENTS_OF_A_TIMER: usize = 8;
 /// How many addresses of the host's are known.
 const OWN: usize = 16;
 
 /// What a server does, whoever asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Policy {
     /// How an address is probed before it is offered; `None`: not at all.
     pub probe: Option<QuickTiming>,
@@ -102,6 +150,97 @@ impl Default for Policy {
 }
 
 /// A DHCP server.
+///
+/// # Methods
+///
+/// - Getters: [`binding`](Self::binding), [`bindings`](Self::bindings), [`counters`](Self::counters),
+///   [`policy`](Self::policy), [`usage`](Self::usage), [`pool_usage`](Self::pool_usage),
+///   [`waiting`](Self::waiting).
+/// - Commands: [`load`](Self::load), [`learn`](Self::learn), [`release`](Self::release),
+///   [`clear`](Self::clear), [`set_policy`](Self::set_policy), [`clock_stepped`](Self::clock_stepped).
+/// - Inputs: [`receive`](Self::receive), [`receive_arp`](Self::receive_arp), [`stored`](Self::stored),
+///   [`handle_timeout`](Self::handle_timeout).
+/// - Outputs: [`poll_event`](Self::poll_event), [`poll_change`](Self::poll_change),
+///   [`poll_probe`](Self::poll_probe), [`poll_transmit`](Self::poll_transmit),
+///   [`poll_timeout`](Self::poll_timeout).
+///
+/// After commands and inputs, drain the outputs until all have nothing more. Nothing breaks if that is
+/// put off: replies and changes wait, requests are refused when too many do, and of more events than
+/// there is room for the newest are kept and the loss counted. Many datagrams may go in before the
+/// changes come out, so that the store makes them durable at once.
+///
+/// ```
+/// use core::net::Ipv4Addr;
+/// use whohas::dhcp::client::{Client, Config, MESSAGE_LEN, State};
+/// use whohas::dhcp::server::{
+///     Arrival, Boot, Event, Fixed, InterfaceId, LeaseTimes, Plan, Policy, Pool, Server, Subnet,
+/// };
+/// use whohas::dhcp::store::{Outcome, Version};
+/// use whohas::wire::dhcp::LeaseTime;
+/// use whohas::{Instant, Prefix, UnicastMac};
+///
+/// // What there is to give.
+/// let pools = [Pool {
+///     first: Ipv4Addr::new(10, 0, 0, 10),
+///     last: Ipv4Addr::new(10, 0, 0, 99),
+/// }];
+/// let subnets = [Subnet {
+///     prefix: Prefix::new(Ipv4Addr::new(10, 0, 0, 0), 24)?,
+///     pools: &pools,
+///     reservations: &[],
+///     reserved: &[],
+///     options: &[],
+///     lease_times: LeaseTimes {
+///         default: LeaseTime::Seconds(3_600),
+///         min: LeaseTime::Seconds(120),
+///         max: LeaseTime::Seconds(86_400),
+///     },
+///     boot: Boot::default(),
+///     authoritative: true,
+///     server_id: None,
+/// }];
+/// let plan = Plan::new(&subnets, &[])?;
+/// let policy = Policy { probe: None, ..Policy::DEFAULT };
+/// let mut server = Server::new(policy, Fixed::<90>::new(), 42); // a seed that nobody can guess
+/// let own = [Prefix::new(Ipv4Addr::new(10, 0, 0, 1), 24)?];
+///
+/// // Who asks for it.
+/// let mut client = Client::new(UnicastMac::new([2, 0, 0, 0, 0, 1])?, Config::new(), 43);
+/// let start = Instant::from_secs(1_700_000_000);
+/// client.link_changed(start, true);
+/// client.start(start, None);
+/// let now = client.poll_timeout().expect("it will look for servers");
+/// client.handle_timeout(now);
+///
+/// let mut message = [0; MESSAGE_LEN];
+/// while let Some(sent) = client.poll_transmit(&mut message) {
+///     let arrival = Arrival {
+///         interface: InterfaceId(1),
+///         mac: UnicastMac::new([2, 0, 0, 0, 0, 2])?,
+///         addresses: &own,
+///         source: sent.source,
+///         destination: sent.destination,
+///     };
+///     server.receive(now, &plan, &arrival, &message[..sent.len]);
+///     // What was promised is stored: here, by nobody at all.
+///     while let Some(change) = server.poll_change() {
+///         let result = Ok(Version(change.expects.0 + 1));
+///         let outcome = Outcome { ticket: change.ticket, result };
+///         server.stored(now, outcome);
+///     }
+///     let mut reply = [0; 1_472];
+///     while let Some(transmit) = server.poll_transmit(&plan, &mut reply) {
+///         // Send it to `transmit.destination`.
+///         assert_eq!(client.receive(now, &reply[..transmit.len]), Ok(()));
+///     }
+/// }
+/// client.free(now); // it has found nobody else at the address
+/// assert_eq!(client.state(), State::Bound);
+/// let ip = client.lease().expect("it is bound").ip();
+/// assert!(pools[0].contains(ip));
+/// assert!(matches!(server.poll_event(), Some(Event::Leased { ip: leased, .. }) if leased == ip));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Server<S: Storage> {
     policy: Policy,
@@ -113,14 +252,13 @@ pub struct Server<S: Storage> {
     suspects: Vec<Suspect, { probe::SUSPECTS }>,
     /// When what the store has refused is written again.
     retry_at: Option<Instant>,
-    events: Deque<Event, EVENTS>,
     counters: Counters,
 }
 
 impl<S: Storage> Server<S> {
     /// A server that knows nothing. The seed is one that nobody can guess, or clients can choose
     /// identifiers that make it slow.
-    pub fn new(policy: Policy, storage: S, seed: u64) -> Self {
+    pub const fn new(policy: Policy, storage: S, seed: u64) -> Self {
         Self {
             policy,
             table: Table::new(storage, seed),
@@ -130,8 +268,7 @@ impl<S: Storage> Server<S> {
             budgets: Vec::new(),
             suspects: Vec::new(),
             retry_at: None,
-            events: Deque::new(),
-            counters: Counters::default(),
+            counters: Counters::ZERO,
         }
     }
 }
@@ -148,77 +285,6 @@ impl<S: Storage> Server<S> {
         binding(self.table.slot(self.table.find(ip)?))
     }
 
-    /// How many addresses of a subnet are in which state.
-    pub fn usage(&self, subnet: &Subnet<'_>) -> Usage {
-        let mut usage = Usage::default();
-        for &pool in subnet.pools {
-            usage.add(&self.pool_usage(subnet, pool));
-        }
-        let outside = subnet.reserved.iter().filter(|&&ip| {
-            let mut pools = subnet.pools.iter();
-            !pools.any(|pool| pool.contains(ip))
-        });
-        for &ip in outside {
-            usage.capacity += 1;
-            match usage.of(self.state_of(ip)) {
-                Some(count) => *count += 1,
-                None => usage.reserved += 1,
-            }
-        }
-        usage
-    }
-
-    /// How many addresses of a subnet's pool are in which state.
-    pub fn pool_usage(&self, subnet: &Subnet<'_>, pool: Pool) -> Usage {
-        let (first, last) = (pool.first.to_bits(), pool.last.to_bits());
-        let mut usage = Usage {
-            capacity: u64::from(last - first) + 1,
-            ..Usage::default()
-        };
-        match self.table.known_pool(pool) {
-            Some(number) => {
-                let record = self.table.pool(number);
-                usage.offered = record.count(State::Offered).into();
-                usage.leased = record.count(State::Leased).into();
-                usage.quarantined = record.count(State::Quarantined).into();
-            }
-            None => {
-                let slots = self.table.slots().iter();
-                let inside = slots.filter(|slot| pool.contains(slot.ip));
-                for slot in inside {
-                    if let Some(count) = usage.of(slot.state) {
-                        *count += 1;
-                    }
-                }
-            }
-        }
-        let start = subnet.reserved.partition_point(|&ip| ip < pool.first);
-        let behind = subnet.reserved.get(start..).unwrap_or_default();
-        for &ip in behind.iter().take_while(|&&ip| ip <= pool.last) {
-            usage.reserved += u64::from(usage.of(self.state_of(ip)).is_none());
-        }
-        let prefix = subnet.prefix;
-        let ends = [prefix.first(), prefix.last()];
-        let ends = ends.into_iter().filter(|&ip| !prefix.is_host(ip));
-        let server = subnet.server_id.filter(|ip| !self.own.contains(ip));
-        let own = self.own.iter().copied().chain(server);
-        for ip in ends.chain(own) {
-            let inside = pool.contains(ip);
-            let counted = usage.of(self.state_of(ip)).is_some();
-            let reserved = subnet.reserved.binary_search(&ip).is_ok();
-            usage.excluded += u64::from(inside && !counted && !reserved);
-        }
-        let others = [
-            usage.offered,
-            usage.leased,
-            usage.reserved,
-            usage.quarantined,
-            usage.excluded,
-        ];
-        usage.free = usage.capacity.saturating_sub(others.iter().sum());
-        usage
-    }
-
     /// What was counted so far.
     pub const fn counters(&self) -> &Counters {
         &self.counters
@@ -232,42 +298,6 @@ impl<S: Storage> Server<S> {
     /// How many requests wait to be answered, probes that only inform included.
     pub const fn waiting(&self) -> usize {
         self.lot.len()
-    }
-
-    fn state_of(&self, ip: Ipv4Addr) -> State {
-        let found = self.table.find(ip);
-        found.map_or(State::Vacant, |at| self.table.slot(at).state)
-    }
-}
-
-impl Usage {
-    /// The count of a state in which nobody else can have the address.
-    fn of(&mut self, state: State) -> Option<&mut u64> {
-        match state {
-            State::Vacant | State::Free => None,
-            State::Offered => Some(&mut self.offered),
-            State::Leased => Some(&mut self.leased),
-            State::Quarantined => Some(&mut self.quarantined),
-        }
-    }
-
-    fn add(&mut self, other: &Self) {
-        let Self {
-            capacity,
-            free,
-            offered,
-            leased,
-            reserved,
-            quarantined,
-            excluded,
-        } = other;
-        self.capacity += capacity;
-        self.free += free;
-        self.offered += offered;
-        self.leased += leased;
-        self.reserved += reserved;
-        self.quarantined += quarantined;
-        self.excluded += excluded;
     }
 }
 
@@ -352,8 +382,7 @@ impl<S: Storage> Server<S> {
             self.table.retry_writes();
         }
         for _ in 0..TIMERS {
-            // One timer tells two events at most.
-            if self.events.len() + 2 > EVENTS {
+            if self.table.storage.room_for_events() < EVENTS_OF_A_TIMER {
                 break;
             }
             match self.table.first_timer() {
@@ -425,7 +454,7 @@ impl<S: Storage> Server<S> {
 impl<S: Storage> Server<S> {
     /// What there is to tell.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.table.storage.pop_event()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next.
@@ -437,9 +466,9 @@ impl<S: Storage> Server<S> {
 
 /// # Time
 impl<S: Storage> Server<S> {
-    /// When something is due about an address. What is being written ends when its outcome is known.
+    /// When something is due about an address.
     fn due(&self, at: Position) -> Instant {
-        let deadline = if self.is_committing(at) {
+        let deadline = if self.is_pending(at) {
             Instant::FAR_FUTURE
         } else {
             self.table.slot(at).deadline
@@ -450,13 +479,13 @@ impl<S: Storage> Server<S> {
     /// Ends what has come to its end.
     fn refresh(&mut self, now: Instant, at: Position) {
         let slot = self.table.slot(at);
-        if slot.deadline > now || self.is_committing(at) {
+        if slot.deadline > now || self.is_pending(at) {
             return;
         }
         let (ip, client) = (slot.ip, slot.hardware);
         match slot.state {
             State::Vacant | State::Free => {}
-            State::Offered => self.withdraw(now, at),
+            State::Offered => self.withdraw(at),
             State::Leased => {
                 self.set_free(at, Edge::Last);
                 self.tell(Event::Expired { ip, client });
@@ -480,12 +509,12 @@ impl<S: Storage> Server<S> {
 
     /// The oldest goes for the newest: what is so now matters more than what was.
     fn tell(&mut self, event: Event) {
-        if self.events.is_full() {
-            self.events.pop_front();
+        let storage = &mut self.table.storage;
+        if storage.room_for_events() == 0 {
+            storage.pop_event();
             self.counters.events_lost += 1;
         }
-        // Cannot fail: there is room now.
-        let _ = self.events.push_back(event);
+        storage.push_event(event);
     }
 }
 
@@ -535,6 +564,16 @@ impl<S: Storage> Server<S> {
     fn stage_mut(&mut self, parked: Position) -> Option<&mut Stage> {
         let place = self.table.storage.parked_mut().get_mut(parked as usize)?;
         Some(&mut place.stage)
+    }
+
+    /// Whether the state of an address ends not at its time but with the outcome of what is being
+    /// written, or with the verdict that an offer waits for.
+    fn is_pending(&self, at: Position) -> bool {
+        match self.stage_of(at) {
+            Some(Stage::Committing { .. }) => true,
+            Some(Stage::Probing { .. }) => self.table.slot(at).state == State::Offered,
+            Some(Stage::Vacant | Stage::Ready { .. }) | None => false,
+        }
     }
 
     fn is_committing(&self, at: Position) -> bool {

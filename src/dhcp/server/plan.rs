@@ -37,6 +37,7 @@ pub struct Subnet<'a> {
 
 /// The addresses from `first` to `last`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Pool {
     /// The lowest.
     pub first: Ipv4Addr,
@@ -90,6 +91,7 @@ pub struct Setting<'a> {
 
 /// How long clients may have an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct LeaseTimes {
     /// If they ask for no time.
     pub default: LeaseTime,

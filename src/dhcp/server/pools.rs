@@ -7,8 +7,8 @@ use super::Pool;
 use super::slot::{NOBODY, Position, State};
 use crate::time::Instant;
 
-/// The record for addresses that are in no pool that was used yet.
-pub(super) const ELSEWHERE: u16 = 0;
+/// The number of the record for addresses that are in no pool that was used yet.
+pub(super) const ELSEWHERE: u16 = u16::MAX;
 
 /// A pool. Its numbers are those of the table's slots in it.
 #[derive(Debug)]
@@ -63,6 +63,15 @@ impl PoolRecord {
             cursor: pool.first.to_bits() as u64,
             ..Self::VACANT
         }
+    }
+
+    /// Whether it is of no pool, or of none any more.
+    pub(super) const fn is_vacant(&self) -> bool {
+        self.first > self.last
+    }
+
+    pub(super) const fn dissolve(&mut self) {
+        (self.first, self.last) = (Self::VACANT.first, Self::VACANT.last);
     }
 
     pub(super) const fn is_of(&self, pool: Pool) -> bool {

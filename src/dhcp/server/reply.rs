@@ -11,13 +11,14 @@ use super::Server;
 use super::ask::{Ask, architecture, vendor_class};
 use super::event::{Destination, Transmit};
 use super::parked::{Asked, Place, Reply, Stage};
-use super::plan::{Backend, Boot, Service};
+use super::plan::{Backend, Boot, Service, Setting};
+use super::slot::NOBODY;
 use super::storage::Storage;
 use super::storage::sealed::Room;
-use crate::time::Instant;
 use crate::wire::BufferTooSmall;
 use crate::wire::dhcp::{
     DHCP_MAX_LEN, DhcpHeader, DhcpOp, LeaseTime, Message, MessageBuilder, MessageType, OptionCode,
+    OptionValue,
 };
 
 /// What a vendor class begins with whose clients look for it in the reply.
@@ -27,13 +28,7 @@ impl<S: Storage> Server<S> {
     /// Writes the next reply into the buffer, which has room for
     /// [`DHCP_MAX_LEN`] bytes at least. No reply is longer than the buffer, so a shorter one is how the
     /// limits of the network are kept.
-    pub fn poll_transmit(
-        &mut self,
-        now: Instant,
-        backend: &impl Backend,
-        buffer: &mut [u8],
-    ) -> Option<Transmit> {
-        let _ = now;
+    pub fn poll_transmit(&mut self, backend: &impl Backend, buffer: &mut [u8]) -> Option<Transmit> {
         while let Some(parked) = self.lot.pop_ready(&mut self.table.storage) {
             let Some(place) = self.table.storage.parked().get(parked as usize) else {
                 continue;
@@ -45,8 +40,8 @@ impl<S: Storage> Server<S> {
             let at = place.slot;
             let ip = self.table.slot(at).ip;
             let written = write(backend, place.request.bytes(), &asked, ip, lease, buffer);
-            if at != super::NOBODY {
-                self.table.slot_mut(at).parked = super::NOBODY;
+            if at != NOBODY {
+                self.table.slot_mut(at).parked = NOBODY;
             }
             self.lot.free(&mut self.table.storage, parked);
             let Some(Written {
@@ -288,7 +283,8 @@ impl<'a> Letter<'a> {
         let list = self.ask.message.parameter_list().ok().flatten();
         let asks_for =
             |code: OptionCode| list.is_some_and(|list| list.bytes().any(|wanted| wanted == code.0));
-        for code in list.iter().flat_map(|list| list.bytes()).map(OptionCode) {
+        let wanted = list.iter().flat_map(OptionValue::bytes);
+        for code in wanted.map(OptionCode) {
             match code {
                 OptionCode::BOOT_FILE_NAME if !file.is_empty() => page.may(code, file),
                 OptionCode::TFTP_SERVER_NAME if !boot.server_name.is_empty() => {
@@ -369,7 +365,7 @@ impl<'a> Letter<'a> {
     }
 
     /// Who says what, first who knows most of the client.
-    fn sources(&self) -> [&'a [super::Setting<'a>]; 3] {
+    fn sources(&self) -> [&'a [Setting<'a>]; 3] {
         let Service {
             subnet,
             reservation,

@@ -154,7 +154,7 @@ impl<S: Storage> Server<S> {
                 Refused::Unknown
             }
         };
-        self.refuse(ask, refused, asked, bytes)
+        self.refuse(refused, asked, bytes)
     }
 
     /// Another server was chosen: what we have offered can be offered to others.
@@ -162,7 +162,7 @@ impl<S: Storage> Server<S> {
         let own = self.binding_of(now, &ask.identity, ask.place.prefix);
         let offered = own.filter(|&at| self.table.slot(at).state == State::Offered);
         let at = offered.ok_or(DropReason::OtherServer)?;
-        self.withdraw(now, at);
+        self.withdraw(at);
         Ok(())
     }
 
@@ -192,14 +192,10 @@ impl<S: Storage> Server<S> {
             }
         }
         let own = self.binding_of(now, &ask.identity, ask.place.prefix);
-        let has_another = own
-            .is_some_and(|at| matches!(self.table.slot(at).state, State::Offered | State::Leased));
-        if has_another {
-            return Standing::Another;
-        }
-        let taken = found
-            .is_some_and(|at| matches!(self.table.slot(at).state, State::Offered | State::Leased));
-        if taken {
+        let given = |at: Option<Position>| at.is_some_and(|at| self.table.slot(at).is_given());
+        if given(own) {
+            Standing::Another
+        } else if given(found) {
             Standing::Taken
         } else if self.may_have(backend, ask, ip) {
             Standing::Free
@@ -252,8 +248,7 @@ impl<S: Storage> Server<S> {
         };
         self.refresh(now, at);
         let slot = self.table.slot(at);
-        let held = matches!(slot.state, State::Offered | State::Leased);
-        if held && slot.hardware == ask.identity.hardware && !slot.is_of(&ask.identity) {
+        if slot.is_given() && slot.hardware == ask.identity.hardware && !slot.is_of(&ask.identity) {
             let _ = self.table.set_client(at, &ask.identity, ask.host_name());
         }
     }
@@ -268,12 +263,10 @@ impl<S: Storage> Server<S> {
 
     pub(super) fn refuse(
         &mut self,
-        ask: &Ask<'_, '_>,
         refused: Refused,
         asked: Asked,
         bytes: &[u8],
     ) -> Result<(), DropReason> {
-        let _ = ask;
         let asked = Asked {
             reply: Reply::Nak(refused),
             ..asked

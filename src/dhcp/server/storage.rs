@@ -3,6 +3,9 @@
 //! A storage hands out slices and appends to them; what is in them is the table's business, so both
 //! run the same logic.
 
+use heapless::Deque;
+
+use super::event::Event;
 use super::parked::Parked;
 use super::pools::PoolRecord;
 use super::slot::Slot;
@@ -12,7 +15,7 @@ use super::slot::Slot;
 pub trait Storage: sealed::Sealed {}
 
 pub(super) mod sealed {
-    use super::{Parked, PoolRecord, Slot};
+    use super::{Event, Parked, PoolRecord, Slot};
 
     /// Room for a client identifier and a name behind it.
     pub trait Text: core::fmt::Debug {
@@ -52,6 +55,12 @@ pub(super) mod sealed {
         fn pools(&self) -> &[PoolRecord];
         fn pools_mut(&mut self) -> &mut [PoolRecord];
         fn grow_pools(&mut self) -> bool;
+
+        /// For how many more events there is room.
+        fn room_for_events(&self) -> usize;
+        /// Takes an event, if there is room.
+        fn push_event(&mut self, event: Event);
+        fn pop_event(&mut self) -> Option<Event>;
     }
 }
 
@@ -59,6 +68,8 @@ use sealed::{Room, Text};
 
 /// How many pools a [`Fixed`] tells apart, beside those of which nothing is kept.
 const POOLS: usize = 8;
+/// How many events wait in a [`Fixed`].
+const EVENTS: usize = 32;
 
 /// Everything in place, no allocator needed: `N` addresses, `PARKED` requests that wait to be answered
 /// at the same time, and `TEXT` bytes beside each address for the client identifier and the name of
@@ -72,6 +83,7 @@ pub struct Fixed<const N: usize, const PARKED: usize = 8, const TEXT: usize = 64
     slots: [Slot<Inline<TEXT>>; N],
     parked: [Parked<Kept>; PARKED],
     pools: [PoolRecord; POOLS],
+    events: Deque<Event, EVENTS>,
 }
 
 impl<const N: usize, const PARKED: usize, const TEXT: usize> Fixed<N, PARKED, TEXT> {
@@ -93,6 +105,7 @@ impl<const N: usize, const PARKED: usize, const TEXT: usize> Fixed<N, PARKED, TE
             slots: [const { Slot::VACANT }; N],
             parked: [const { Parked::EMPTY }; PARKED],
             pools: [const { PoolRecord::VACANT }; POOLS],
+            events: Deque::new(),
         }
     }
 }
@@ -208,6 +221,19 @@ impl<const N: usize, const PARKED: usize, const TEXT: usize> sealed::Sealed
     fn grow_pools(&mut self) -> bool {
         false
     }
+
+    fn room_for_events(&self) -> usize {
+        EVENTS - self.events.len()
+    }
+
+    fn push_event(&mut self, event: Event) {
+        // Whoever has looked knows that there is room.
+        let _ = self.events.push_back(event);
+    }
+
+    fn pop_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
 }
 
 #[cfg(feature = "alloc")]
@@ -216,10 +242,12 @@ pub use growable::Growable;
 #[cfg(feature = "alloc")]
 mod growable {
     use alloc::boxed::Box;
+    use alloc::collections::VecDeque;
     use alloc::vec::Vec;
 
     use super::sealed::{Room, Sealed, Text};
-    use super::{Parked, PoolRecord, Slot, Storage};
+    use super::{Event, Parked, PoolRecord, Slot, Storage};
+    use crate::dhcp::server::pools::ELSEWHERE;
 
     /// Slots on the heap, as many as are in use at the same time, up to a hard limit.
     #[derive(Debug)]
@@ -227,6 +255,7 @@ mod growable {
         slots: Vec<Slot<Boxed>>,
         parked: Vec<Parked<Buffer>>,
         pools: Vec<PoolRecord>,
+        events: VecDeque<Event>,
         limit: usize,
         parking: usize,
     }
@@ -241,6 +270,7 @@ mod growable {
                 slots: Vec::new(),
                 parked: Vec::new(),
                 pools: Vec::new(),
+                events: VecDeque::new(),
                 limit: bounded(limit),
                 parking: Self::PARKING,
             }
@@ -366,7 +396,21 @@ mod growable {
         }
 
         fn grow_pools(&mut self) -> bool {
-            grow(&mut self.pools, u16::MAX.into(), PoolRecord::VACANT)
+            grow(&mut self.pools, ELSEWHERE.into(), PoolRecord::VACANT)
+        }
+
+        /// All that wait may be answered at once, and each is told of by one event or two.
+        fn room_for_events(&self) -> usize {
+            let most = self.parking.saturating_mul(2).max(super::EVENTS);
+            most - self.events.len()
+        }
+
+        fn push_event(&mut self, event: Event) {
+            self.events.push_back(event);
+        }
+
+        fn pop_event(&mut self) -> Option<Event> {
+            self.events.pop_front()
         }
     }
 

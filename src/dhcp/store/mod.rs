@@ -160,12 +160,9 @@ pub enum Refusal {
     /// Another server has written the record meanwhile. What it wrote comes as a foreign record.
     #[error("another server has changed the record")]
     Taken,
-    /// The store cannot be written now.
+    /// The store cannot be written now, or cannot keep such a record at all.
     #[error("the store cannot be written")]
     Unavailable,
-    /// The record is not one that the store can keep: its client identifier is too long.
-    #[error("the record does not fit into the store")]
-    Unfit,
 }
 
 /// A place where records outlive the server.

@@ -61,7 +61,7 @@ pub fn lease_file(bytes: &[u8]) {
 
         for record in &records {
             each(record, |record| {
-                assert!(matches!(document.set(NOW, record), Ok(None)))
+                assert!(matches!(document.set(NOW, record), Ok(None)));
             });
         }
         let addresses: Vec<_> = document.addresses().collect();

@@ -38,13 +38,15 @@ impl Batch {
 
     /// Takes a change, of which something can be told in any case.
     pub(super) fn push(&mut self, change: &Change<'_>) {
-        let written = self.push_record(&change.record);
-        let version = written.map(|()| change.expects.next());
-        let version = version.map_err(|_too_long| Refusal::Unfit);
-        self.changes.push((change.ticket, version));
+        match self.push_record(&change.record) {
+            Ok(()) => self
+                .changes
+                .push((change.ticket, Ok(change.expects.next()))),
+            Err(_too_long) => self.refuse(change),
+        }
     }
 
-    /// Takes a change that there is no room for.
+    /// Takes a change that is not going to be written.
     pub(super) fn refuse(&mut self, change: &Change<'_>) {
         self.changes
             .push((change.ticket, Err(Refusal::Unavailable)));

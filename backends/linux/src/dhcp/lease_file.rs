@@ -18,9 +18,9 @@ use super::{LoadReport, StateDirectory, Trouble};
 ///
 /// Open it before privileges are given up; what is in it is read later.
 ///
-/// It is written as a new file that then takes the place of the old one, with its owner and its mode: who
-/// reads it sees the old or the new one, never a part. A link to it is followed. Its directory has to be
-/// writable for that.
+/// It is written as a new file that then takes the place of the old one, with its mode, and with its owner
+/// if we may give files away: who reads it sees the old or the new one, never a part. A link to it is
+/// followed. Its directory has to be writable for that; beside a log the file itself will do.
 #[derive(Debug)]
 pub struct LeaseFile {
     pub(super) directory: StateDirectory,
@@ -103,7 +103,7 @@ impl LeaseFile {
         let file = self.directory.write_new(&new, bytes)?;
         let kept = match self.directory.open_to_read(name)? {
             Some(old) => old.metadata().and_then(|old| {
-                // Only root can give files away; who cannot is the owner.
+                // Without the privilege it becomes ours, and the old mode lets others read it.
                 let _ = fchown(&file, Some(old.uid()), Some(old.gid()));
                 file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o7777))
             }),

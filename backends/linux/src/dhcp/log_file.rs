@@ -95,15 +95,15 @@ impl LogFile {
         }
     }
 
-    /// The log as it should be, whatever it has to be done for that.
-    fn sound(&mut self) -> Result<&File, Trouble> {
+    /// The log as it should be, whatever has to be done for that, and where it ends.
+    fn sound(&mut self) -> Result<(&File, u64), Trouble> {
         match self.health {
             Health::Sound(_) => {}
             Health::Torn => self.cut()?,
             Health::Lost | Health::Damaged => self.write_anew()?,
         }
         match &self.health {
-            Health::Sound(file) => Ok(file),
+            Health::Sound(file) => Ok((file, self.len)),
             _repaired_in_vain => Err(self.trouble("repairing", ErrorKind::Other.into())),
         }
     }
@@ -217,12 +217,11 @@ impl LogFile {
 
 impl Sink for LogFile {
     fn repair(&mut self) -> Result<(), Trouble> {
-        self.sound().map(|_file| ())
+        self.sound().map(|_log| ())
     }
 
     fn write(&mut self, frames: &[u8]) -> Result<(), Trouble> {
-        let len = self.len;
-        let file = self.sound()?;
+        let (file, len) = self.sound()?;
         // Behind the good part there may be a piece of it now. And of what could not be synchronised
         // the kernel may have dropped anything, and says so once: no part of the file is to be trusted.
         let (after, written) = match file.write_all_at(frames, len) {
@@ -282,5 +281,45 @@ impl Drop for LogFile {
             self.abandon_snapshot();
             let _ = self.directory.remove(NEW);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::{env, fs, process};
+
+    use whohas::Instant as Time;
+    use whohas::dhcp::store::log::{self, MOST_FRAME};
+    use whohas::dhcp::store::{Cause, Claim, Record};
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_to_a_log_that_was_lost_comes_behind_what_was_there() {
+        let path = env::temp_dir().join(format!("whohas-lost-{}", process::id()));
+        let directory = Arc::new(StateDirectory::open(&path).expect("nobody has it"));
+        let frame = |n| {
+            let ip = Ipv4Addr::new(10, 7, 0, n);
+            let (until, cause) = (Time::from_secs(1), Cause::InUse { by: None });
+            let claim = Claim::Quarantined { until, cause };
+            let frame = log::frame(&Record { ip, claim }, &mut [0; MOST_FRAME]).map(<[u8]>::to_vec);
+            frame.expect("it fits")
+        };
+        let (image, options) = (Image::default(), Options::default());
+        let mut log = LogFile::new(directory, image, 0, Health::Lost, None, options);
+        for n in 1..=3 {
+            log.write(&frame(n)).expect("there is room");
+        }
+        // As after a snapshot whose name may not be on the disk.
+        log.health = Health::Lost;
+        log.write(&frame(4)).expect("there is room");
+        let bytes = fs::read(path.join(NAME)).expect("it is there");
+        let mut found = Vec::new();
+        image::each(&bytes, |record| found.push(record.ip.octets()[3]));
+        found.sort();
+        assert_eq!(found, [1, 2, 3, 4]);
+        assert_eq!(bytes.len() as u64, log.len);
+        fs::remove_dir_all(path).expect("it is ours");
     }
 }

@@ -125,7 +125,7 @@ fn what_is_committed_while_it_is_written_is_written_together() {
         assert!(store.has_room());
     }
     let status = store.status();
-    assert_eq!(status.changes, submitted.into());
+    assert_eq!(status.changes, u64::from(submitted));
     assert!(status.commits < status.changes / 2, "{status:?}");
 }
 
@@ -138,5 +138,5 @@ fn what_is_too_long_is_refused_alone() {
         holder.client_id = Some(&[7; 256]);
     }
     let results = commit(&mut store, &[lease(1, 0), long, lease(2, 0)]);
-    assert_eq!(results, [Ok(()), Err(Refusal::Unfit), Ok(())]);
+    assert_eq!(results, [Ok(()), Err(Refusal::Unavailable), Ok(())]);
 }

@@ -414,7 +414,7 @@ impl<'a, S: Storage> Rig<'a, S> {
                 }
             }
             let mut buffer = [0; 1_472];
-            while let Some(transmit) = self.server.poll_transmit(self.now, &plan, &mut buffer) {
+            while let Some(transmit) = self.server.poll_transmit(&plan, &mut buffer) {
                 let bytes = buffer[..transmit.len].to_vec();
                 let ip = Message::parse(&bytes).unwrap().header().your_ip;
                 let binding = self.server.binding(ip);
@@ -443,6 +443,27 @@ impl<'a, S: Storage> Rig<'a, S> {
                 + usage.quarantined
                 + usage.excluded;
             assert_eq!(sum, usage.capacity, "{usage:?}");
+            for &pool in subnet.pools {
+                let usage = self.server.pool_usage(subnet, pool);
+                let inside = self
+                    .server
+                    .bindings()
+                    .filter(|known| pool.contains(known.ip));
+                let mut counted = [0; 4];
+                for binding in inside {
+                    counted[match binding.state {
+                        BindingState::Offered { .. } => 0,
+                        BindingState::Leased { .. } => 1,
+                        BindingState::Quarantined { .. } => 2,
+                        BindingState::Free => 3,
+                    }] += 1;
+                }
+                let [offered, leased, quarantined, _] = counted;
+                assert_eq!(
+                    (usage.offered, usage.leased, usage.quarantined),
+                    (offered, leased, quarantined)
+                );
+            }
         }
     }
 

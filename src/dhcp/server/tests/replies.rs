@@ -4,31 +4,51 @@ use super::*;
 
 const RELAY: Ipv4Addr = ip(1);
 
+/// How a client asks, and where the answer goes.
+struct Way {
+    name: &'static str,
+    says: fn(Says) -> Says,
+    goes: fn(Ipv4Addr) -> Destination,
+}
+
 #[test]
 fn where_replies_go() {
     use Destination::{Broadcast, Client, Relay, Station};
     let direct = Some(mac(1));
-    let cases: [(&str, fn(Says) -> Says, fn(Ipv4Addr) -> Destination); 4] = [
-        ("plain", |says| says, |ip| Station { ip, mac: mac(1) }),
-        (
-            "broadcast flag",
-            |says| Says {
+    let cases = [
+        Way {
+            name: "plain",
+            says: |says| says,
+            goes: |ip| Station { ip, mac: mac(1) },
+        },
+        Way {
+            name: "broadcast flag",
+            says: |says| Says {
                 broadcast: true,
                 ..says
             },
-            |_| Broadcast,
-        ),
-        ("relay", |says| says.through(RELAY), |_| Relay(RELAY)),
-        (
-            "relay and broadcast flag",
-            |says| Says {
+            goes: |_| Broadcast,
+        },
+        Way {
+            name: "relay",
+            says: |says| says.through(RELAY),
+            goes: |_| Relay(RELAY),
+        },
+        Way {
+            name: "relay and broadcast flag",
+            says: |says| Says {
                 broadcast: true,
                 ..says.through(RELAY)
             },
-            |_| Relay(RELAY),
-        ),
+            goes: |_| Relay(RELAY),
+        },
     ];
-    for (name, how, expected) in cases {
+    for Way {
+        name,
+        says: how,
+        goes: expected,
+    } in cases
+    {
         let mut rig = rig(POLICY);
         let offer = rig.answers(&how(discover(mac(1))));
         assert_eq!(

@@ -106,9 +106,12 @@ impl Document {
         for (n, line) in lines(file).enumerate() {
             let why = match Line::parse(line, now, times) {
                 Line::Lease(lease) => document.read(lease, line, now),
-                Line::Foreign => document.keep(line),
+                Line::Foreign => {
+                    document.tail.push(line.into());
+                    None
+                }
                 Line::Unknown => {
-                    document.keep(line);
+                    document.tail.push(line.into());
                     Some(Why::Unknown)
                 }
             };
@@ -266,22 +269,15 @@ impl Document {
         None
     }
 
-    fn keep(&mut self, line: &[u8]) -> Option<Why> {
-        self.tail.push(line.into());
-        None
-    }
-
     /// What the sidecar says counts unless somebody has given the address away since.
     fn read_quarantine(&mut self, ip: Ipv4Addr, quarantine: Quarantine, now: Instant) {
-        let is_given =
-            self.line_of(ip)
-                .is_some_and(|line| match Line::parse(line, now, self.times) {
-                    Line::Lease(lease) => matches!(lease.record().claim, Claim::Leased { .. }),
-                    _other => false,
-                });
+        let is_lease = |line| match Line::parse(line, now, self.times) {
+            Line::Lease(lease) => matches!(lease.record().claim, Claim::Leased { .. }),
+            Line::Foreign | Line::Unknown => false,
+        };
         let Quarantine { until, cause } = quarantine;
         let claim = Claim::Quarantined { until, cause };
-        if !is_given {
+        if !self.line_of(ip).is_some_and(is_lease) {
             // A line without a client identifier fits.
             let _ = self.set(now, &Record { ip, claim });
         }

@@ -11,6 +11,7 @@ mod desk;
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzz;
 mod http;
+mod inspect;
 mod listener;
 mod log;
 mod meters;

@@ -64,10 +64,6 @@ impl Notifier {
         self.tell("STOPPING=1\n");
     }
 
-    pub(super) fn status(&self, status: impl Display) {
-        self.tell(format_args!("STATUS={status}\n"));
-    }
-
     /// That the loop still goes round, if it is time to say so.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         let Some(watchdog) = &mut self.watchdog else {

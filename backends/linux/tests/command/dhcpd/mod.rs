@@ -227,3 +227,30 @@ wire_test! {
         daemon.stop();
     }
 }
+
+wire_test! {
+    fn whoever_claims_the_lease_of_another_is_told_of() {
+        let (peer, folder) = (Peer::new(), Folder::new());
+        let (state, socket) = (folder.file("state"), folder.file("control"));
+        let file = folder.write("dhcpd.toml", &format!(
+            "interfaces = [\"{US}\"]\ncontrol-socket = \"{socket}\"\ninspect = true\n\
+             [store]\ndirectory = \"{state}\"\n\
+             [[subnet]]\nprefix = \"10.0.0.0/16\"\npools = [\"10.0.0.100-10.0.0.100\"]\n"
+        ));
+        let daemon = Daemon::start(&folder, &["--config", &file]);
+        assert_eq!(leased(&folder, &peer, &[]), "10.0.0.100");
+        // Another station takes the address by hand and says so.
+        peer.ip(&["link", "add", "other", "link", THEM, "type", "macvlan", "mode", "bridge"]);
+        peer.ip(&["link", "set", "other", "address", "02:00:00:00:00:99", "up"]);
+        peer.ip(&["addr", "add", "10.0.0.100/16", "dev", "other"]);
+        let mut announce = peer.command("arping");
+        announce.args(["-U", "-c", "2", "-I", "other", "10.0.0.100"]);
+        announce.output().expect("arping is in iputils-arping");
+        let line = daemon.logs("conflict");
+        assert_eq!(line["mac"], "02:00:00:00:00:99", "{line}");
+        assert_eq!(line["leased_to"], THEIR_MAC, "{line}");
+        let status = ask(&folder, &["status"]);
+        assert!(status.out.contains("\"lease_claims\":"), "{status:?}");
+        daemon.stop();
+    }
+}

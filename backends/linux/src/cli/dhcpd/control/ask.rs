@@ -146,11 +146,11 @@ fn cannot_ask(socket: &Path, error: io::Error) -> Failure {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => Failure::device(
             format!("no daemon listens at {path}"),
             io::Error::other(
-                "start `whohas dhcpd`, or name its socket with `--socket PATH` (`control.socket` in its configuration)",
+                "start `whohas dhcpd`, or name its socket with `--socket PATH` (`control-socket` in its configuration)",
             ),
         ),
         ErrorKind::PermissionDenied => Failure::Permission(format!(
-            "{path} is not for this user: run this as root, as the daemon's own user, or as a member of the group that `control.group` in its configuration names"
+            "{path} is not for this user: run this as root or as the user that the daemon runs as"
         )),
         _ => Failure::device(format!("cannot ask at {path}"), error),
     }
@@ -316,8 +316,12 @@ impl Printer {
             format!("{}{place}: {health}", printable(&status.store.kind)),
         ]);
         let parts = status.sandbox.iter().map(|(part, holds)| {
-            let holds = if *holds { "" } else { "no " };
-            format!("{holds}{}", printable(part))
+            let part = printable(part).replace('_', " ");
+            if *holds {
+                part
+            } else {
+                self.output.alarming(format_args!("not {part}"))
+            }
         });
         facts.add(["sandbox".to_owned(), parts.collect::<Vec<_>>().join(", ")]);
         facts.add(["received".to_owned(), counts(&status.received)]);
@@ -326,6 +330,10 @@ impl Printer {
         facts.add(["declines".to_owned(), counts(&status.declines)]);
         facts.add(["probes".to_owned(), counts(&status.probes)]);
         facts.add(["conflicts".to_owned(), status.conflicts.to_string()]);
+        if let Some(claims) = status.lease_claims {
+            let claims = format!("{claims} ARP frames contradict a lease");
+            facts.add(["inspected".to_owned(), claims]);
+        }
         facts.print(&mut self.output)?;
         let mut pools = Table::new([
             "POOL",

@@ -161,7 +161,7 @@ impl Dialogue for Conversation {
     }
 
     fn refusal() -> &'static [u8] {
-        b"{\"v\":1,\"type\":\"error\",\"error\":\"denied\",\"message\":\"only root, the daemon's own user and the group that its configuration names may ask\"}\n"
+        b"{\"v\":1,\"type\":\"error\",\"error\":\"denied\",\"message\":\"only root and the user that the daemon runs as may ask\"}\n"
     }
 
     fn room(&self) -> usize {

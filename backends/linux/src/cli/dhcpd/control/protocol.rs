@@ -227,6 +227,10 @@ pub(super) struct StatusLine {
     pub(super) declines: BTreeMap<String, u64>,
     pub(super) probes: BTreeMap<String, u64>,
     pub(super) conflicts: u64,
+    /// Replies that the kernel did not take.
+    pub(super) refused: u64,
+    /// ARP frames that contradict a lease, if they are looked for.
+    pub(super) lease_claims: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -324,6 +328,8 @@ impl<'a> Reply<'a> {
             pools,
             store,
             sandbox,
+            refused,
+            lease_claims,
         } = status;
         // What has never happened is left out.
         let counted = |counts: &mut dyn Iterator<Item = (&str, u64)>| {
@@ -396,6 +402,8 @@ impl<'a> Reply<'a> {
                     .map(|result| (result.name(), counters.probes(result))),
             ),
             conflicts: meters.conflicts,
+            refused,
+            lease_claims,
         }))
     }
 

@@ -14,6 +14,7 @@ use whohas::wire::dhcp::{
 use whohas::{Instant, Prefix, UnicastMac};
 
 use super::super::meters::Meters;
+use super::super::socket::SocketCounters;
 use super::{Desk, InterfaceStatus, PoolStatus, SandboxStatus, Status, StoreStatus};
 
 /// What visitors are shown by tests.
@@ -155,8 +156,8 @@ impl Fixture {
             self.meters.commits.observe(Duration::from_micros(900));
         }
         let mut reply = [0; 1_472];
-        let (server, now) = (&mut self.server, self.now);
-        let transmit = with_plan(|plan| server.poll_transmit(now, plan, &mut reply))?;
+        let server = &mut self.server;
+        let transmit = with_plan(|plan| server.poll_transmit(plan, &mut reply))?;
         let took = Duration::from_micros(1_100);
         self.meters.replied(self.now, transmit.kind, took);
         while let Some(event) = self.server.poll_event() {
@@ -176,6 +177,7 @@ fn status(leased: u64) -> Status {
             address: Some("10.0.0.1/8".to_owned()),
             up: true,
             probes: true,
+            counters: SocketCounters::default(),
         }],
         pools: vec![PoolStatus {
             subnet: "10.0.0.0/8".to_owned(),
@@ -198,6 +200,8 @@ fn status(leased: u64) -> Status {
             landlock: true,
             seccomp: false,
         },
+        refused: 0,
+        lease_claims: Some(0),
     }
 }
 

@@ -11,6 +11,7 @@ use whohas::Instant;
 use whohas::dhcp::server::{Binding, BindingState, Counters, Usage};
 
 use super::meters::Meters;
+use super::socket::SocketCounters;
 
 /// The daemon, as its visitors see it.
 pub(super) trait Desk {
@@ -47,6 +48,10 @@ pub(super) struct Status {
     pub(super) store: StoreStatus,
     /// What it has renounced.
     pub(super) sandbox: SandboxStatus,
+    /// Replies that the kernel did not take.
+    pub(super) refused: u64,
+    /// ARP frames that contradict a lease, if they are looked for.
+    pub(super) lease_claims: Option<u64>,
 }
 
 /// An interface that is served.
@@ -60,6 +65,8 @@ pub(super) struct InterfaceStatus {
     pub(super) up: bool,
     /// Whether addresses are probed on it before they are offered.
     pub(super) probes: bool,
+    /// What was counted on it.
+    pub(super) counters: SocketCounters,
 }
 
 /// How full a pool is.
@@ -98,7 +105,7 @@ pub(super) struct SandboxStatus {
 }
 
 impl SandboxStatus {
-    /// Each part, and whether it holds.
+    /// Each part by a name that says what holds if it does.
     pub(super) const fn parts(self) -> [(&'static str, bool); 4] {
         let Self {
             capabilities,
@@ -107,7 +114,7 @@ impl SandboxStatus {
             seccomp,
         } = self;
         [
-            ("capabilities", capabilities),
+            ("no_capabilities", capabilities),
             ("no_new_privs", no_new_privs),
             ("landlock", landlock),
             ("seccomp", seccomp),

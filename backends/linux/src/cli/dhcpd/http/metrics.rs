@@ -106,6 +106,54 @@ pub(super) fn text(desk: &impl Desk) -> String {
     }
 
     text.family(
+        "whohas_dhcp_frames_received_total",
+        "counter",
+        "Frames for the server, by what they carry; those dropped are neither.",
+    );
+    for interface in &status.interfaces {
+        let (device, counters) = (&interface.name, &interface.counters);
+        for (kind, count) in [("arp", counters.arp), ("dhcp", counters.dhcp)] {
+            text.sample(&[("device", device), ("kind", &kind)], count);
+        }
+    }
+
+    text.family(
+        "whohas_dhcp_frames_dropped_total",
+        "counter",
+        "Frames that did not come as far as the server, by reason.",
+    );
+    for interface in &status.interfaces {
+        for (reason, count) in interface.counters.drops() {
+            text.sample(&[("device", &interface.name), ("reason", &reason)], count);
+        }
+    }
+
+    text.family(
+        "whohas_dhcp_probe_frames_sent_total",
+        "counter",
+        "ARP probes that left.",
+    );
+    for interface in &status.interfaces {
+        text.sample(&[("device", &interface.name)], interface.counters.probes);
+    }
+
+    text.family(
+        "whohas_dhcp_replies_refused_total",
+        "counter",
+        "Replies that the kernel did not take: link down, no route, queue full.",
+    );
+    text.sample(&[], status.refused);
+
+    if let Some(claims) = status.lease_claims {
+        text.family(
+            "whohas_dhcp_lease_claims_total",
+            "counter",
+            "ARP frames in which a station claims what is leased to another.",
+        );
+        text.sample(&[], claims);
+    }
+
+    text.family(
         "whohas_conflicts_total",
         "counter",
         "Requests for addresses that were refused because somebody else uses them.",

@@ -9,6 +9,7 @@
 //! Only GET and HEAD. Nothing can be changed from here.
 
 mod exchange;
+mod html;
 mod metrics;
 mod page;
 mod request;

@@ -3,18 +3,17 @@
 use std::fmt::{self, Display, Write};
 use std::hash::{BuildHasher, RandomState};
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use whohas::Instant;
 use whohas::dhcp::server::{Binding, BindingState, Counters, DropReason, Event, Usage};
 use whohas::dhcp::store::{Cause, Expiry};
 
+use super::html::{Count, Grouped, Html, Percent, Quantile, Query, foreign};
 use super::request::field;
 use super::response::{Code, Response};
 use crate::cli::dhcpd::control::{in_words, time};
 use crate::cli::dhcpd::desk::{Desk, PoolStatus, Selection, Status, page};
-use crate::cli::dhcpd::meters::{Histogram, Meters, TYPES};
-use crate::cli::dhcpd::printable::Printable;
+use crate::cli::dhcpd::meters::{Meters, TYPES};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -72,33 +71,6 @@ impl View {
             || (find.contains('.') && binding.ip.to_string().contains(find))
             || (find.contains(':') && binding.hardware.to_string().contains(find))
     }
-}
-
-/// Text in HTML, or in an attribute between quotation marks.
-struct Html<T>(T);
-
-impl<T: Display> Display for Html<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        struct Escaping<'a, 'f>(&'a mut fmt::Formatter<'f>);
-        impl Write for Escaping<'_, '_> {
-            fn write_str(&mut self, text: &str) -> fmt::Result {
-                text.chars().try_for_each(|c| match c {
-                    '<' => self.0.write_str("&lt;"),
-                    '>' => self.0.write_str("&gt;"),
-                    '&' => self.0.write_str("&amp;"),
-                    '"' => self.0.write_str("&quot;"),
-                    '\'' => self.0.write_str("&#39;"),
-                    _ => self.0.write_char(c),
-                })
-            }
-        }
-        write!(Escaping(f), "{}", self.0)
-    }
-}
-
-/// Text from elsewhere, in HTML.
-fn foreign(text: &str) -> Html<Printable<'_>> {
-    Html(Printable(text))
 }
 
 fn document(out: &mut String, desk: &impl Desk, view: &View, nonce: &str) -> fmt::Result {
@@ -225,51 +197,6 @@ fn tiles(out: &mut String, total: &Usage, meters: &Meters, now: Instant) -> fmt:
     Ok(())
 }
 
-/// A number whose thousands are apart.
-struct Grouped(u64);
-
-impl Display for Grouped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        for (at, digit) in digits.chars().enumerate() {
-            if at > 0 && (digits.len() - at) % 3 == 0 {
-                f.write_char('\u{2009}')?;
-            }
-            f.write_char(digit)?;
-        }
-        Ok(())
-    }
-}
-
-/// A part of a whole.
-struct Percent(u64, u64);
-
-impl Display for Percent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.1 {
-            0 => f.write_str("no pool"),
-            whole => write!(f, "{:.0} %", self.0 as f64 * 100.0 / whole as f64),
-        }
-    }
-}
-
-/// What so many took no longer than.
-struct Quantile<'a>(&'a Histogram, f64);
-
-impl Display for Quantile<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(histogram, share) = self;
-        match histogram.quantile(*share) {
-            None if histogram.count() == 0 => f.write_str("–"),
-            None => f.write_str("&gt; 5 s"),
-            Some(end) if end < Duration::from_secs(1) => {
-                write!(f, "{} ms", end.as_secs_f64() * 1e3)
-            }
-            Some(end) => write!(f, "{} s", end.as_secs_f64()),
-        }
-    }
-}
-
 fn pools(out: &mut String, pools: &[PoolStatus]) -> fmt::Result {
     out.push_str("<section><div class=head><h2>Pools</h2></div>");
     if pools.is_empty() {
@@ -374,10 +301,10 @@ fn events(out: &mut String, meters: &Meters, now: Instant) -> fmt::Result {
         let ip = |ip: &Ipv4Addr| format!("<span class=mono>{ip}</span>");
         match event {
             Event::InUse { ip: at, mac, .. } => {
-                write!(out, "{} is in use by <span class=mono>{mac}</span>", ip(at))?
+                write!(out, "{} is in use by <span class=mono>{mac}</span>", ip(at))?;
             }
             Event::Declining { ip: at, client } => {
-                write!(out, "<span class=mono>{client}</span> declines {}", ip(at))?
+                write!(out, "<span class=mono>{client}</span> declines {}", ip(at))?;
             }
             Event::Declined { ip: at, .. } => write!(out, "{} is marked as declined", ip(at))?,
             Event::Conflict { ip: at } => write!(out, "{} was refused: conflict", ip(at))?,
@@ -507,21 +434,6 @@ fn lease(out: &mut String, binding: &Binding<'_>, now: Instant) -> fmt::Result {
     )
 }
 
-/// Text in a query.
-struct Query<'a>(&'a str);
-
-impl Display for Query<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.bytes().try_for_each(|byte| {
-            if byte.is_ascii_alphanumeric() || b".-_".contains(&byte) {
-                f.write_char(byte.into())
-            } else {
-                write!(f, "%{byte:02X}")
-            }
-        })
-    }
-}
-
 fn messages(out: &mut String, counters: &Counters) -> fmt::Result {
     out.push_str(
         "<section><div class=head><h2>Messages</h2><p>since the daemon was started</p></div>\
@@ -560,18 +472,6 @@ fn messages(out: &mut String, counters: &Counters) -> fmt::Result {
     Ok(())
 }
 
-/// A number of which nothing is said if it is nothing.
-struct Count(u64);
-
-impl Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => f.write_str("–"),
-            count => Grouped(count).fmt(f),
-        }
-    }
-}
-
 fn health(out: &mut String, status: &Status) -> fmt::Result {
     out.push_str("<section><div class=head><h2>Health</h2></div><dl class=facts>");
     for interface in &status.interfaces {
@@ -598,11 +498,7 @@ fn health(out: &mut String, status: &Status) -> fmt::Result {
     }
     out.push_str("<dt>Sandbox</dt><dd>");
     for (part, holds) in status.sandbox.parts() {
-        let name = match part {
-            "capabilities" => "no capabilities",
-            "no_new_privs" => "no new privileges",
-            other => other,
-        };
+        let name = part.replace('_', " ");
         let (class, mark) = if holds {
             ("good", "✓")
         } else {

@@ -1,4 +1,4 @@
-//! Where visitors come in: a Unix socket that few may use, or a TCP port on loopback.
+//! Where visitors come in: a Unix socket that few may use, or a TCP port, on loopback as a rule.
 
 use std::fs;
 use std::io;
@@ -38,9 +38,6 @@ pub(in crate::cli::dhcpd) enum DoorError {
     /// Something is there that is not a socket.
     #[error("{}: is in the way and is not a socket; choose another path", .0.display())]
     NotASocket(PathBuf),
-    /// TCP that others than this host could use.
-    #[error("{0}: is not a loopback address; use one such as 127.0.0.1, or a Unix socket")]
-    NotLoopback(SocketAddr),
     /// The system refused.
     #[error("cannot listen at {at}: {error}")]
     System {
@@ -86,11 +83,9 @@ impl Door {
         })
     }
 
-    /// A TCP port that only this host can reach.
-    pub(in crate::cli::dhcpd) fn loopback(address: SocketAddr) -> Result<Self, DoorError> {
-        if !address.ip().is_loopback() {
-            return Err(DoorError::NotLoopback(address));
-        }
+    /// A TCP port. Who may reach it is decided by its address: loopback, unless the configuration says
+    /// otherwise.
+    pub(in crate::cli::dhcpd) fn tcp(address: SocketAddr) -> Result<Self, DoorError> {
         let listener = TcpListener::bind(address).and_then(|listener| {
             listener.set_nonblocking(true)?;
             Ok(listener)

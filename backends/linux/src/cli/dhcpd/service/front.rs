@@ -6,8 +6,9 @@ use whohas::Instant;
 use whohas::dhcp::server::{Binding, Counters, Growable, Pool, Server, Subnet};
 
 use super::super::desk::{Desk, InterfaceStatus, PoolStatus, Status, StoreStatus};
+use super::super::inspect::Inspector;
 use super::super::meters::Meters;
-use super::super::socket::Sockets;
+use super::super::socket::{Port, Sockets};
 use super::{Facts, Kept, Known};
 
 pub(super) struct Front<'s, 'p> {
@@ -16,6 +17,7 @@ pub(super) struct Front<'s, 'p> {
     pub(super) server: &'s mut Server<Growable>,
     pub(super) store: &'s Kept,
     pub(super) sockets: &'s Sockets,
+    pub(super) inspector: Option<&'s Inspector>,
     pub(super) meters: &'s Meters,
     pub(super) facts: &'s Facts,
 }
@@ -61,19 +63,25 @@ impl Desk for Front<'_, '_> {
                 fault: self.store.fault(),
             },
             sandbox: self.facts.sandbox,
+            refused: self.sockets.refused(),
+            lease_claims: self.inspector.map(Inspector::refused),
         }
     }
 }
 
 impl Front<'_, '_> {
     fn interfaces(&self) -> Vec<InterfaceStatus> {
-        let status = |(name, address, up): (&str, Option<whohas::Prefix>, bool)| InterfaceStatus {
-            name: name.to_owned(),
-            address: address.map(|own| format!("{}/{}", own.ip(), own.len())),
-            up,
-            probes: self.facts.probes,
+        let status = |port: &Port| {
+            let own = port.state.addresses.first();
+            InterfaceStatus {
+                name: port.name.clone(),
+                address: own.map(|own| format!("{}/{}", own.ip(), own.len())),
+                up: port.state.running,
+                probes: self.facts.probes,
+                counters: port.counters(),
+            }
         };
-        self.sockets.states().map(status).collect()
+        self.sockets.ports().iter().map(status).collect()
     }
 
     fn pools(&self) -> Vec<PoolStatus> {

@@ -24,6 +24,7 @@ use super::clock::{Clock, Step};
 use super::control::Conversation;
 use super::desk::SandboxStatus;
 use super::http::Exchange;
+use super::inspect::{Claim, Inspector};
 use super::listener::Listener;
 use super::log::{Field, Kind, Level, Log};
 use super::meters::Meters;
@@ -48,6 +49,7 @@ pub(super) struct Service {
     pub(super) signals: Wishes,
     pub(super) notifier: Notifier,
     pub(super) doors: Doors,
+    pub(super) inspector: Option<Inspector>,
     pub(super) log: Log,
     pub(super) meters: Meters,
     pub(super) facts: Facts,
@@ -185,26 +187,75 @@ impl Service {
     }
 
     fn receive(&mut self, now: Instant, known: &Known<'_>) -> bool {
+        self.follow_interfaces(now);
         let Self {
             server,
             sockets,
+            inspector,
             meters,
             log,
             ..
         } = self;
-        sockets.refresh(|interface, turn| tell_turn(log, now, interface, turn));
         sockets.receive(FRAMES, |incoming| {
             match incoming {
                 Incoming::Datagram(arrival, payload) => {
                     let received = server.receive(now, known, &arrival, payload);
                     meters.received(now, &received);
                 }
-                Incoming::Arp(interface, source, packet, own) => {
+                Incoming::Arp {
+                    interface,
+                    source,
+                    packet,
+                    own,
+                    frame,
+                } => {
                     server.receive_arp(now, interface, source, &packet, own);
+                    let claim = inspector.as_mut().and_then(|it| it.receive(now, frame));
+                    if let Some(claim) = claim {
+                        tell_claim(log, now, &claim);
+                    }
                 }
             }
-            tell(server, meters, log, now);
+            tell(server, inspector, meters, log, now);
         })
+    }
+
+    /// Hears of what has become of the interfaces.
+    fn follow_interfaces(&mut self, now: Instant) {
+        let log = &mut self.log;
+        let mut turned = false;
+        self.sockets.refresh(|interface, turn| {
+            turned = true;
+            tell_turn(log, now, interface, turn);
+        });
+        if turned {
+            self.introduce(now);
+        }
+    }
+
+    /// Tells the inspector who we are.
+    pub(super) fn introduce(&mut self, now: Instant) {
+        let states = self.sockets.ports().iter().map(|port| &port.state);
+        if let (Some(inspector), Some(first)) = (&mut self.inspector, states.clone().next()) {
+            let own: Vec<_> = states.flat_map(|state| &state.addresses).copied().collect();
+            inspector.set_host(now, first.mac, &own);
+        }
+    }
+
+    /// Begins to look for claims that contradict leases, or ends it.
+    pub(super) fn set_inspect(&mut self, inspect: bool, limit: usize, seed: u32) {
+        if inspect == self.inspector.is_some() {
+            return;
+        }
+        let now = self.clock.now();
+        self.inspector = inspect.then(|| {
+            let mut inspector = Inspector::new(limit, seed);
+            for binding in self.server.bindings() {
+                inspector.load(now, &binding);
+            }
+            inspector
+        });
+        self.introduce(now);
     }
 
     /// Hands changes to the store, and the server what became of them.
@@ -271,7 +322,7 @@ impl Service {
                 false => self.server.probe_refused(now),
             }
         }
-        while let Some(transmit) = self.server.poll_transmit(now, known, self.sockets.room()) {
+        while let Some(transmit) = self.server.poll_transmit(known, self.sockets.room()) {
             self.sockets.post(&transmit);
             let took = now - transmit.asked_at;
             self.meters.replied(now, transmit.kind, took);
@@ -280,7 +331,14 @@ impl Service {
     }
 
     fn tell(&mut self, now: Instant) {
-        tell(&mut self.server, &mut self.meters, &mut self.log, now);
+        let Self {
+            server,
+            inspector,
+            meters,
+            log,
+            ..
+        } = self;
+        tell(server, inspector, meters, log, now);
     }
 
     /// Sleeps until there is something to do; does not if there is `more`.
@@ -338,12 +396,14 @@ impl Service {
         }
         let now = self.clock.now();
         let failed = |error| Failure::device("cannot serve visitors", error);
+        self.sockets.count();
         let mut front = Front {
             now,
             known,
             server: &mut self.server,
             store: &self.store,
             sockets: &self.sockets,
+            inspector: self.inspector.as_ref(),
             meters: &self.meters,
             facts: &self.facts,
         };
@@ -372,11 +432,30 @@ fn push<'f>(fds: &mut Vec<PollFd<'f>>, fd: PollFd<'f>) -> usize {
 }
 
 /// Tells what the server has to tell, which has room for a few events only.
-fn tell(server: &mut Server<Growable>, meters: &mut Meters, log: &mut Log, now: Instant) {
+fn tell(
+    server: &mut Server<Growable>,
+    inspector: &mut Option<Inspector>,
+    meters: &mut Meters,
+    log: &mut Log,
+    now: Instant,
+) {
     while let Some(event) = server.poll_event() {
+        if let Some(inspector) = inspector {
+            inspector.happened(now, &event);
+        }
         meters.happened(now, &event);
         log.event(now, &event);
     }
+}
+
+fn tell_claim(log: &mut Log, now: Instant, claim: &Claim) {
+    let fields = [
+        Field::text("ip", &claim.ip),
+        Field::text("mac", &claim.by),
+        Field::text("leased_to", &claim.leased_to),
+    ];
+    let message = "another station claims a leased address";
+    log.tell(now, Level::Warning, Kind::Conflict, message, &fields);
 }
 
 fn tell_turn(log: &mut Log, now: Instant, interface: &str, turn: &Turn) {

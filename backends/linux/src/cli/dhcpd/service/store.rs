@@ -13,7 +13,7 @@ use crate::wait_readable;
 #[derive(Debug)]
 pub(in super::super) enum Kept {
     File(FileStore),
-    Memory(Memory<{ Kept::IN_MEMORY }>),
+    Memory(Box<Memory<{ Kept::IN_MEMORY }>>),
 }
 
 impl Kept {

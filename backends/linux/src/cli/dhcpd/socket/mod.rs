@@ -27,17 +27,14 @@ use whohas::{Prefix, UnicastMac};
 use crate::interface::Interface;
 use crate::monitor::Notices;
 use crate::open::OpenError;
-use crate::options::Counters;
-use crate::sys::ring::statistics;
 
 use super::super::failure::Failure;
 use super::super::interface::open_failure;
 
 use envelope::Envelope;
 use hear::{Flaw, Heard, hear};
-use outbox::{Letter, Outbox, Sent, Way};
-use port::Port;
-pub(super) use port::Turn;
+use outbox::{Letter, Outbox, Way};
+pub(super) use port::{Port, Turn};
 
 /// The interfaces of the configuration, in its order: the number of each is its place there.
 #[derive(Debug)]
@@ -54,12 +51,12 @@ pub(super) struct Sockets {
     own: Vec<Ipv4Addr>,
     /// Those of them that are not the host's: virtual ones.
     virtual_ips: Vec<Ipv4Addr>,
-    ring_counters: Counters,
-    counters: SocketCounters,
+    /// Replies that the kernel has refused: link down, no route, queue full.
+    refused: u64,
 }
 
-/// What was counted since the start. Each frame that was received is one of `arp`, `dhcp`, and those
-/// from `malformed` to `elsewhere`.
+/// What was counted on an interface since the start. Each frame that was received is one of `arp`,
+/// `dhcp`, and the [drops](Self::drops) but `overrun`, of which nothing was received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SocketCounters {
     /// Frames that came up.
@@ -68,22 +65,31 @@ pub(super) struct SocketCounters {
     pub(super) arp: u64,
     /// Datagrams to a DHCP server, and to this one.
     pub(super) dhcp: u64,
-    /// Whose headers contradict each other, or whose checksum is wrong.
-    pub(super) malformed: u64,
-    /// Of a VLAN that is another interface's.
-    pub(super) other_vlan: u64,
-    /// Of no protocol of ours.
-    pub(super) other: u64,
-    /// Datagrams to another host, which this one forwards.
-    pub(super) elsewhere: u64,
-    /// Frames that found the ring full.
-    pub(super) overrun: u64,
-    /// Replies that the kernel has taken.
-    pub(super) sent: u64,
-    /// Replies that it has refused: link down, no route, queue full.
-    pub(super) refused: u64,
+    malformed: u64,
+    other_vlan: u64,
+    other: u64,
+    elsewhere: u64,
+    overrun: u64,
     /// Probes that left.
     pub(super) probes: u64,
+}
+
+impl SocketCounters {
+    /// What went no further than here, by the reason.
+    pub(super) const fn drops(&self) -> [(&'static str, u64); 5] {
+        [
+            // Headers that contradict each other, or a wrong checksum.
+            ("malformed", self.malformed),
+            // Of a VLAN that is another interface's.
+            ("other_vlan", self.other_vlan),
+            // Of no protocol of ours.
+            ("other_protocol", self.other),
+            // To another host, which this one forwards.
+            ("not_for_us", self.elsewhere),
+            // The ring was full.
+            ("overrun", self.overrun),
+        ]
+    }
 }
 
 /// What came in.
@@ -91,8 +97,16 @@ pub(super) struct SocketCounters {
 pub(super) enum Incoming<'a> {
     /// The payload of a datagram.
     Datagram(Arrival<'a>, &'a [u8]),
-    /// An ARP packet, who sent its frame, and the stations that this host is.
-    Arp(InterfaceId, MacAddr, ArpPacket, &'a [UnicastMac]),
+    /// An ARP packet.
+    Arp {
+        interface: InterfaceId,
+        /// Who sent the frame.
+        source: MacAddr,
+        packet: ArpPacket,
+        /// The stations that this host is.
+        own: &'a [UnicastMac],
+        frame: &'a [u8],
+    },
 }
 
 impl Sockets {
@@ -119,8 +133,7 @@ impl Sockets {
             stations: Vec::new(),
             own: Vec::new(),
             virtual_ips: Vec::new(),
-            ring_counters: Counters::default(),
-            counters: SocketCounters::default(),
+            refused: 0,
         };
         this.note_host(&port::list()?);
         Ok(this)
@@ -140,37 +153,19 @@ impl Sockets {
         self.own = host.chain(self.virtual_ips.iter().copied()).collect();
     }
 
-    /// Each interface by its name, in the order of their numbers; our first address on it, and whether
-    /// its link is up.
-    pub(super) fn states(&self) -> impl Iterator<Item = (&str, Option<Prefix>, bool)> {
-        self.ports.iter().map(|port| {
-            let state = &port.state;
-            (
-                port.name.as_str(),
-                state.addresses.first().copied(),
-                state.running,
-            )
-        })
+    /// Each interface, in the order of their numbers.
+    pub(super) fn ports(&self) -> &[Port] {
+        &self.ports
     }
 
-    fn port(&self, id: InterfaceId) -> Option<&Port> {
-        self.ports.get(id.0 as usize)
+    /// Replies that the kernel has refused.
+    pub(super) const fn refused(&self) -> u64 {
+        self.refused
     }
 
-    /// What was counted.
-    pub(super) fn counters(&mut self) -> SocketCounters {
-        for port in &self.ports {
-            // The kernel counts from zero after each question.
-            if let Ok([_, overrun]) = statistics(port.as_fd()) {
-                self.counters.overrun += u64::from(overrun);
-            }
-        }
-        let corrupt = self.ring_counters.corrupt + self.ring_counters.truncated;
-        SocketCounters {
-            received: self.counters.received + corrupt,
-            malformed: self.counters.malformed + corrupt,
-            ..self.counters
-        }
+    /// Has the kernel tell what it has counted.
+    pub(super) fn count(&mut self) {
+        self.ports.iter_mut().for_each(Port::count);
     }
 
     /// Hands up what has come in, so many frames of each interface at most. True if there may be more.
@@ -179,13 +174,21 @@ impl Sockets {
         for (number, port) in self.ports.iter_mut().enumerate() {
             let interface = InterfaceId(number as u32);
             let mut left = most;
-            while left > 0 && port.receiver.is_ready(&mut self.ring_counters) {
+            let counters = &mut port.counters;
+            while left > 0 && port.receiver.is_ready(&mut port.ring_counters) {
                 left -= 1;
-                self.counters.received += 1;
-                let counter = match hear(port.receiver.frame()) {
+                counters.received += 1;
+                let frame = port.receiver.frame();
+                let counter = match hear(frame) {
                     Ok(Heard::Arp { source, packet }) => {
-                        take(Incoming::Arp(interface, source, packet, &self.stations));
-                        &mut self.counters.arp
+                        take(Incoming::Arp {
+                            interface,
+                            source,
+                            packet,
+                            own: &self.stations,
+                            frame,
+                        });
+                        &mut counters.arp
                     }
                     Ok(Heard::Dhcp {
                         source,
@@ -202,14 +205,14 @@ impl Sockets {
                                 destination,
                             };
                             take(Incoming::Datagram(arrival, payload));
-                            &mut self.counters.dhcp
+                            &mut counters.dhcp
                         } else {
-                            &mut self.counters.elsewhere
+                            &mut counters.elsewhere
                         }
                     }
-                    Err(Flaw::Malformed) => &mut self.counters.malformed,
-                    Err(Flaw::OtherVlan) => &mut self.counters.other_vlan,
-                    Err(Flaw::Other) => &mut self.counters.other,
+                    Err(Flaw::Malformed) => &mut counters.malformed,
+                    Err(Flaw::OtherVlan) => &mut counters.other_vlan,
+                    Err(Flaw::Other) => &mut counters.other,
                 };
                 *counter += 1;
                 port.receiver.release();
@@ -221,7 +224,7 @@ impl Sockets {
 
     /// Sends a probe now; false if it could not leave.
     pub(super) fn send_probe(&mut self, probe: &Probe) -> bool {
-        let Some(port) = self.port(probe.interface) else {
+        let Some(port) = self.ports.get_mut(probe.interface.0 as usize) else {
             return false;
         };
         let mut frame = [0; ARP_FRAME_LEN];
@@ -231,8 +234,8 @@ impl Sockets {
             .emit_frame(outgoing.destination, None, &mut frame);
         let sent = port.state.running
             && written.is_ok()
-            && send(port, &frame, SendFlags::DONTWAIT).is_ok();
-        self.counters.probes += u64::from(sent);
+            && send(&*port, &frame, SendFlags::DONTWAIT).is_ok();
+        port.counters.probes += u64::from(sent);
         sent
     }
 
@@ -245,7 +248,7 @@ impl Sockets {
         if self.outbox.room().is_none() {
             let waiting = self.ports.iter_mut().map(|port| &mut port.letters);
             for letters in waiting.chain([&mut self.letters]) {
-                self.counters.refused += self.outbox.discard(letters.drain(..));
+                self.refused += self.outbox.discard(letters.drain(..));
             }
         }
         self.outbox.room().unwrap_or_default()
@@ -255,7 +258,7 @@ impl Sockets {
     /// [flush](Self::flush).
     pub(super) fn post(&mut self, transmit: &Transmit) {
         let Some(port) = self.ports.get_mut(transmit.interface.0 as usize) else {
-            self.counters.refused += 1;
+            self.refused += 1;
             return;
         };
         let from = port.state.mac.get();
@@ -288,15 +291,11 @@ impl Sockets {
 
     /// Sends what waits, as far as the kernel has room.
     pub(super) fn flush(&mut self) {
-        let mut total = self.outbox.flush(self.routed.as_fd(), &mut self.letters);
+        self.refused += self.outbox.flush(self.routed.as_fd(), &mut self.letters);
         for port in &mut self.ports {
-            let Sent { sent, refused } =
-                self.outbox.flush(port.receiver.as_fd(), &mut port.letters);
-            total.sent += sent;
-            total.refused += refused;
+            let socket = port.receiver.as_fd();
+            self.refused += self.outbox.flush(socket, &mut port.letters);
         }
-        self.counters.sent += total.sent;
-        self.counters.refused += total.refused;
     }
 
     /// Takes in what has become of the interfaces, if the kernel has given notice; tells each turn.

@@ -13,20 +13,23 @@ use whohas::{Prefix, UnicastMac};
 use crate::filter;
 use crate::interface::{Interface, interfaces};
 use crate::open::OpenError;
-use crate::options::{Checksums, LONGEST, RingOptions};
+use crate::options::{Checksums, Counters, LONGEST, RingOptions};
 use crate::raw::packet_socket;
 use crate::receive::Receiver;
-use crate::sys::ring::Ring;
+use crate::sys::ring::{Ring, statistics};
 use crate::sys::socket::{self, Receives};
 
+use super::SocketCounters;
 use super::outbox::Letter;
 
 /// An interface that is served.
 #[derive(Debug)]
-pub(super) struct Port {
-    pub(super) name: String,
-    pub(super) state: State,
+pub(in super::super) struct Port {
+    pub(in super::super) name: String,
+    pub(in super::super) state: State,
     pub(super) receiver: Receiver,
+    pub(super) ring_counters: Counters,
+    pub(super) counters: SocketCounters,
     /// Has the port on this interface, so that the kernel does not say that nobody listens there.
     /// Everything is received by the ring, also what is sent to us alone; this receives nothing.
     placeholder: Option<OwnedFd>,
@@ -36,13 +39,13 @@ pub(super) struct Port {
 
 /// What an interface is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct State {
+pub(in super::super) struct State {
     /// The kernel's number for it; none while it is gone.
     pub(super) index: Option<u32>,
-    pub(super) running: bool,
-    pub(super) mac: UnicastMac,
+    pub(in super::super) running: bool,
+    pub(in super::super) mac: UnicastMac,
     /// Our addresses on it.
-    pub(super) addresses: Vec<Prefix>,
+    pub(in super::super) addresses: Vec<Prefix>,
     pub(super) mtu: usize,
 }
 
@@ -92,7 +95,7 @@ impl Port {
         let state = State::of(&interface)?;
         let packets = packet_socket()?;
         // In this order nothing is received before the filter is there.
-        socket::attach_filter(packets.as_fd(), &filter::dhcp_server())
+        socket::attach_filter(packets.as_fd(), &filter::dhcp::server())
             .map_err(OpenError::io("cannot attach the packet filter"))?;
         let options = RingOptions::new()
             .memory(MEMORY)
@@ -105,10 +108,29 @@ impl Port {
         Ok(Self {
             name: name.to_owned(),
             receiver: Receiver::new(ring, Checksums::Complete, LONGEST),
+            ring_counters: Counters::default(),
+            counters: SocketCounters::default(),
             placeholder: Some(take_port(interface.index)?),
             letters: Vec::new(),
             state,
         })
+    }
+
+    /// What was counted, as far as the kernel [was asked](Self::count).
+    pub(in super::super) fn counters(&self) -> SocketCounters {
+        let bad = self.ring_counters.corrupt + self.ring_counters.truncated;
+        SocketCounters {
+            received: self.counters.received + bad,
+            malformed: self.counters.malformed + bad,
+            ..self.counters
+        }
+    }
+
+    /// Has the kernel tell what it has counted, which is from zero after each question.
+    pub(super) fn count(&mut self) {
+        if let Ok([_, overrun]) = statistics(self.as_fd()) {
+            self.counters.overrun += u64::from(overrun);
+        }
     }
 
     /// Takes in what has become of the interface.
@@ -201,7 +223,7 @@ pub(super) fn list() -> Result<Vec<Interface>, OpenError> {
 /// way, and whoever serves this one already is found out.
 fn take_port(index: u32) -> Result<OwnedFd, OpenError> {
     let socket = udp_socket().map_err(OpenError::io("cannot open a UDP socket"))?;
-    socket::attach_filter(socket.as_fd(), &filter::nothing())
+    socket::attach_filter(socket.as_fd(), &filter::dhcp::nothing())
         .map_err(OpenError::io("cannot attach the packet filter"))?;
     socket::bind_to_device(socket.as_fd(), index).map_err(OpenError::permission(
         "bind a socket to an interface",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use whohas::Instant;
 use whohas::dhcp::server::{Growable, Server};
 use whohas::dhcp::store::dnsmasq::{Document, Times};
-use whohas::dhcp::store::{Change, Memory, Record, Store as _, Ticket, Version};
+use whohas::dhcp::store::{Change, Record, Store as _, Ticket, Version};
 
 use crate::cli::dhcpd::config::{Config, Store};
 use crate::cli::dhcpd::log::{Field, Kind, Level, Log};
@@ -60,7 +60,7 @@ impl OpenStore {
         let started = match self {
             Self::Log { directory, export } => FileStore::log(directory, export, options, each),
             Self::Dnsmasq(file) => FileStore::dnsmasq(file, options, each),
-            Self::Memory => return Ok((Kept::Memory(Memory::new()), 0)),
+            Self::Memory => return Ok((Kept::Memory(Box::default()), 0)),
         };
         let (store, report) = started.map_err(|error| cannot("read leases", error))?;
         tell(log, now, &report);

@@ -34,6 +34,8 @@ pub(super) fn run(source: &Source) -> Result<Outcome, Failure> {
     let (mut config, warnings) = source.read()?;
     let mut service = set_up(source, &config, &warnings)?;
     loop {
+        let limit = config.max_leases.get() as usize;
+        service.set_inspect(config.inspect, limit, random());
         let interfaces = config.interfaces.join(", ");
         service.begin(&interfaces);
         let end = config.with_plan(|plan| {
@@ -116,6 +118,7 @@ fn set_up(source: &Source, config: &Config, warnings: &Problems) -> Result<Servi
                 .map_err(cannot_listen)?,
             http: http.map(Listener::new).transpose().map_err(cannot_listen)?,
         },
+        inspector: None,
         log,
         meters: Meters::default(),
         facts: Facts {
@@ -138,7 +141,7 @@ fn open(config: &Config) -> Result<Opened, Failure> {
         Door::unix(path, None).map_err(door_failure)
     });
     let http = config.http;
-    let http = http.map(|address| Door::loopback(address).map_err(door_failure));
+    let http = http.map(|address| Door::tcp(address).map_err(door_failure));
     Ok(Opened {
         sockets,
         store,
