@@ -143,6 +143,9 @@ impl Service {
     /// What was asked for and can still be done is done; then nothing is.
     pub(super) fn finish(&mut self, known: &Known<'_>) -> Result<(), Failure> {
         self.notifier.stopping();
+        let now = self.clock.now();
+        self.log
+            .tell(now, Level::Notice, Kind::Daemon, "stopping", &[]);
         let until = Monotonic::now() + PATIENCE;
         loop {
             let now = self.clock.now();
