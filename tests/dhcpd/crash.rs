@@ -123,7 +123,7 @@ lan_test! {
         let mut load = Load { way: &way, random: seed, held: BTreeMap::new(), waiting: BTreeMap::new(), acknowledged: 0 };
         let started = Instant::now();
         for round in 0..ROUNDS {
-            let life = Duration::from_millis(20 + load.random(100));
+            let life = Duration::from_millis(10 + load.random(60));
             load.run_until(Instant::now() + life);
             // Nobody listens meanwhile, so it dies with things half done.
             daemon.kill();

@@ -136,7 +136,7 @@ lan_test! {
         assert_eq!(daemon.process("NoNewPrivs"), "1");
         assert_eq!(daemon.process("Seccomp"), "2");
         let status = daemon.status();
-        for part in ["capabilities", "no_new_privs", "seccomp"] {
+        for part in ["no_capabilities", "no_new_privs", "seccomp"] {
             assert_eq!(status["sandbox"][part], true, "{status}");
         }
         println!("note: sandbox: {}", status["sandbox"]);
