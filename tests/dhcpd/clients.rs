@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use whohas_lab::Folder;
 use whohas_lab::lan::{ETH0, Host};
@@ -119,7 +120,13 @@ impl<'h> Client<'h> {
                 arguments.extend(["-r", ETH0]);
                 self.host.run("dhclient", &arguments);
             }
-            Kind::Dhcpcd => drop(self.host.attempt("dhcpcd", &["-4", "-k", ETH0])),
+            // While it is about something else it does not hear that now and then.
+            Kind::Dhcpcd => loop {
+                self.program.signal("ALRM");
+                if self.program.ends_within(Duration::from_secs(5)).is_some() {
+                    break;
+                }
+            },
             Kind::Udhcpc => {
                 self.program.signal("USR2");
                 self.program.expect("entering released state");
