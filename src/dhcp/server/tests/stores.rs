@@ -333,6 +333,25 @@ fn a_clock_that_was_wrong_takes_what_it_has_promised_along() {
 }
 
 #[test]
+fn a_lease_that_is_being_written_when_the_clock_is_set_is_written_again() {
+    let boot = Instant::from_secs(1_000);
+    let mut rig = rig(POLICY);
+    rig.now = boot;
+    let offered = rig.answers(&discover(mac(1))).ip();
+    rig.disk = Disk::Slow;
+    rig.says(&selecting(mac(1), offered));
+    rig.server.clock_stepped(boot, START);
+    rig.now = START;
+    rig.disk = Disk::Good;
+    rig.drain();
+    assert_eq!(rig.hears().kind(), MessageType::Ack);
+    let expiry = Expiry::At(START + LEASE);
+    assert_eq!(rig.state(offered), Some(BindingState::Leased { expiry }));
+    let (early, late) = (boot + LEASE, START + LEASE);
+    assert_eq!(rig.stored, [(offered, Some(early)), (offered, Some(late))]);
+}
+
+#[test]
 fn a_clock_set_back_neither_ends_a_probe_nor_keeps_it_for_ever() {
     let mut rig = rig(PROBING);
     rig.says(&discover(mac(1)));
