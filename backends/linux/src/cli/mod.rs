@@ -111,7 +111,7 @@ pub mod fuzz {
 
     /// A configuration of `whohas dhcpd`.
     pub fn dhcp_config(bytes: &[u8]) {
-        super::dhcpd::config::fuzz::dhcp_config(bytes);
+        super::dhcpd::fuzz::dhcp_config(bytes);
     }
 
     /// What comes over the control socket of `whohas dhcpd`.

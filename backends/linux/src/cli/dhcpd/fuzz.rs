@@ -8,6 +8,9 @@ use super::desk::fixture::Fixture;
 use super::http::Exchange;
 use super::listener::Dialogue;
 
+#[cfg(fuzzing)]
+pub(in crate::cli) use super::config::fuzz::dhcp_config;
+
 /// The longest output there can be at a time: a piece and a line, or a page.
 const MOST: usize = 256 * 1024;
 
