@@ -35,7 +35,7 @@
 //! | [`wire`] | bytes to values that cannot be illegal, and back | nobody |
 //! | [`cache`] | the states of a neighbour, holds, timers, policy, limits | `wire`, `time` |
 //! | [`conflict`] | RFC 5227: is this address free, and does it stay ours? | `wire`, `time` |
-//! | `dhcp` | a DHCP client: how this host gets its address (feature `dhcp`) | `wire`, `time` |
+//! | `dhcp` | DHCP: how this host gets its address, and how it gives addresses to others (feature `dhcp`) | `wire`, `time`, `conflict` |
 //! | [`resolver`] | the [`Resolver`] and [`Hold`] traits, [`LocalResolver`], and `resolver::shared` for many queues | `cache` |
 //! | `link` | IP packets over any Ethernet driver of embassy-net-driver, and adapters for other stacks (feature `link`) | `resolver`, `conflict` |
 //! | `net` | TCP, UDP and DNS as embedded-nal-async and embedded-io-async (feature `net`) | `link` |
@@ -50,7 +50,7 @@
 //!   `alloc`.
 //! - `defmt`: `defmt::Format` on every public value (not on the machines themselves).
 //! - `log`: events told to the `log` facade when they are polled.
-//! - `dhcp`: the DHCP client; with `net`, also what runs it on a stack.
+//! - `dhcp`: the DHCP client and server; with `net`, also what runs the client on a stack.
 //! - `link`: IP packets over any driver of embassy-net-driver 0.2.
 //! - `smoltcp-v0.14`: drivers and links as devices of smoltcp 0.14; implies `link`.
 //! - `net`: TCP, UDP and DNS as embedded-nal-async 0.9 and embedded-io-async 0.7; implies `link`.

@@ -274,12 +274,12 @@ impl<S: Storage> Server<S> {
 
     /// The address of a pool that has been free for longest.
     fn longest_free(
-        &self,
+        &mut self,
         backend: &impl Backend,
         ask: &Ask<'_, '_>,
         pool: Pool,
     ) -> Option<Position> {
-        let number = self.table.known_pool(pool)?;
+        let number = self.table.use_pool(pool);
         let list = self.table.pool(number).free;
         self.table.list(list).take(STEPS).find(|&at| {
             let slot = self.table.slot(at);
@@ -290,12 +290,12 @@ impl<S: Storage> Server<S> {
     /// The address of a pool that has been in quarantine for longest, and is not being asked for. One that
     /// this client has declined comes last.
     fn longest_quarantined(
-        &self,
+        &mut self,
         backend: &impl Backend,
         ask: &Ask<'_, '_>,
         pool: Pool,
     ) -> Option<Position> {
-        let number = self.table.known_pool(pool)?;
+        let number = self.table.use_pool(pool);
         let list = self.table.pool(number).quarantined;
         let fits = |at: &Position| {
             let slot = self.table.slot(*at);

@@ -205,8 +205,7 @@ impl<S: Storage> Server<S> {
             };
             let other = self.table.of_client(&client).find(|&other| {
                 let slot = self.table.slot(other);
-                let has = matches!(slot.state, State::Leased | State::Offered);
-                other != at && has && prefix.contains(slot.ip)
+                other != at && slot.is_given() && prefix.contains(slot.ip)
             });
             let Some(other) = other else {
                 return;

@@ -253,6 +253,21 @@ pub struct Counters {
 }
 
 impl Counters {
+    pub(super) const ZERO: Self = Self {
+        untyped: 0,
+        replies_dropped: 0,
+        options_dropped: 0,
+        given_up: 0,
+        events_lost: 0,
+        received: [0; MessageType::ALL.len()],
+        handled: [0; MessageType::ALL.len()],
+        sent: [0; MessageType::ALL.len()],
+        drops: [0; DropReason::ALL.len()],
+        probes: [0; ProbeResult::ALL.len()],
+        declines: [0; DeclineVerdict::ALL.len()],
+        stores: [0; StoreResult::ALL.len()],
+    };
+
     /// How many datagrams were received.
     pub fn received(&self) -> u64 {
         self.untyped + self.received.iter().sum::<u64>()

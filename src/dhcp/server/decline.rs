@@ -11,6 +11,7 @@ use super::storage::Storage;
 use super::table::Edge;
 use crate::dhcp::store::Cause;
 use crate::time::Instant;
+use crate::wire::dhcp::ClientHardware;
 
 /// Of how many clients it is known that they have declined something.
 pub(super) const BUDGETS: usize = 32;
@@ -41,8 +42,7 @@ impl<S: Storage> Server<S> {
         let found = self.table.find(ip).filter(|&at| {
             self.refresh(now, at);
             let slot = self.table.slot(at);
-            let had = matches!(slot.state, State::Offered | State::Leased);
-            had && slot.is_of(&ask.identity)
+            slot.is_given() && slot.is_of(&ask.identity)
         });
         let Some(at) = found else {
             self.counters.decline(DeclineVerdict::Stranger);
@@ -84,7 +84,6 @@ impl<S: Storage> Server<S> {
     }
 
     pub(super) fn set_quarantined(&mut self, at: Position, cause: Cause, until: Instant) {
-        use crate::wire::dhcp::ClientHardware;
         // Out of the list before it changes what it is counted as there.
         self.set_free(at, Edge::Last);
         let slot = self.table.slot_mut(at);

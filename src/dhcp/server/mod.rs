@@ -41,6 +41,7 @@
 //! | such stations | eight | the oldest is forgotten |
 //! | changes of one address on their way to the store | one | the next waits |
 //! | events not fetched | 32; on the heap two for each request that can wait | the oldest goes, counted; timers wait rather |
+//! | own addresses that are given to nobody | the first 16 of all interfaces, as long as the server lives | others are given if they are in a pool |
 //! | timers served in one call | 1,024 | the next call goes on |
 
 mod allocate;
@@ -62,6 +63,9 @@ mod storage;
 mod table;
 #[cfg(test)]
 mod tests;
+mod timers;
+mod usage;
+mod writes;
 
 use core::net::Ipv4Addr;
 use core::num::{NonZeroU8, NonZeroU16};
@@ -254,7 +258,7 @@ pub struct Server<S: Storage> {
 impl<S: Storage> Server<S> {
     /// A server that knows nothing. The seed is one that nobody can guess, or clients can choose
     /// identifiers that make it slow.
-    pub fn new(policy: Policy, storage: S, seed: u64) -> Self {
+    pub const fn new(policy: Policy, storage: S, seed: u64) -> Self {
         Self {
             policy,
             table: Table::new(storage, seed),
@@ -264,7 +268,7 @@ impl<S: Storage> Server<S> {
             budgets: Vec::new(),
             suspects: Vec::new(),
             retry_at: None,
-            counters: Counters::default(),
+            counters: Counters::ZERO,
         }
     }
 }
@@ -281,77 +285,6 @@ impl<S: Storage> Server<S> {
         binding(self.table.slot(self.table.find(ip)?))
     }
 
-    /// How many addresses of a subnet are in which state.
-    pub fn usage(&self, subnet: &Subnet<'_>) -> Usage {
-        let mut usage = Usage::default();
-        for &pool in subnet.pools {
-            usage.add(&self.pool_usage(subnet, pool));
-        }
-        let outside = subnet.reserved.iter().filter(|&&ip| {
-            let mut pools = subnet.pools.iter();
-            !pools.any(|pool| pool.contains(ip))
-        });
-        for &ip in outside {
-            usage.capacity += 1;
-            match usage.of(self.state_of(ip)) {
-                Some(count) => *count += 1,
-                None => usage.reserved += 1,
-            }
-        }
-        usage
-    }
-
-    /// How many addresses of a subnet's pool are in which state.
-    pub fn pool_usage(&self, subnet: &Subnet<'_>, pool: Pool) -> Usage {
-        let (first, last) = (pool.first.to_bits(), pool.last.to_bits());
-        let mut usage = Usage {
-            capacity: u64::from(last - first) + 1,
-            ..Usage::default()
-        };
-        match self.table.known_pool(pool) {
-            Some(number) => {
-                let record = self.table.pool(number);
-                usage.offered = record.count(State::Offered).into();
-                usage.leased = record.count(State::Leased).into();
-                usage.quarantined = record.count(State::Quarantined).into();
-            }
-            None => {
-                let slots = self.table.slots().iter();
-                let inside = slots.filter(|slot| pool.contains(slot.ip));
-                for slot in inside {
-                    if let Some(count) = usage.of(slot.state) {
-                        *count += 1;
-                    }
-                }
-            }
-        }
-        let start = subnet.reserved.partition_point(|&ip| ip < pool.first);
-        let behind = subnet.reserved.get(start..).unwrap_or_default();
-        for &ip in behind.iter().take_while(|&&ip| ip <= pool.last) {
-            usage.reserved += u64::from(usage.of(self.state_of(ip)).is_none());
-        }
-        let prefix = subnet.prefix;
-        let ends = [prefix.first(), prefix.last()];
-        let ends = ends.into_iter().filter(|&ip| !prefix.is_host(ip));
-        let server = subnet.server_id.filter(|ip| !self.own.contains(ip));
-        let own = self.own.iter().copied().chain(server);
-        for ip in ends.chain(own) {
-            let inside = pool.contains(ip);
-            let counted = usage.of(self.state_of(ip)).is_some();
-            let reserved = subnet.reserved.binary_search(&ip).is_ok();
-            usage.excluded += u64::from(inside && !counted && !reserved);
-        }
-        let others = [
-            usage.offered,
-            usage.leased,
-            usage.reserved,
-            usage.quarantined,
-            usage.excluded,
-        ];
-        usage.free = usage.capacity.saturating_sub(others.iter().sum());
-        usage
-    }
-
     /// What was counted so far.
     pub const fn counters(&self) -> &Counters {
         &self.counters
@@ -365,42 +298,6 @@ impl<S: Storage> Server<S> {
     /// How many requests wait to be answered, probes that only inform included.
     pub const fn waiting(&self) -> usize {
         self.lot.len()
-    }
-
-    fn state_of(&self, ip: Ipv4Addr) -> State {
-        let found = self.table.find(ip);
-        found.map_or(State::Vacant, |at| self.table.slot(at).state)
-    }
-}
-
-impl Usage {
-    /// The count of a state in which nobody else can have the address.
-    fn of(&mut self, state: State) -> Option<&mut u64> {
-        match state {
-            State::Vacant | State::Free => None,
-            State::Offered => Some(&mut self.offered),
-            State::Leased => Some(&mut self.leased),
-            State::Quarantined => Some(&mut self.quarantined),
-        }
-    }
-
-    fn add(&mut self, other: &Self) {
-        let Self {
-            capacity,
-            free,
-            offered,
-            leased,
-            reserved,
-            quarantined,
-            excluded,
-        } = other;
-        self.capacity += capacity;
-        self.free += free;
-        self.offered += offered;
-        self.leased += leased;
-        self.reserved += reserved;
-        self.quarantined += quarantined;
-        self.excluded += excluded;
     }
 }
 
@@ -566,9 +463,9 @@ impl<S: Storage> Server<S> {
 
 /// # Time
 impl<S: Storage> Server<S> {
-    /// When something is due about an address. What is being written ends when its outcome is known.
+    /// When something is due about an address.
     fn due(&self, at: Position) -> Instant {
-        let deadline = if self.is_committing(at) {
+        let deadline = if self.is_pending(at) {
             Instant::FAR_FUTURE
         } else {
             self.table.slot(at).deadline
@@ -579,7 +476,7 @@ impl<S: Storage> Server<S> {
     /// Ends what has come to its end.
     fn refresh(&mut self, now: Instant, at: Position) {
         let slot = self.table.slot(at);
-        if slot.deadline > now || self.is_committing(at) {
+        if slot.deadline > now || self.is_pending(at) {
             return;
         }
         let (ip, client) = (slot.ip, slot.hardware);
@@ -664,6 +561,16 @@ impl<S: Storage> Server<S> {
     fn stage_mut(&mut self, parked: Position) -> Option<&mut Stage> {
         let place = self.table.storage.parked_mut().get_mut(parked as usize)?;
         Some(&mut place.stage)
+    }
+
+    /// Whether the state of an address ends not at its time but with the outcome of what is being
+    /// written, or with the verdict that an offer waits for.
+    fn is_pending(&self, at: Position) -> bool {
+        match self.stage_of(at) {
+            Some(Stage::Committing { .. }) => true,
+            Some(Stage::Probing { .. }) => self.table.slot(at).state == State::Offered,
+            Some(Stage::Vacant | Stage::Ready { .. }) | None => false,
+        }
     }
 
     fn is_committing(&self, at: Position) -> bool {

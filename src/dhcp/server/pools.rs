@@ -7,8 +7,8 @@ use super::Pool;
 use super::slot::{NOBODY, Position, State};
 use crate::time::Instant;
 
-/// The record for addresses that are in no pool that was used yet.
-pub(super) const ELSEWHERE: u16 = 0;
+/// The number of the record for addresses that are in no pool that was used yet.
+pub(super) const ELSEWHERE: u16 = u16::MAX;
 
 /// A pool. Its numbers are those of the table's slots in it.
 #[derive(Debug)]

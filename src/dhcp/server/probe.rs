@@ -1,22 +1,24 @@
 //! Whether anybody uses an address that is to be offered, and what follows.
 
-use super::allocate::Choice;
+use core::net::Ipv4Addr;
+
+use heapless::Vec;
+
+use super::Server;
 use super::ask::Ask;
-use super::counters::ProbeResult;
+use super::counters::{DropReason, ProbeResult};
 use super::event::{Event, InterfaceId, Probe};
-use super::parked::{Place, Refused, Reply, Stage};
+use super::parked::{Asked, Place, Refused, Reply, Stage};
 use super::plan::Backend;
-use super::slot::{Flags, Position, State};
+use super::slot::{Flags, NOBODY, Position, State};
 use super::storage::Storage;
 use super::storage::sealed::{Room, Sealed};
-use super::{Asked, Server};
+use super::table::Edge;
 use crate::conflict::{QuickProbe, Verdict};
 use crate::dhcp::store::Cause;
 use crate::time::Instant;
 use crate::wire::dhcp::Message;
 use crate::wire::{ArpPacket, MacAddr, UnicastMac};
-use core::net::Ipv4Addr;
-use heapless::Vec;
 
 /// How many stations are remembered that have answered for addresses.
 pub(super) const SUSPECTS: usize = 8;
@@ -134,8 +136,9 @@ impl<S: Storage> Server<S> {
         }
         let timing = self.policy.probe.unwrap_or_default();
         let ip = self.table.slot(at).ip;
-        // What can be offered can be claimed.
         let Ok(probe) = QuickProbe::new(now, place.mac, ip, requester, timing) else {
+            // Nobody is given such an address.
+            self.give_up(at);
             return;
         };
         let due = probe.poll_timeout();
@@ -248,10 +251,8 @@ impl<S: Storage> Server<S> {
         };
         if self.table.slot(at).state == State::Quarantined {
             // The last resort; not for one who has found something else meanwhile.
-            if self
-                .binding_of(now, &ask.identity, ask.place.prefix)
-                .is_some()
-            {
+            let other = self.binding_of(now, &ask.identity, ask.place.prefix);
+            if other.is_some_and(|other| self.table.slot(other).is_given()) {
                 self.give_up(at);
                 return;
             }
@@ -280,7 +281,7 @@ impl<S: Storage> Server<S> {
     /// Holds the address that a parked request is about for whoever has sent it.
     fn claim_parked(&mut self, now: Instant, ask: &Ask<'_, '_>, ip: Ipv4Addr) -> Option<Position> {
         let at = self.table.find(ip)?;
-        let parked = core::mem::replace(&mut self.table.slot_mut(at).parked, super::NOBODY);
+        let parked = core::mem::replace(&mut self.table.slot_mut(at).parked, NOBODY);
         let held = self.claim(now, ask, ip);
         self.table.slot_mut(at).parked = parked;
         held.ok().flatten()
@@ -311,9 +312,9 @@ impl<S: Storage> Server<S> {
             Reply::Offer | Reply::RapidAck => {
                 let tries = asked.tries + 1;
                 if tries >= TRIES {
-                    return Err(super::DropReason::Exhausted);
+                    return Err(DropReason::Exhausted);
                 }
-                let choice: Choice = self.choose(now, backend, &ask)?;
+                let choice = self.choose(now, backend, &ask)?;
                 self.propose(now, &ask, choice, Asked { tries, ..asked }, bytes)
             }
             Reply::Ack => {
@@ -368,7 +369,7 @@ impl<S: Storage> Server<S> {
             let slot = self.table.slot(at);
             if slot.state == State::Quarantined && slot.cause() == (Cause::InUse { by: Some(mac) })
             {
-                self.set_free(at, super::Edge::Last);
+                self.set_free(at, Edge::Last);
                 self.table.queue_write(at);
             }
         }

@@ -11,7 +11,8 @@ use super::Server;
 use super::ask::{Ask, architecture, vendor_class};
 use super::event::{Destination, Transmit};
 use super::parked::{Asked, Place, Reply, Stage};
-use super::plan::{Backend, Boot, Service};
+use super::plan::{Backend, Boot, Service, Setting};
+use super::slot::NOBODY;
 use super::storage::Storage;
 use super::storage::sealed::Room;
 use crate::wire::BufferTooSmall;
@@ -39,8 +40,8 @@ impl<S: Storage> Server<S> {
             let at = place.slot;
             let ip = self.table.slot(at).ip;
             let written = write(backend, place.request.bytes(), &asked, ip, lease, buffer);
-            if at != super::NOBODY {
-                self.table.slot_mut(at).parked = super::NOBODY;
+            if at != NOBODY {
+                self.table.slot_mut(at).parked = NOBODY;
             }
             self.lot.free(&mut self.table.storage, parked);
             let Some(Written {
@@ -364,7 +365,7 @@ impl<'a> Letter<'a> {
     }
 
     /// Who says what, first who knows most of the client.
-    fn sources(&self) -> [&'a [super::Setting<'a>]; 3] {
+    fn sources(&self) -> [&'a [Setting<'a>]; 3] {
         let Service {
             subnet,
             reservation,

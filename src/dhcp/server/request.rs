@@ -192,14 +192,10 @@ impl<S: Storage> Server<S> {
             }
         }
         let own = self.binding_of(now, &ask.identity, ask.place.prefix);
-        let has_another = own
-            .is_some_and(|at| matches!(self.table.slot(at).state, State::Offered | State::Leased));
-        if has_another {
-            return Standing::Another;
-        }
-        let taken = found
-            .is_some_and(|at| matches!(self.table.slot(at).state, State::Offered | State::Leased));
-        if taken {
+        let given = |at: Option<Position>| at.is_some_and(|at| self.table.slot(at).is_given());
+        if given(own) {
+            Standing::Another
+        } else if given(found) {
             Standing::Taken
         } else if self.may_have(backend, ask, ip) {
             Standing::Free

@@ -149,6 +149,11 @@ impl<T: Text> Slot<T> {
         self.identity().is_some_and(|own| own.is(client))
     }
 
+    /// Whether somebody has it, or was offered it.
+    pub(super) const fn is_given(&self) -> bool {
+        matches!(self.state, State::Offered | State::Leased)
+    }
+
     /// Why it is in quarantine.
     pub(super) fn cause(&self) -> Cause {
         if self.has(Flags::DECLINED) {

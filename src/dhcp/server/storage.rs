@@ -247,6 +247,7 @@ mod growable {
 
     use super::sealed::{Room, Sealed, Text};
     use super::{Event, Parked, PoolRecord, Slot, Storage};
+    use crate::dhcp::server::pools::ELSEWHERE;
 
     /// Slots on the heap, as many as are in use at the same time, up to a hard limit.
     #[derive(Debug)]
@@ -395,7 +396,7 @@ mod growable {
         }
 
         fn grow_pools(&mut self) -> bool {
-            grow(&mut self.pools, u16::MAX.into(), PoolRecord::VACANT)
+            grow(&mut self.pools, ELSEWHERE.into(), PoolRecord::VACANT)
         }
 
         /// All that wait may be answered at once, and each is told of by one event or two.

@@ -14,34 +14,32 @@ use super::pools::{ELSEWHERE, List, PoolRecord};
 use super::slot::{Flags, NOBODY, Position, Slot, State};
 use super::storage::Storage;
 use super::storage::sealed::{Sealed, Text};
+use crate::dhcp::store::Version;
 use crate::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Table<S: Storage> {
     pub(super) storage: S,
     spare: Slot<<S as Sealed>::Text>,
-    spare_pool: PoolRecord,
+    /// Of what is in no pool.
+    elsewhere: PoolRecord,
     seed: u64,
     vacant: Position,
     /// Slots from here on were never used and are in no list.
     virgin: u32,
-    timers: u32,
-    to_write: List,
+    pub(super) timers: u32,
+    pub(super) to_write: List,
     /// What the store has refused, to be written again.
-    to_retry: List,
+    pub(super) to_retry: List,
     pool_uses: u32,
 }
 
 impl<S: Storage> Table<S> {
-    pub(super) fn new(mut storage: S, seed: u64) -> Self {
-        if storage.pools().is_empty() {
-            // A failure leaves the spare one.
-            let _ = storage.grow_pools();
-        }
+    pub(super) const fn new(storage: S, seed: u64) -> Self {
         Self {
             storage,
             spare: Slot::VACANT,
-            spare_pool: PoolRecord::VACANT,
+            elsewhere: PoolRecord::VACANT,
             seed,
             vacant: NOBODY,
             virgin: 0,
@@ -100,7 +98,7 @@ impl<S: Storage> Table<S> {
         slot.pool = pool;
         slot.state = State::Free;
         slot.deadline = Instant::FAR_FUTURE;
-        slot.version = crate::dhcp::store::Version(0);
+        slot.version = Version(0);
         slot.forget_flags();
         self.enter(at, Edge::Last);
         Some(at)
@@ -330,14 +328,14 @@ impl<S: Storage> Table<S> {
 
     pub(super) fn pool(&self, number: u16) -> &PoolRecord {
         let pools = self.storage.pools();
-        pools.get(usize::from(number)).unwrap_or(&self.spare_pool)
+        pools.get(usize::from(number)).unwrap_or(&self.elsewhere)
     }
 
     pub(super) fn pool_mut(&mut self, number: u16) -> &mut PoolRecord {
         let pools = self.storage.pools_mut();
         pools
             .get_mut(usize::from(number))
-            .unwrap_or(&mut self.spare_pool)
+            .unwrap_or(&mut self.elsewhere)
     }
 
     /// The record that an address belongs to.
@@ -370,14 +368,14 @@ impl<S: Storage> Table<S> {
     fn add_pool(&mut self, pool: Pool) -> u16 {
         let uses = self.pool_uses;
         let Some(number) = self.vacant_pool().or_else(|| {
-            let pools = self.storage.pools().iter().enumerate().skip(1);
+            let pools = self.storage.pools().iter().enumerate();
             let oldest = pools.max_by_key(|(_, record)| uses.wrapping_sub(record.used_at));
             oldest.map(|(number, _)| number as u16)
         }) else {
             return ELSEWHERE;
         };
         let mut replaced = false;
-        let pools = self.storage.pools_mut().iter_mut().enumerate().skip(1);
+        let pools = self.storage.pools_mut().iter_mut().enumerate();
         for (at, record) in pools {
             if at == usize::from(number) || record.overlaps(pool) {
                 replaced |= !record.is_vacant();
@@ -421,12 +419,7 @@ impl<S: Storage> Table<S> {
     }
 
     fn vacant_pool(&mut self) -> Option<u16> {
-        let pools = self.storage.pools().iter().enumerate().skip(1);
-        let found = pools
-            .filter(|(_, record)| record.is_vacant())
-            .map(|(number, _)| number)
-            .next();
-        let number = match found {
+        let number = match self.storage.pools().iter().position(PoolRecord::is_vacant) {
             Some(number) => number,
             None if self.storage.grow_pools() => self.storage.pools().len() - 1,
             None => return None,
@@ -440,6 +433,7 @@ impl<S: Storage> Table<S> {
         const LOOKS: usize = 8;
         let pools = self.storage.pools().iter();
         pools
+            .chain([&self.elsewhere])
             .flat_map(|pool| self.list(pool.free).take(LOOKS))
             .find(|&at| self.slot(at).is_idle())
     }
@@ -452,173 +446,6 @@ impl<S: Storage> Table<S> {
             at = self.slot(found).next;
             Some(found)
         })
-    }
-
-    // --- Timers -----------------------------------------------------------------------------
-
-    /// Wakes for this slot not later than then. A timer that is earlier stays: whoever it wakes looks
-    /// when it is really time, and sleeps again. So a lease that is renewed costs no walk here.
-    pub(super) fn arm(&mut self, at: Position, due: Instant) {
-        let place = self.slot(at).heap_place;
-        if place != NOBODY {
-            if due < self.slot(place).heap_at {
-                self.rise(place, due, at);
-            }
-        } else if due < Instant::FAR_FUTURE {
-            let place = self.timers;
-            self.timers += 1;
-            self.rise(place, due, at);
-        }
-    }
-
-    /// The same, later or not.
-    pub(super) fn rearm(&mut self, at: Position, due: Instant) {
-        let place = self.slot(at).heap_place;
-        if due == Instant::FAR_FUTURE {
-            self.disarm(at);
-        } else if place != NOBODY && due > self.slot(place).heap_at {
-            self.sink(place, due, at);
-        } else {
-            self.arm(at, due);
-        }
-    }
-
-    fn disarm(&mut self, at: Position) {
-        let place = core::mem::replace(&mut self.slot_mut(at).heap_place, NOBODY);
-        if place == NOBODY {
-            return;
-        }
-        self.timers -= 1;
-        let last = self.timers;
-        if place == last {
-            return;
-        }
-        let (due, who) = (self.slot(last).heap_at, self.slot(last).heap_who);
-        if due < self.slot(place).heap_at {
-            self.rise(place, due, who);
-        } else {
-            self.sink(place, due, who);
-        }
-    }
-
-    /// Whose timer is first, and when.
-    pub(super) fn first_timer(&self) -> Option<(Instant, Position)> {
-        let first = self.slot(0);
-        (self.timers > 0).then_some((first.heap_at, first.heap_who))
-    }
-
-    fn place(&mut self, place: Position, due: Instant, who: Position) {
-        let slot = self.slot_mut(place);
-        slot.heap_at = due;
-        slot.heap_who = who;
-        self.slot_mut(who).heap_place = place;
-    }
-
-    fn rise(&mut self, mut place: Position, due: Instant, who: Position) {
-        while place > 0 {
-            let parent = (place - 1) / 2;
-            let above = self.slot(parent);
-            let (above_at, above_who) = (above.heap_at, above.heap_who);
-            if above_at <= due {
-                break;
-            }
-            self.place(place, above_at, above_who);
-            place = parent;
-        }
-        self.place(place, due, who);
-    }
-
-    fn sink(&mut self, mut place: Position, due: Instant, who: Position) {
-        loop {
-            let left = place.saturating_mul(2).saturating_add(1);
-            if left >= self.timers {
-                break;
-            }
-            let right = left + 1;
-            let smaller = right < self.timers && self.slot(right).heap_at < self.slot(left).heap_at;
-            let child = if smaller { right } else { left };
-            let (below_at, below_who) = (self.slot(child).heap_at, self.slot(child).heap_who);
-            if due <= below_at {
-                break;
-            }
-            self.place(place, below_at, below_who);
-            place = child;
-        }
-        self.place(place, due, who);
-    }
-
-    // --- What is to be written --------------------------------------------------------------
-
-    /// Has the slot written as it is when its turn has come.
-    pub(super) fn queue_write(&mut self, at: Position) {
-        let mut list = self.to_write;
-        self.append(at, &mut list);
-        self.to_write = list;
-    }
-
-    /// The same, but not before [`retry_writes`](Self::retry_writes).
-    pub(super) fn queue_retry(&mut self, at: Position) {
-        let mut list = self.to_retry;
-        self.append(at, &mut list);
-        self.to_retry = list;
-    }
-
-    pub(super) fn retry_writes(&mut self) {
-        let List { first, last } = core::mem::replace(&mut self.to_retry, List::EMPTY);
-        if first == NOBODY {
-            return;
-        }
-        let before = core::mem::replace(&mut self.to_write.last, last);
-        if before == NOBODY {
-            self.to_write.first = first;
-        } else {
-            self.slot_mut(before).next_to_write = first;
-        }
-    }
-
-    fn append(&mut self, at: Position, list: &mut List) {
-        let slot = self.slot_mut(at);
-        if slot.has(Flags::FLYING) {
-            slot.set(Flags::DIRTY, true);
-        } else if !slot.has(Flags::QUEUED) {
-            slot.set(Flags::QUEUED, true);
-            slot.next_to_write = NOBODY;
-            let last = core::mem::replace(&mut list.last, at);
-            if last == NOBODY {
-                list.first = at;
-            } else {
-                self.slot_mut(last).next_to_write = at;
-            }
-        }
-    }
-
-    /// The next slot to be written, which is being written from now on.
-    pub(super) fn next_write(&mut self) -> Option<Position> {
-        let at = self.to_write.first;
-        if at == NOBODY {
-            return None;
-        }
-        self.to_write.first = self.slot(at).next_to_write;
-        if self.to_write.first == NOBODY {
-            self.to_write.last = NOBODY;
-        }
-        let slot = self.slot_mut(at);
-        slot.set(Flags::QUEUED, false);
-        slot.set(Flags::FLYING, true);
-        slot.set(Flags::DIRTY, false);
-        Some(at)
-    }
-
-    /// Moves the deadlines of what was promised, and all timers with them.
-    pub(super) fn shift(&mut self, moved: impl Fn(Instant) -> Instant) {
-        for at in self.positions() {
-            let slot = self.slot_mut(at);
-            if slot.has(Flags::PROMISED) && slot.deadline < Instant::FAR_FUTURE {
-                slot.deadline = moved(slot.deadline);
-            }
-            let due = slot.deadline;
-            self.rearm(at, due);
-        }
     }
 }
 

@@ -448,3 +448,37 @@ fn the_administrator_ends_a_quarantine_and_a_lease() {
         [(bad, None), (good, None)]
     );
 }
+
+#[test]
+fn an_offer_that_is_held_for_less_than_a_probe_takes_is_made_all_the_same() {
+    let short = Duration::from_millis(100);
+    let mut rig = rig(Policy {
+        offer_hold: short,
+        ..PROBING
+    });
+    rig.says(&discover(mac(1)));
+    rig.sleep(after(300));
+    let offered = rig.hears().ip();
+    let until = after(300) + short;
+    assert_eq!(rig.state(offered), Some(BindingState::Offered { until }));
+    rig.sleep(until);
+    assert_eq!(rig.state(offered), Some(BindingState::Free));
+}
+
+#[test]
+fn whoever_had_an_address_that_is_not_for_him_any_more_may_have_the_last_resort() {
+    let mut rig = rig(POLICY);
+    let had = rig.lease_of(mac(1), ip(19));
+    rig.says(&says(MessageType::Release, mac(1)).having(had).to(SERVER));
+    let pools = [Pool {
+        first: ip(10),
+        last: ip(10),
+    }];
+    rig.subnets[0].pools = &pools;
+    let bad = rig.lease(mac(2));
+    rig.says(&decline(mac(2), bad));
+    rig.server.set_policy(PROBING);
+    rig.says(&discover(mac(1)));
+    rig.sleep(after(300));
+    assert_eq!(rig.hears().ip(), bad);
+}

@@ -443,6 +443,27 @@ impl<'a, S: Storage> Rig<'a, S> {
                 + usage.quarantined
                 + usage.excluded;
             assert_eq!(sum, usage.capacity, "{usage:?}");
+            for &pool in subnet.pools {
+                let usage = self.server.pool_usage(subnet, pool);
+                let inside = self
+                    .server
+                    .bindings()
+                    .filter(|known| pool.contains(known.ip));
+                let mut counted = [0; 4];
+                for binding in inside {
+                    counted[match binding.state {
+                        BindingState::Offered { .. } => 0,
+                        BindingState::Leased { .. } => 1,
+                        BindingState::Quarantined { .. } => 2,
+                        BindingState::Free => 3,
+                    }] += 1;
+                }
+                let [offered, leased, quarantined, _] = counted;
+                assert_eq!(
+                    (usage.offered, usage.leased, usage.quarantined),
+                    (offered, leased, quarantined)
+                );
+            }
         }
     }
 

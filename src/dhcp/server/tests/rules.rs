@@ -606,3 +606,91 @@ fn two_messages_are_enough_for_those_who_ask_for_it() {
     let offer = rig.answers(&discover(mac(2)).with(80, &[]));
     assert_eq!((offer.kind(), offer.option(80)), (MessageType::Offer, None));
 }
+
+#[test]
+fn pools_that_are_cut_anew_keep_what_is_in_them() {
+    let mut rig = rig(POLICY);
+    let given: Vec<_> = (1..11).map(|last| rig.lease(mac(last))).collect();
+    rig.says(
+        &says(MessageType::Decline, mac(1))
+            .requesting(given[0])
+            .to(SERVER),
+    );
+    rig.says(
+        &says(MessageType::Release, mac(2))
+            .having(given[1])
+            .to(SERVER),
+    );
+    let pools = [
+        Pool {
+            first: ip(8),
+            last: ip(14),
+        },
+        Pool {
+            first: ip(15),
+            last: ip(15),
+        },
+        Pool {
+            first: ip(16),
+            last: ip(21),
+        },
+    ];
+    rig.subnets[0].pools = &pools;
+    // Two below, two above, and the one that is free again.
+    let more: Vec<_> = (21..26).map(|last| rig.lease(mac(last))).collect();
+    let mut expected = Vec::from([given[1], ip(8), ip(9), ip(20), ip(21)]);
+    expected.sort();
+    let mut more_sorted = more.clone();
+    more_sorted.sort();
+    assert_eq!(more_sorted, expected);
+    rig.says(&discover(mac(30)));
+    rig.silence();
+    for (leased, last) in given.iter().zip(1..).skip(2) {
+        assert_eq!(
+            rig.answers(&renewing(mac(last), *leased)).kind(),
+            MessageType::Ack
+        );
+    }
+    // And back: whoever is outside now has to leave.
+    rig.subnets[0].pools = &POOL;
+    let outside = more.iter().position(|ip| !POOL[0].contains(*ip)).unwrap();
+    let says = renewing(mac(21 + outside as u8), more[outside]);
+    assert_eq!(rig.answers(&says).kind(), MessageType::Nak);
+    rig.sleep(START + LEASE);
+    assert_eq!(rig.server.usage(&rig.subnets[0]).free, 10);
+}
+
+#[test]
+fn more_pools_than_are_told_apart_are_served_all_the_same() {
+    let mut rig = rig_of(POLICY, Fixed::<64>::new());
+    let pools: Vec<_> = (0..20)
+        .map(|number| Pool {
+            first: ip(10 + 3 * number),
+            last: ip(12 + 3 * number),
+        })
+        .collect();
+    rig.subnets[0].pools = Vec::leak(pools);
+    let mut given: Vec<_> = (1..61).map(|last| rig.lease(mac(last))).collect();
+    given.sort();
+    let all: Vec<_> = (10..70).map(ip).collect();
+    assert_eq!(given, all);
+    rig.says(&discover(mac(99)));
+    rig.silence();
+    let seventh = ClientHardware::ethernet(mac(7));
+    let mut bindings = rig.server.bindings();
+    let leased = bindings.find(|known| known.hardware == seventh).unwrap().ip;
+    drop(bindings);
+    rig.says(&says(MessageType::Release, mac(7)).having(leased).to(SERVER));
+    rig.lease(mac(99));
+}
+
+/// What memory is for: the numbers that the documents have.
+#[test]
+fn sizes_are_budgets() {
+    use super::slot::Slot;
+    use super::storage::sealed::Sealed;
+    if size_of::<usize>() == 8 {
+        assert!(size_of::<Slot<<Growable as Sealed>::Text>>() <= 112);
+    }
+    assert!(size_of::<Server<Fixed<16>>>() < 16 * 1_024);
+}

@@ -45,3 +45,32 @@ impl Backend for Known<'_> {
         self.plan.is_reserved(ip)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use whohas::UnicastMac;
+    use whohas::wire::dhcp::ClientHardware;
+
+    #[test]
+    fn whoever_is_ignored_is_known_by_either_of_its_names() {
+        let mac = |number| UnicastMac::new([2, 0, 0, 0, 0, number]).unwrap();
+        let plan = Plan::new(&[], &[]).unwrap();
+        let ignored = [ClientKey::Hardware(mac(1)), ClientKey::Id(b"kiosk")];
+        let known = Known::new(&plan, ignored);
+        let ignores = |number, client_id| {
+            known.ignores(&Client {
+                hardware: ClientHardware::ethernet(mac(number)),
+                client_id,
+                vendor_class: None,
+                architecture: None,
+                link: Ipv4Addr::new(10, 0, 0, 1),
+            })
+        };
+        assert!(ignores(1, None));
+        assert!(ignores(1, Some(b"another")));
+        assert!(ignores(2, Some(b"kiosk")));
+        assert!(!ignores(2, None));
+        assert!(!ignores(2, Some(b"another")));
+    }
+}

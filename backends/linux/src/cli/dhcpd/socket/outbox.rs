@@ -142,3 +142,102 @@ impl Outbox {
         sendmmsg(socket, &mut headers, SendFlags::DONTWAIT)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixDatagram;
+    use whohas::wire::{EthernetFrame, Ipv4Packet, UdpChecksum, UdpDatagram};
+
+    const ENVELOPE: Envelope = Envelope {
+        source: (Ipv4Addr::new(10, 0, 0, 1), 67),
+        destination: (Ipv4Addr::new(10, 0, 0, 9), 68),
+    };
+    const FRAME: Way = Way::Frame {
+        from: MacAddr::new([2, 0, 0, 0, 0, 1]),
+        to: MacAddr::new([2, 0, 0, 0, 0, 9]),
+    };
+
+    fn write(outbox: &mut Outbox, payload: &[u8], way: Way) -> Option<Letter> {
+        outbox.room()?[..payload.len()].copy_from_slice(payload);
+        outbox.seal(payload.len(), ENVELOPE, way)
+    }
+
+    fn payload(packet: &[u8]) -> Vec<u8> {
+        let packet = Ipv4Packet::parse(packet).unwrap();
+        let (source, destination) = (packet.header.source, packet.header.destination);
+        assert_eq!(
+            (source, destination),
+            (ENVELOPE.source.0, ENVELOPE.destination.0)
+        );
+        UdpDatagram::parse(packet.payload, source, destination, UdpChecksum::Verify)
+            .unwrap()
+            .payload
+            .to_vec()
+    }
+
+    #[test]
+    fn letters_leave_in_order_and_their_room_is_used_again() {
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        let mut outbox = Outbox::new(576);
+        let mut buffer = [0; 2_048];
+        for round in 0..3 * SLOTS / AT_ONCE {
+            let numbers = (0..AT_ONCE as u8).map(|number| [round as u8, number]);
+            let letters = numbers.clone().map(|text| write(&mut outbox, &text, FRAME));
+            let mut letters: Vec<Letter> = letters.collect::<Option<_>>().unwrap();
+            assert_eq!(outbox.flush(ours.as_fd(), &mut letters), 0);
+            assert!(letters.is_empty());
+            for text in numbers {
+                let len = theirs.recv(&mut buffer).unwrap();
+                let frame = EthernetFrame::parse(&buffer[..len]).unwrap();
+                assert_eq!(payload(frame.payload), text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_letter_that_is_routed_begins_with_its_ip_header() {
+        let mut outbox = Outbox::new(576);
+        let letter = write(&mut outbox, b"reply", Way::Routed).unwrap();
+        assert_eq!(payload(&outbox.memory[letter.bytes.clone()]), b"reply");
+        assert!(letter.to.is_some());
+    }
+
+    #[test]
+    fn what_finds_no_room_in_the_kernel_stays_until_it_is_given_up() {
+        let (ours, _theirs) = UnixDatagram::pair().unwrap();
+        // For a few, which nobody reads.
+        rustix::net::sockopt::set_socket_send_buffer_size(&ours, 4_096).unwrap();
+        let mut outbox = Outbox::new(576);
+        let mut letters = Vec::new();
+        while let Some(letter) = write(&mut outbox, b"reply", FRAME) {
+            letters.push(letter);
+        }
+        assert_eq!(letters.len(), SLOTS);
+        assert_eq!(outbox.flush(ours.as_fd(), &mut letters), 0);
+        let waiting = letters.len();
+        assert!((1..SLOTS).contains(&waiting));
+        assert_eq!(outbox.discard(letters.drain(..)), waiting as u64);
+        assert_eq!(outbox.free.len(), SLOTS);
+    }
+
+    #[test]
+    fn what_the_kernel_refuses_is_counted_and_gone() {
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        drop(theirs);
+        let mut outbox = Outbox::new(576);
+        let letters = [b"one", b"two"].map(|text| write(&mut outbox, text, FRAME).unwrap());
+        let mut letters = Vec::from(letters);
+        assert_eq!(outbox.flush(ours.as_fd(), &mut letters), 2);
+        assert!(letters.is_empty());
+        assert_eq!(outbox.free.len(), SLOTS);
+    }
+
+    #[test]
+    fn a_payload_has_the_room_that_the_link_leaves_it() {
+        assert_eq!(Outbox::new(576).room().unwrap().len(), 576 - 28);
+        assert_eq!(Outbox::new(1_500).room().unwrap().len(), 1_500 - 28);
+    }
+}

@@ -95,7 +95,7 @@ impl Port {
         let state = State::of(&interface)?;
         let packets = packet_socket()?;
         // In this order nothing is received before the filter is there.
-        socket::attach_filter(packets.as_fd(), &filter::dhcp_server())
+        socket::attach_filter(packets.as_fd(), &filter::dhcp::server())
             .map_err(OpenError::io("cannot attach the packet filter"))?;
         let options = RingOptions::new()
             .memory(MEMORY)
@@ -223,7 +223,7 @@ pub(super) fn list() -> Result<Vec<Interface>, OpenError> {
 /// way, and whoever serves this one already is found out.
 fn take_port(index: u32) -> Result<OwnedFd, OpenError> {
     let socket = udp_socket().map_err(OpenError::io("cannot open a UDP socket"))?;
-    socket::attach_filter(socket.as_fd(), &filter::nothing())
+    socket::attach_filter(socket.as_fd(), &filter::dhcp::nothing())
         .map_err(OpenError::io("cannot attach the packet filter"))?;
     socket::bind_to_device(socket.as_fd(), index).map_err(OpenError::permission(
         "bind a socket to an interface",
