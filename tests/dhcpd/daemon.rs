@@ -174,12 +174,6 @@ impl<'h> Daemon<'h> {
         self.program.expect(text);
     }
 
-    /// The same, for so many lines.
-    #[track_caller]
-    pub fn expect_times(&mut self, times: usize, text: &str) {
-        self.program.expect_times(times, text);
-    }
-
     /// The log since the start.
     pub fn log(&mut self) -> &[String] {
         self.program.said()

@@ -114,11 +114,6 @@ impl Ask {
         self
     }
 
-    pub fn with_xid(mut self, xid: u32) -> Self {
-        self.header.xid = xid;
-        self
-    }
-
     pub fn option(mut self, code: OptionCode, value: &[u8]) -> Self {
         self.options.push((code, value.to_vec()));
         self

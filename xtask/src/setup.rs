@@ -113,7 +113,7 @@ impl Need {
             Self::LoadGenerator => are_there(&["curl", "wrk"]),
             Self::NameServer => answer(Command::new("dnsmasq").arg("--version")).is_some(),
             Self::NetworkTools => {
-                are_there(&["arping", "ethtool", "ip", "ping", "script", "sysctl"])
+                are_there(&["ethtool", "ip", "ping", "script", "sysctl"]) && has_arping()
             }
             Self::Nightly => answer(&mut project.nightly_cargo("--version")).is_some(),
             Self::OldestRust => OldestRust::find(project).is_some(),
@@ -255,6 +255,12 @@ impl Need {
 fn are_there(programs: &[&str]) -> bool {
     let starts = |program: &&str| Command::new(program).arg("--version").output().is_ok();
     programs.iter().all(starts)
+}
+
+/// There are two of that name, which understand each other's flags as something else.
+fn has_arping() -> bool {
+    let version = answer(Command::new("arping").arg("-V"));
+    version.is_some_and(|version| version.contains("iputils"))
 }
 
 fn is_in_path(program: &str) -> bool {
