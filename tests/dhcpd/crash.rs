@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use whohas::wire::dhcp::MessageType;
@@ -11,6 +10,7 @@ use crate::daemon::{Daemon, Setup};
 use crate::lan_test;
 use crate::message::{Ask, Reply, Who};
 use crate::network::{Network, PREFIX, RELAY, SERVER};
+use crate::random::Random;
 use crate::way::{Relay, Way};
 
 const ROUNDS: u32 = 200;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(150);
 /// All clients, and what they have been promised.
 struct Load<'w> {
     way: &'w Relay,
-    random: u64,
+    random: Random,
     /// What each one was given, and has not given back.
     held: BTreeMap<u32, Ipv4Addr>,
     /// Who is in the middle of something: by the number of the question.
@@ -33,14 +33,6 @@ struct Load<'w> {
 }
 
 impl Load<'_> {
-    fn random(&mut self, below: u64) -> u64 {
-        // xorshift64: it only has to be different every time, and the same for the same seed.
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % below
-    }
-
     fn run_until(&mut self, end: Instant) {
         while Instant::now() < end {
             self.waiting
@@ -56,7 +48,7 @@ impl Load<'_> {
     fn begin(&mut self) {
         let busy: Vec<u32> = self.waiting.values().map(|(who, _)| *who).collect();
         let client = loop {
-            let client = self.random(CLIENTS.into()) as u32;
+            let client = self.random.below(CLIENTS.into()) as u32;
             if !busy.contains(&client) {
                 break client;
             }
@@ -64,7 +56,7 @@ impl Load<'_> {
         let who = Who::number(client);
         let ask = match self.held.get(&client).copied() {
             None => Ask::discover(&who),
-            Some(ip) if self.random(3) > 0 => Ask::renew(&who, ip),
+            Some(ip) if self.random.below(3) > 0 => Ask::renew(&who, ip),
             Some(ip) => {
                 // From here on it is not its address, whether the server hears of it or not.
                 self.held.remove(&client);
@@ -84,16 +76,26 @@ impl Load<'_> {
         let Some(datagram) = self.way.receive(patience) else {
             return;
         };
-        let reply = Reply::parse(&datagram);
-        let Some((client, _)) = self.waiting.remove(&reply.xid) else {
-            // The client has lost its patience, and the promise counts all the same: it is not told.
-            return;
-        };
+        if let Some((client, ip)) = self.note(&datagram) {
+            self.ask(client, &Ask::select(&Who::number(client), ip, SERVER));
+        }
+    }
+
+    /// What the server has said before it died was said, and nobody answers to it.
+    fn hear_the_last(&mut self) {
+        while let Some(datagram) = self.way.receive(Duration::from_millis(1)) {
+            self.note(&datagram);
+        }
+        self.waiting.clear();
+    }
+
+    /// Takes note of a promise; of an offer, who was offered what.
+    fn note(&mut self, datagram: &[u8]) -> Option<(u32, Ipv4Addr)> {
+        let reply = Reply::parse(datagram);
+        // A client that has lost its patience does not listen.
+        let (client, _) = self.waiting.remove(&reply.xid)?;
         match reply.kind {
-            MessageType::Offer => {
-                let ask = Ask::select(&Who::number(client), reply.ip, SERVER);
-                self.ask(client, &ask);
-            }
+            MessageType::Offer => return Some((client, reply.ip)),
             MessageType::Ack => {
                 self.acknowledged += 1;
                 self.held.insert(client, reply.ip);
@@ -108,6 +110,7 @@ impl Load<'_> {
             ),
             other => panic!("a server says {other:?}"),
         }
+        None
     }
 }
 
@@ -118,22 +121,19 @@ lan_test! {
         let way = Relay::at(&host);
         let setup = Setup::pool("10.0.0.100-10.0.0.199").top("offer-hold = \"2s\"\nmax-leases = 256");
         let mut daemon = Daemon::start(&network.server, &setup);
-        let seed = u64::from(std::process::id()) << 32 | 0x5eed;
-        println!("crash: seed {seed:#x}");
-        let mut load = Load { way: &way, random: seed, held: BTreeMap::new(), waiting: BTreeMap::new(), acknowledged: 0 };
+        let mut load = Load {
+            way: &way,
+            random: Random::from_time(),
+            held: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            acknowledged: 0,
+        };
         let started = Instant::now();
         for round in 0..ROUNDS {
-            let life = Duration::from_millis(10 + load.random(60));
+            let life = Duration::from_millis(10 + load.random.below(60));
             load.run_until(Instant::now() + life);
-            // Nobody listens meanwhile, so it dies with things half done.
             daemon.kill();
-            thread::sleep(Duration::from_millis(1));
-            while load.way.receive(Duration::from_millis(1)).is_some_and(|datagram| {
-                // What was sent before it died was said.
-                load_late(&mut load.held, &load.waiting, &datagram);
-                true
-            }) {}
-            load.waiting.clear();
+            load.hear_the_last();
             daemon.start_again();
             let leases = daemon.leases();
             for (&client, &ip) in &load.held {
@@ -148,17 +148,5 @@ lan_test! {
             started.elapsed().as_secs_f32(),
         );
         assert!(load.acknowledged > u64::from(ROUNDS), "hardly anybody got anything");
-    }
-}
-
-/// Notes a promise that came too late for its client to ask for more.
-fn load_late(
-    held: &mut BTreeMap<u32, Ipv4Addr>,
-    waiting: &BTreeMap<u32, (u32, Instant)>,
-    datagram: &[u8],
-) {
-    let reply = Reply::parse(datagram);
-    if let (MessageType::Ack, Some((client, _))) = (reply.kind, waiting.get(&reply.xid)) {
-        held.insert(*client, reply.ip);
     }
 }

@@ -22,7 +22,7 @@ pub const HTTP: &str = "127.0.0.1:9167";
 pub struct Setup {
     /// Lines before all tables.
     pub top: String,
-    pub conflicts: &'static str,
+    pub conflicts: String,
     /// Where leases are kept, if not in the daemon's own folder.
     pub store: String,
     /// Lines of the subnet: pools.
@@ -36,7 +36,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             top: String::new(),
-            conflicts: "probe = false\nquarantine-percent = 100",
+            conflicts: "probe = false\nquarantine-percent = 100".into(),
             store: String::new(),
             subnet: r#"pools = ["10.0.0.50-10.0.0.59"]"#.into(),
             rest: String::new(),
@@ -55,8 +55,11 @@ impl Setup {
         }
     }
 
-    pub fn conflicts(self, conflicts: &'static str) -> Self {
-        Self { conflicts, ..self }
+    pub fn conflicts(self, lines: &str) -> Self {
+        Self {
+            conflicts: lines.into(),
+            ..self
+        }
     }
 
     pub fn top(mut self, line: &str) -> Self {

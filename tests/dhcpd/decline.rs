@@ -10,9 +10,10 @@ use crate::network::{Network, ip, mac_of};
 
 /// With four addresses, of which all but the declined one are in use in the end.
 #[track_caller]
-fn declines_and_gets_another(kind: Kind, cooldown: &'static str) {
+fn declines_and_gets_another(kind: Kind, seconds: u32) {
     let network = Network::new();
-    let setup = Setup::pool("10.0.0.50-10.0.0.53").conflicts(cooldown);
+    let conflicts = format!("probe = false\nquarantine-percent = 100\ncooldown = {seconds}");
+    let setup = Setup::pool("10.0.0.50-10.0.0.53").conflicts(&conflicts);
     let mut daemon = Daemon::start(&network.server, &setup);
     let host = network.lan.host();
     let mut client = Client::start(kind, &host);
@@ -65,19 +66,19 @@ fn declines_and_gets_another(kind: Kind, cooldown: &'static str) {
 
 lan_test! {
     fn an_address_that_dhclient_declines_is_nobodys_until_the_cooldown_ends() {
-        declines_and_gets_another(Kind::Dhclient, "probe = false\nquarantine-percent = 100\ncooldown = \"20s\"");
+        declines_and_gets_another(Kind::Dhclient, 20);
     }
 }
 
 lan_test! {
     fn an_address_that_dhcpcd_declines_is_nobodys_until_the_cooldown_ends() {
-        declines_and_gets_another(Kind::Dhcpcd, "probe = false\nquarantine-percent = 100\ncooldown = \"40s\"");
+        declines_and_gets_another(Kind::Dhcpcd, 40);
     }
 }
 
 lan_test! {
     fn an_address_that_udhcpc_declines_is_nobodys_until_the_cooldown_ends() {
-        declines_and_gets_another(Kind::Udhcpc, "probe = false\nquarantine-percent = 100\ncooldown = \"20s\"");
+        declines_and_gets_another(Kind::Udhcpc, 20);
     }
 }
 

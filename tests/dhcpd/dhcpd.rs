@@ -12,6 +12,7 @@ mod message;
 mod network;
 mod probe;
 mod pxe;
+mod random;
 mod renew;
 mod service;
 mod storm;

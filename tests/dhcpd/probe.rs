@@ -234,7 +234,6 @@ lan_test! {
 }
 
 lan_test! {
-    /// Without an address in use there is nothing to be polite about: the refusal says why.
     fn a_request_for_an_address_in_conflict_is_refused_with_the_reason() {
         let network = Network::new();
         let setup = Setup::default().conflicts(PROBING);
@@ -254,8 +253,6 @@ lan_test! {
 }
 
 lan_test! {
-    /// A reply to a client without an address cannot be asked for by ARP: it is sent to its hardware
-    /// address, or to everybody if it says so.
     fn probes_delay_nobody_else() {
         let network = Network::new();
         let conflicts = "probe-count = 3\nprobe-interval = \"1s\"";

@@ -10,6 +10,7 @@ use crate::exhibits::{self, Exhibit};
 use crate::lan_test;
 use crate::message::{Ask, Who, obtain};
 use crate::network::{Network, PREFIX, RELAY};
+use crate::random::Random;
 use crate::way::{Relay, Way};
 
 /// In the binary: whoever runs it need not be able to read the folder.
@@ -147,8 +148,8 @@ lan_test! {
 lan_test! {
     fn a_storm_of_declines_leaves_most_of_the_pool_to_others() {
         let network = Network::new();
-        let mut setup = setup("10.0.0.50-10.0.0.149");
-        setup.conflicts = "probe = false\nquarantine-percent = 25";
+        let conflicts = "probe = false\nquarantine-percent = 25";
+        let setup = setup("10.0.0.50-10.0.0.149").conflicts(conflicts);
         let daemon = Daemon::start(&network.server, &setup);
         let link = network.link();
         let known = Known::new(&link);
@@ -181,18 +182,17 @@ lan_test! {
         const MESSAGES: u32 = 1_000_000;
         let network = Network::new();
         let relay = network.lan.host_at(RELAY, PREFIX);
-        let mut setup = setup("10.0.0.50-10.0.0.99");
-        setup.conflicts = PROBING;
+        let setup = setup("10.0.0.50-10.0.0.99").conflicts(PROBING);
         let mut daemon = Daemon::start(&network.server, &setup);
         let (link, relay) = (network.link(), Relay::at(&relay));
         let known = Known::new(&link);
         let before = daemon.memory();
         let seeds = seeds(&known);
-        let mut mutator = Mutator { random: 0x9e37_79b9_7f4a_7c15 };
+        let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
         let started = Instant::now();
         for n in 0..MESSAGES {
             let seed = &seeds[n as usize % seeds.len()];
-            let message = mutator.mutate(seed, &known);
+            let message = mutate(&mut random, seed, &known);
             match n % 8 {
                 0 => relay.send(known.who.mac, &message),
                 _ => link.send(Who::number(n % 1_000).mac, &message),
@@ -243,47 +243,35 @@ fn seeds(known: &Known) -> Vec<Vec<u8>> {
     seeds
 }
 
-struct Mutator {
-    random: u64,
-}
-
-impl Mutator {
-    fn random(&mut self, below: usize) -> usize {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        (self.random % below as u64) as usize
-    }
-
-    /// A few bytes changed, cut, repeated or put in; never what the known client would say.
-    fn mutate(&mut self, seed: &[u8], known: &Known) -> Vec<u8> {
-        let mut message = seed.to_vec();
-        message.truncate(LONGEST);
-        for _ in 0..=self.random(4) {
-            let at = self.random(message.len().max(1));
-            let byte = self.random(256) as u8;
-            match self.random(5) {
-                0 => message.truncate(at),
-                1 if message.len() + 32 <= LONGEST => {
-                    let piece: Vec<u8> = message[at..].iter().take(32).copied().collect();
-                    message.splice(at..at, piece);
-                }
-                // Mostly among the options.
-                2 if message.len() > 241 => {
-                    let at = 240 + self.random(message.len() - 240);
-                    message[at] = byte;
-                }
-                _ => {
-                    if let Some(changed) = message.get_mut(at) {
-                        *changed = byte;
-                    }
+/// A few bytes changed, cut, repeated or put in; never what the known client would say.
+fn mutate(random: &mut Random, seed: &[u8], known: &Known) -> Vec<u8> {
+    let mut below = |end: usize| random.below(end as u64) as usize;
+    let mut message = seed.to_vec();
+    message.truncate(LONGEST);
+    for _ in 0..=below(4) {
+        let at = below(message.len().max(1));
+        let byte = below(256) as u8;
+        match below(5) {
+            0 => message.truncate(at),
+            1 if message.len() + 32 <= LONGEST => {
+                let piece: Vec<u8> = message[at..].iter().take(32).copied().collect();
+                message.splice(at..at, piece);
+            }
+            // Mostly among the options.
+            2 if message.len() > 241 => {
+                let at = 240 + below(message.len() - 240);
+                message[at] = byte;
+            }
+            _ => {
+                if let Some(changed) = message.get_mut(at) {
+                    *changed = byte;
                 }
             }
         }
-        let its = known.who.mac.get().octets();
-        if message.get(28..34) == Some(&its[..]) {
-            message[33] ^= 1;
-        }
-        message
     }
+    let its = known.who.mac.get().octets();
+    if message.get(28..34) == Some(&its[..]) {
+        message[33] ^= 1;
+    }
+    message
 }

@@ -120,9 +120,8 @@ impl Lan {
 }
 
 impl Host {
-    /// Without a cable.
     #[track_caller]
-    pub fn alone() -> Self {
+    fn alone() -> Self {
         let mut command = Command::new("setpriv");
         // What a program such as a DHCP client writes about the network it has found is not about this
         // machine's.
@@ -146,13 +145,6 @@ impl Host {
     pub fn add_address(&self, end: &str, ip: Ipv4Addr, prefix_len: u8) {
         let address = format!("{ip}/{prefix_len}");
         self.within(|| run("ip", &["addr", "replace", &address, "dev", end]));
-    }
-
-    /// Takes it away.
-    #[track_caller]
-    pub fn remove_address(&self, end: &str, ip: Ipv4Addr, prefix_len: u8) {
-        let address = format!("{ip}/{prefix_len}");
-        self.within(|| run("ip", &["addr", "del", &address, "dev", end]));
     }
 
     /// Gives it an empty folder where this machine has one with something in it.
