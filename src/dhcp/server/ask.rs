@@ -21,6 +21,8 @@ pub(super) struct Ask<'m, 'b> {
     pub(super) identity: Identity<'m>,
     /// The address in option 50, if a host can have it.
     pub(super) requested: Option<Ipv4Addr>,
+    pub(super) vendor_class: Option<&'m [u8]>,
+    pub(super) architecture: Option<u16>,
     pub(super) place: Place,
     pub(super) service: Service<'b>,
 }
@@ -56,11 +58,14 @@ impl<'m, 'b> Ask<'m, 'b> {
         if client_id.is_none() && hardware.as_bytes().is_empty() {
             return Err(DropReason::Identity);
         }
+        let vendor_class = message.vendor_class().ok().flatten();
+        let vendor_class = vendor_class.and_then(|class| class.as_slice());
+        let architecture = architecture(message);
         let client = Client {
             hardware,
             client_id,
-            vendor_class: vendor_class(message),
-            architecture: architecture(message),
+            vendor_class,
+            architecture,
             link: place.link,
         };
         let service = match backend.client(&client) {
@@ -75,17 +80,15 @@ impl<'m, 'b> Ask<'m, 'b> {
                 client_id,
             },
             requested: requested(message)?,
+            vendor_class,
+            architecture,
             place,
             service,
         })
     }
 
     /// The name that the client goes by.
-    pub(super) fn host_name<'s>(&'s self) -> Option<&'s str>
-    where
-        'm: 's,
-        'b: 's,
-    {
+    pub(super) fn host_name(&self) -> Option<&str> {
         if let Some(name) = self.service.reservation.and_then(|known| known.host_name) {
             return Some(name);
         }
@@ -125,12 +128,8 @@ impl<'m, 'b> Ask<'m, 'b> {
     }
 }
 
-pub(super) fn vendor_class<'m>(message: &Message<'m>) -> Option<&'m [u8]> {
-    message.vendor_class().ok().flatten()?.as_slice()
-}
-
 /// The first architecture in option 93 (RFC 4578 section 2.1).
-pub(super) fn architecture(message: &Message<'_>) -> Option<u16> {
+fn architecture(message: &Message<'_>) -> Option<u16> {
     let mut bytes = message.option(OptionCode::ARCHITECTURE)?.bytes();
     Some(u16::from_be_bytes([bytes.next()?, bytes.next()?]))
 }

@@ -14,7 +14,7 @@ use crate::time::Instant;
 use crate::wire::dhcp::LeaseTime;
 
 /// How long the store is left alone with what it has refused.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// # Changes of what is stored
 impl<S: Storage> Server<S> {
@@ -92,13 +92,20 @@ impl<S: Storage> Server<S> {
             (Some(_), Err(Refusal::Taken)) => self.taken(at),
             // It was told of a state that is no more, or that waits for nothing.
             (None, Err(Refusal::Unavailable)) if !dirty => {
-                self.table.queue_retry(at);
-                self.retry_at.get_or_insert(now + RETRY);
+                self.table.mark_unsaved(at);
             }
             (None, Ok(_) | Err(_)) => {}
         }
         if dirty {
             self.table.queue_write(at);
+        }
+        if !self.table.has_unsaved() {
+            self.retry_at = None;
+        } else if result.is_ok() {
+            // It takes what it has refused, too.
+            self.retry_at = Some(now);
+        } else {
+            self.retry_at.get_or_insert(now + RETRY);
         }
         let due = self.due(at);
         self.table.rearm(at, due);
@@ -145,6 +152,7 @@ impl<S: Storage> Server<S> {
         let until = slot.deadline.max(now + without_store);
         let lease = u32::try_from(without_store.as_secs()).unwrap_or(u32::MAX - 1);
         self.lease(now, at, until);
+        self.table.mark_unsaved(at);
         self.answer_committed(at, LeaseTime::Seconds(lease));
     }
 

@@ -12,6 +12,9 @@
 //!   turns out to have been wrong, [`clock_stepped`](Server::clock_stepped) says so.
 //! - A lease is promised when its change has been [`stored`](Server::stored). Offers are not stored, and
 //!   held in memory only: a client that requests one after a restart gets it if it is still free.
+//! - While the store cannot be written, leases that are known are renewed for a while. If the server dies
+//!   before the store is back, it is forgotten for how long, and the address may be offered to another
+//!   client when what was stored has ended. A probe finds whoever has it.
 //! - An address is in quarantine after a DECLINE of whoever has it, and after a probe that somebody has
 //!   answered who is not to get it. DISCOVERs are offered another one, REQUESTs for it are refused
 //!   (`IP address conflict detected`). The end of the quarantine is stored, and exact.
@@ -378,8 +381,9 @@ impl<S: Storage> Server<S> {
     /// the past.
     pub fn handle_timeout(&mut self, now: Instant, backend: &impl Backend) {
         if self.retry_at.is_some_and(|retry_at| retry_at <= now) {
-            self.retry_at = None;
             self.table.retry_writes();
+            let more = self.table.has_unsaved();
+            self.retry_at = more.then(|| now + change::RETRY);
         }
         for _ in 0..TIMERS {
             if self.table.storage.room_for_events() < EVENTS_OF_A_TIMER {

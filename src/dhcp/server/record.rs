@@ -145,6 +145,8 @@ impl<S: Storage> Server<S> {
                 && *expiry < Instant::FAR_FUTURE
             {
                 *expiry = moved(*expiry);
+                // Once more, if the store was told the old one.
+                self.table.queue_write(at);
             }
             let slot = self.table.slot(at);
             let stored = matches!(slot.state, State::Leased | State::Quarantined);

@@ -8,7 +8,7 @@
 use core::net::Ipv4Addr;
 
 use super::Server;
-use super::ask::{Ask, architecture, vendor_class};
+use super::ask::Ask;
 use super::event::{Destination, Transmit};
 use super::parked::{Asked, Place, Reply, Stage};
 use super::plan::{Backend, Boot, Service, Setting};
@@ -345,7 +345,7 @@ impl<'a> Letter<'a> {
         let boots = !file.is_empty()
             || boot.next_server.is_some()
             || self.setting(OptionCode::VENDOR_SPECIFIC).is_some();
-        let Some(class) = vendor_class(message) else {
+        let Some(class) = self.ask.vendor_class else {
             return;
         };
         let mut kinds = NETWORK_BOOTS.into_iter();
@@ -396,7 +396,7 @@ impl<'a> Letter<'a> {
     }
 
     fn boot_file(&self, boot: &Boot<'a>) -> &'a [u8] {
-        let architecture = architecture(self.ask.message);
+        let architecture = self.ask.architecture;
         let mut files = boot.files.iter();
         files
             .find(|(known, _)| Some(*known) == architecture)

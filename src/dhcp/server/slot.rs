@@ -45,6 +45,8 @@ impl Flags {
     pub(super) const DIRTY: Self = Self(1 << 4);
     /// Nobody answered when we asked for it; as long as it is held.
     pub(super) const PROBED: Self = Self(1 << 5);
+    /// The store has refused what it says.
+    pub(super) const UNSAVED: Self = Self(1 << 7);
     /// Was promised by the clock that runs now, not by one before the last start.
     pub(super) const PROMISED: Self = Self(1 << 6);
 }
@@ -109,6 +111,7 @@ impl<T: Text> Slot<T> {
         flags: Flags::NONE,
     };
 
+    /// Whether one of these is so.
     pub(super) const fn has(&self, flag: Flags) -> bool {
         self.flags.0 & flag.0 != 0
     }
@@ -167,6 +170,7 @@ impl<T: Text> Slot<T> {
 
     /// Whether nothing hangs on the slot but what it says.
     pub(super) const fn is_idle(&self) -> bool {
-        self.parked == NOBODY && !self.has(Flags::QUEUED) && !self.has(Flags::FLYING)
+        const ON_THE_WAY: Flags = Flags(Flags::QUEUED.0 | Flags::FLYING.0 | Flags::UNSAVED.0);
+        self.parked == NOBODY && !self.has(ON_THE_WAY)
     }
 }

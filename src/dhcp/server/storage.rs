@@ -249,7 +249,8 @@ mod growable {
     use super::{Event, Parked, PoolRecord, Slot, Storage};
     use crate::dhcp::server::pools::ELSEWHERE;
 
-    /// Slots on the heap, as many as are in use at the same time, up to a hard limit.
+    /// Slots of 112 bytes on the heap, as many as are in use at the same time, up to a hard limit; and
+    /// what the client identifier and the name of whoever has an address take.
     #[derive(Debug)]
     pub struct Growable {
         slots: Vec<Slot<Boxed>>,

@@ -26,11 +26,13 @@ pub(super) struct Table<S: Storage> {
     seed: u64,
     vacant: Position,
     /// Slots from here on were never used and are in no list.
-    virgin: u32,
+    pub(super) virgin: u32,
     pub(super) timers: u32,
     pub(super) to_write: List,
-    /// What the store has refused, to be written again.
-    pub(super) to_retry: List,
+    /// How many slots there are of which the store has refused what they say.
+    pub(super) unsaved: u32,
+    /// Where to look for the next of them.
+    pub(super) sweep: Position,
     pool_uses: u32,
 }
 
@@ -45,7 +47,8 @@ impl<S: Storage> Table<S> {
             virgin: 0,
             timers: 0,
             to_write: List::EMPTY,
-            to_retry: List::EMPTY,
+            unsaved: 0,
+            sweep: 0,
             pool_uses: 0,
         }
     }

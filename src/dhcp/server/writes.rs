@@ -1,50 +1,60 @@
 //! The queue of slots that are to be written.
 
-use super::pools::List;
 use super::slot::{Flags, NOBODY, Position};
 use super::storage::Storage;
 use super::table::Table;
 
+/// How many are written again at once.
+const RETRIES: u32 = 64;
+
 impl<S: Storage> Table<S> {
     /// Has the slot written as it is when its turn has come.
     pub(super) fn queue_write(&mut self, at: Position) {
-        let mut list = self.to_write;
-        self.append(at, &mut list);
-        self.to_write = list;
-    }
-
-    /// The same, but not before [`retry_writes`](Self::retry_writes).
-    pub(super) fn queue_retry(&mut self, at: Position) {
-        let mut list = self.to_retry;
-        self.append(at, &mut list);
-        self.to_retry = list;
-    }
-
-    pub(super) fn retry_writes(&mut self) {
-        let List { first, last } = core::mem::replace(&mut self.to_retry, List::EMPTY);
-        if first == NOBODY {
-            return;
+        let slot = self.slot_mut(at);
+        if slot.has(Flags::UNSAVED) {
+            slot.set(Flags::UNSAVED, false);
+            self.unsaved -= 1;
         }
-        let before = core::mem::replace(&mut self.to_write.last, last);
-        if before == NOBODY {
-            self.to_write.first = first;
-        } else {
-            self.slot_mut(before).next_to_write = first;
-        }
-    }
-
-    fn append(&mut self, at: Position, list: &mut List) {
         let slot = self.slot_mut(at);
         if slot.has(Flags::FLYING) {
             slot.set(Flags::DIRTY, true);
         } else if !slot.has(Flags::QUEUED) {
             slot.set(Flags::QUEUED, true);
             slot.next_to_write = NOBODY;
-            let last = core::mem::replace(&mut list.last, at);
+            let last = core::mem::replace(&mut self.to_write.last, at);
             if last == NOBODY {
-                list.first = at;
+                self.to_write.first = at;
             } else {
                 self.slot_mut(last).next_to_write = at;
+            }
+        }
+    }
+
+    /// The store has refused what the slot says, and is to be told again.
+    pub(super) fn mark_unsaved(&mut self, at: Position) {
+        let slot = self.slot_mut(at);
+        if !slot.has(Flags::UNSAVED) {
+            slot.set(Flags::UNSAVED, true);
+            self.unsaved += 1;
+        }
+    }
+
+    pub(super) const fn has_unsaved(&self) -> bool {
+        self.unsaved > 0
+    }
+
+    /// Has some of those written that the store has not, and the next time others.
+    pub(super) fn retry_writes(&mut self) {
+        let mut left = RETRIES;
+        for _ in self.positions() {
+            let at = self.sweep;
+            self.sweep = (at + 1) % self.virgin.max(1);
+            if self.slot(at).has(Flags::UNSAVED) {
+                self.queue_write(at);
+                left -= 1;
+                if left == 0 || !self.has_unsaved() {
+                    break;
+                }
             }
         }
     }

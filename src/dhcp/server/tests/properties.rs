@@ -276,8 +276,16 @@ impl<S: Storage> Life<S> {
                 .collect();
             assert_eq!(kept, before, "what was known is what was stored");
         }
-        let (book, leases) = (&kept, &mut self.leases);
-        leases.retain(|ip, _| book.contains_key(ip));
+        for (ip, (_, until)) in &mut self.leases {
+            if let Some(Saved::Leased {
+                expiry: Expiry::At(stored),
+                ..
+            }) = kept.get(ip)
+            {
+                *until = (*stored).min(*until);
+            }
+        }
+        self.leases.retain(|ip, _| kept.contains_key(ip));
         self.rig.server = server;
         self.offers.clear();
         self.declines.clear();

@@ -66,12 +66,16 @@ fn without_a_store_what_is_known_is_renewed_and_nothing_new_is_promised() {
     let offered = rig.answers(&discover(mac(2))).ip();
     rig.says(&selecting(mac(2), offered));
     rig.silence();
-    let counters = rig.server.counters();
-    assert_eq!(counters.given_up, 1);
-    assert_eq!(counters.stores(StoreResult::Unavailable), 3);
+    assert_eq!(rig.server.counters().given_up, 1);
     rig.disk = Disk::Good;
     let ack = rig.answers(&selecting(mac(2), offered));
     assert_eq!(ack.option(51), Some(3_000_u32.to_be_bytes().to_vec()));
+    // What was promised without the store it has now, too.
+    rig.sleep(rig.now + Duration::from_secs(1));
+    let Expiry::At(until) = expiry else {
+        panic!("it ends");
+    };
+    assert!(rig.stored.contains(&(known, Some(until))));
 }
 
 #[test]
@@ -106,6 +110,33 @@ fn what_the_store_has_refused_it_is_told_again() {
         rig.server.poll_timeout().map(|due| due > after(10_000)),
         Some(true)
     );
+}
+
+#[test]
+fn all_that_was_renewed_without_the_store_is_written_as_soon_as_it_is_back() {
+    let mut rig = rig(POLICY);
+    let pools = [Pool {
+        first: Ipv4Addr::new(10, 0, 0, 1),
+        last: Ipv4Addr::new(10, 0, 0, 253),
+    }];
+    rig.subnets[0].pools = &pools;
+    let leases: Vec<_> = (1..201).map(|last| (last, rig.lease(mac(last)))).collect();
+    rig.disk = Disk::Full;
+    rig.sleep(START + LEASE - Duration::from_secs(1));
+    for (last, ip) in &leases {
+        let ack = rig.answers(&renewing(mac(*last), *ip));
+        assert_eq!(ack.kind(), MessageType::Ack);
+    }
+    rig.sleep(START + LEASE + Duration::from_secs(10));
+    rig.disk = Disk::Good;
+    rig.stored.clear();
+    rig.sleep(START + LEASE + Duration::from_secs(11));
+    let until = START + LEASE - Duration::from_secs(1) + POLICY.lease_without_store;
+    let mut stored = rig.stored.clone();
+    stored.sort();
+    let mut expected: Vec<_> = leases.iter().map(|(_, ip)| (*ip, Some(until))).collect();
+    expected.sort();
+    assert_eq!(stored, expected);
 }
 
 #[test]
@@ -330,6 +361,25 @@ fn a_clock_that_was_wrong_takes_what_it_has_promised_along() {
     rig.told();
     rig.sleep(START + POLICY.cooldown);
     assert_eq!(rig.told(), [Event::Cleared { ip: bad }]);
+}
+
+#[test]
+fn a_lease_that_is_being_written_when_the_clock_is_set_is_written_again() {
+    let boot = Instant::from_secs(1_000);
+    let mut rig = rig(POLICY);
+    rig.now = boot;
+    let offered = rig.answers(&discover(mac(1))).ip();
+    rig.disk = Disk::Slow;
+    rig.says(&selecting(mac(1), offered));
+    rig.server.clock_stepped(boot, START);
+    rig.now = START;
+    rig.disk = Disk::Good;
+    rig.drain();
+    assert_eq!(rig.hears().kind(), MessageType::Ack);
+    let expiry = Expiry::At(START + LEASE);
+    assert_eq!(rig.state(offered), Some(BindingState::Leased { expiry }));
+    let (early, late) = (boot + LEASE, START + LEASE);
+    assert_eq!(rig.stored, [(offered, Some(early)), (offered, Some(late))]);
 }
 
 #[test]
