@@ -69,6 +69,7 @@
 //! | events not fetched | [`Bounds::Events`] | [`cache::Event::Lost`], counted |
 //! | own addresses | [`Bounds::Addresses`] | [`cache::AddressError::TooMany`] |
 //! | prefixes that we answer for | [`Bounds::Proxied`] | [`cache::AddressError::TooMany`] |
+//! | leases that frames are inspected against | the storage of [`cache::Inspect`] | [`cache::TooManyLeases`] |
 //! | tasks that wait | the resolver's `WAKERS` | all are woken, and look again |
 //!
 //! The storage brings its [`Bounds`] along: `Fixed<16>` and `Growable` the [usual](cache::Usual) ones,

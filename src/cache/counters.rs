@@ -8,6 +8,9 @@
 pub enum DropReason {
     /// Hardware or protocol addresses of an illegal length.
     AddressLength,
+    /// The sender claims an address that is leased to another station; see
+    /// [`Inspect`](super::Inspect). An event tells of it.
+    ClaimsLeasedAddress,
     /// The sender claims one of our own addresses. An event tells of it.
     ClaimsOurAddress,
     /// The frame contradicts an entry that is not to be changed by it.
@@ -56,8 +59,9 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::AddressLength,
+        Self::ClaimsLeasedAddress,
         Self::ClaimsOurAddress,
         Self::Contradiction,
         Self::Denied,
@@ -86,6 +90,7 @@ impl DropReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::AddressLength => "address_length",
+            Self::ClaimsLeasedAddress => "claims_leased_address",
             Self::ClaimsOurAddress => "claims_our_address",
             Self::Contradiction => "contradiction",
             Self::Denied => "denied",

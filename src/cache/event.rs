@@ -32,6 +32,15 @@ pub enum Event {
     },
     /// Many entries changed at once (link, own address, flush): look at all that matters to you.
     Flushed,
+    /// Another station says that it has an address which was leased to this one. It is not believed.
+    LeaseClaimed {
+        /// The address.
+        key: Key,
+        /// The station that has the lease.
+        leased_to: UnicastMac,
+        /// Who claims it.
+        by: UnicastMac,
+    },
     /// More happened than could be kept: look at all that matters to you.
     Lost,
     /// The neighbour has another address than before. Holds follow.
@@ -76,6 +85,8 @@ pub enum Removal {
     Evicted,
     /// Nobody used it for too long.
     Expired,
+    /// The address was leased to another station. Holds on it go on: the neighbour is asked for.
+    Leased,
 }
 
 impl fmt::Display for Event {
@@ -88,6 +99,9 @@ impl fmt::Display for Event {
                 claimed,
             } => write!(f, "{key} is at {known}, but {claimed} claims it too"),
             Self::Flushed => f.write_str("what was learnt is forgotten"),
+            Self::LeaseClaimed { key, leased_to, by } => {
+                write!(f, "{key} is leased to {leased_to}, but {by} claims it")
+            }
             Self::Lost => f.write_str("more happened than could be kept"),
             Self::Moved { key, from, to } => write!(f, "{key} moved from {from} to {to}"),
             Self::Removed { key, cause } => write!(f, "{key} is {cause}"),
@@ -104,6 +118,7 @@ impl fmt::Display for Removal {
             Self::Denied => "denied",
             Self::Evicted => "evicted for a newcomer",
             Self::Expired => "expired",
+            Self::Leased => "leased to another station",
         })
     }
 }
@@ -113,7 +128,10 @@ impl Event {
     /// Logs it at the level at which an operator wants to read of it.
     pub(crate) fn log(&self) {
         let level = match self {
-            Self::AddressClaimed { .. } | Self::Conflict { .. } | Self::Lost => log::Level::Warn,
+            Self::AddressClaimed { .. }
+            | Self::Conflict { .. }
+            | Self::LeaseClaimed { .. }
+            | Self::Lost => log::Level::Warn,
             Self::Moved { .. } | Self::Unreachable { .. } => log::Level::Info,
             Self::Flushed | Self::Removed { .. } | Self::Resolved { .. } => log::Level::Debug,
         };

@@ -7,9 +7,10 @@
 //! Reading order of the files: `state` is what can be known of a neighbour, `machine` the arrows
 //! between those states, `receive` and `transmit` the two directions of the wire, `hold` the counted
 //! claims. `policy` says how much is believed and how long is waited, `limit` how often anything is
-//! sent; `address` is our own side of the segment. `key` is what an entry is found by; `table`,
-//! `list`, `slot` and `storage` keep entries without ever searching for one, and `bounds` says how much
-//! room there is beside them. `event`, `entry` and `counters` are what others see.
+//! sent; `address` is our own side of the segment, `inspect` what DHCP knows of the others. `key` is
+//! what an entry is found by; `table`, `list`, `slot` and `storage` keep entries without ever searching
+//! for one, and `bounds` says how much room there is beside them. `event`, `entry` and `counters` are
+//! what others see.
 
 mod address;
 mod bounds;
@@ -17,6 +18,7 @@ mod counters;
 mod entry;
 mod event;
 mod hold;
+mod inspect;
 mod key;
 mod limit;
 mod list;
@@ -41,6 +43,7 @@ pub use event::{Event, Removal};
 #[cfg(feature = "std")]
 pub(crate) use hold::Glance;
 pub use hold::{HoldError, HoldKey, Status};
+pub use inspect::{Inspect, TooManyLeases};
 pub use key::{Key, Subject};
 pub use policy::{LinkDown, Policy, Profile, Rate, Strict, Trust};
 pub use receive::Received;
@@ -279,7 +282,8 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// becomes an ordinary one.
     pub fn verify(&mut self, now: Instant, key: impl Into<Key>) -> Result<(), NotKnown> {
         self.clock.advance(now);
-        let at = self.table.find(Packed::from(key.into())).ok_or(NotKnown)?;
+        let key = key.into();
+        let at = self.table.find(Packed::from(key)).ok_or(NotKnown)?;
         let state = self.table.slot(at).state;
         match state {
             State::Reachable { mac, .. }
@@ -291,6 +295,8 @@ impl<S: Storage, P: Profile> Cache<S, P> {
                 return Err(NotKnown);
             }
         }
+        // What was static did not have to agree with a lease.
+        self.heed_lease(key);
         Ok(())
     }
 

@@ -131,7 +131,8 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         if packet.is_probe() {
             return Ok(());
         }
-        self.check_sender(sender, packet.sender_mac)
+        self.check_sender(sender, packet.sender_mac)?;
+        self.inspect(sender, packet.sender_mac)
     }
 
     fn merge_and_answer(&mut self, heard: &Heard<'_>) -> Result<(), DropReason> {

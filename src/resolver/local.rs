@@ -4,14 +4,15 @@
 use core::cell::RefCell;
 use core::future::{Future, poll_fn};
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 
 use critical_section::Mutex;
 
 use super::wakers::{Wakers, Woken};
 use super::{Busy, Driven, Hold, ResolveError, Resolver};
 use crate::cache::{
-    AddressError, Cache, Counters, Entry, Event, Fixed, HoldError, HoldKey, InsertError, Key,
-    Policy, Prefix, Profile, Received, Status, Storage, Subject,
+    AddressError, Cache, Counters, Entry, Event, Fixed, HoldError, HoldKey, InsertError, Inspect,
+    Key, Policy, Prefix, Profile, Received, Status, Storage, Subject, TooManyLeases,
 };
 use crate::time::{Instant, Stored};
 use crate::wire::{ARP_FRAME_LEN, UnicastMac};
@@ -250,7 +251,7 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
         &self,
         now: Instant,
         subject: impl Into<Subject>,
-        period: Option<core::time::Duration>,
+        period: Option<Duration>,
     ) -> Result<(), InsertError> {
         self.command(|cache| cache.deny(now, subject, period))
     }
@@ -312,6 +313,32 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     /// Everything known about one neighbour.
     pub fn entry(&self, key: impl Into<Key>) -> Option<Entry> {
         self.look(|cache| cache.entry(key))
+    }
+}
+
+/// # What DHCP knows
+impl<S: Storage, L: Storage, P: Profile, const WAKERS: usize>
+    LocalResolver<S, Inspect<L, P>, WAKERS>
+{
+    /// The address was given to `mac`; see [`Cache::lease`].
+    pub fn lease(
+        &self,
+        now: Instant,
+        key: impl Into<Key>,
+        mac: UnicastMac,
+        period: Option<Duration>,
+    ) -> Result<(), TooManyLeases> {
+        self.command(|cache| cache.lease(now, key, mac, period))
+    }
+
+    /// The address was given back; see [`Cache::end_lease`].
+    pub fn end_lease(&self, key: impl Into<Key>) -> bool {
+        self.command(|cache| cache.end_lease(key))
+    }
+
+    /// Whom the address is leased to; see [`Cache::leased_to`].
+    pub fn leased_to(&self, key: impl Into<Key>) -> Option<UnicastMac> {
+        self.look(|cache| cache.leased_to(key))
     }
 }
 
