@@ -62,6 +62,24 @@ impl Instant {
     }
 }
 
+/// A time that lies about for long. A chip loads it as two words, and has better uses for RAM than to
+/// align them as one; in what it computes with, that would cost more than it saves.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(target_pointer_width = "32", repr(packed(4)))]
+pub(crate) struct Stored(Instant);
+
+impl Stored {
+    #[inline]
+    pub(crate) const fn new(time: Instant) -> Self {
+        Self(time)
+    }
+
+    #[inline]
+    pub(crate) const fn get(self) -> Instant {
+        self.0
+    }
+}
+
 /// The whole microseconds of a duration, saturating.
 ///
 /// Spelled out: `Duration::as_micros` answers in 128 bits, and a checked product of 64 bits is a
@@ -164,7 +182,8 @@ pub(crate) const JITTER: u64 = 1_000_000;
 /// A small step back (two threads that read the clock and swapped places) is taken as no time at
 /// all. A large one means that the clock was set anew: time goes on from where it was, so that no
 /// timer waits for the old time to come round again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(target_pointer_width = "32", repr(packed(4)))] // as `Stored`
 pub(crate) struct Monotonic {
     /// The latest time of the caller's.
     caller: u64,

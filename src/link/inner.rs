@@ -108,7 +108,7 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
     pub(super) fn set_settled(&mut self, now: Instant, own: &[Prefix]) -> Result<(), AddressError> {
         let own: Vec<Prefix, MAX_ADDRESSES> =
             Vec::from_slice(own).map_err(|_| AddressError::TooMany)?;
-        if own.len() + self.claims.len() > MAX_ADDRESSES {
+        if own.len() + self.claims.len() > self.most_addresses() {
             return Err(AddressError::TooMany);
         }
         if let Some(twice) = own.iter().find(|prefix| self.claims.has(**prefix)) {
@@ -122,6 +122,11 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
         result
     }
 
+    /// For how many own addresses there is room, here and in the resolver.
+    pub(super) fn most_addresses(&self) -> usize {
+        self.resolver.most_addresses().min(MAX_ADDRESSES)
+    }
+
     /// Whether this address could be used beside the others.
     pub(super) fn check_claim(&self, prefix: Prefix) -> Result<(), AddressError> {
         prefix.check_host()?;
@@ -132,7 +137,7 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
         {
             return Err(AddressError::Twice(prefix.ip()));
         }
-        if self.settled.len() + self.claims.len() == MAX_ADDRESSES {
+        if self.settled.len() + self.claims.len() >= self.most_addresses() {
             return Err(AddressError::TooMany);
         }
         Ok(())
