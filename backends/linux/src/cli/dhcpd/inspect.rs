@@ -18,6 +18,8 @@ use whohas::{Instant, Prefix, UnicastMac};
 #[derive(Debug)]
 pub(super) struct Inspector {
     cache: Cache<Fixed<1>, Inspect<Growable, Strict>>,
+    limit: usize,
+    seed: u32,
     /// Frames that contradicted a lease.
     refused: u64,
     /// Leases that there was no room for.
@@ -35,12 +37,18 @@ pub(super) struct Claim {
 impl Inspector {
     /// One that knows of no lease, and of at most so many later.
     pub(super) fn new(limit: usize, seed: u32) -> Self {
-        let leases = Growable::new(limit);
         Self {
-            cache: Cache::new(Inspect::seeded(Strict, leases, seed), Fixed::new()),
+            cache: cache(limit, seed),
+            limit,
+            seed,
             refused: 0,
             missed: 0,
         }
+    }
+
+    /// Forgets all, even the time: the clock was set. Who we are and all leases are to be told anew.
+    pub(super) fn forget(&mut self) {
+        self.cache = cache(self.limit, self.seed);
     }
 
     /// Who we are ourselves, on all interfaces: that is nobody's to lease.
@@ -115,6 +123,11 @@ impl Inspector {
     }
 }
 
+fn cache(limit: usize, seed: u32) -> Cache<Fixed<1>, Inspect<Growable, Strict>> {
+    let leases = Growable::new(limit);
+    Cache::new(Inspect::seeded(Strict, leases, seed), Fixed::new())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,9 +143,13 @@ mod tests {
 
     fn inspector(now: Instant) -> Inspector {
         let mut inspector = Inspector::new(4, 7);
+        introduce(&mut inspector, now);
+        inspector
+    }
+
+    fn introduce(inspector: &mut Inspector, now: Instant) {
         let own = Prefix::new(Ipv4Addr::new(10, 0, 0, 1), 24).unwrap();
         inspector.set_host(now, station(1), &[own]);
-        inspector
     }
 
     fn leased(ip: Ipv4Addr, to: u8, now: Instant) -> Event {
@@ -195,5 +212,20 @@ mod tests {
             inspector.happened(now, &leased(ip, 2, now));
         }
         assert_eq!(inspector.missed, 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_lease_longer() {
+        let (now, earlier) = (Instant::from_secs(1_000_000), Instant::from_secs(10));
+        let mut inspector = inspector(now);
+        inspector.happened(now, &leased(IP, 2, now));
+        assert!(inspector.receive(now, &claim(9)).is_some());
+        inspector.forget();
+        introduce(&mut inspector, earlier);
+        inspector.happened(earlier, &leased(IP, 2, earlier));
+        let last = earlier + LEASE - Duration::from_micros(1);
+        assert!(inspector.receive(last, &claim(9)).is_some());
+        assert!(inspector.receive(earlier + LEASE, &claim(9)).is_none());
+        assert_eq!(inspector.refused(), 2, "what was counted stays");
     }
 }

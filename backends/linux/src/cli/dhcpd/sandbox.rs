@@ -8,6 +8,7 @@
 //!
 //! To be called while there is one thread: those that are started later inherit it all.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -258,10 +259,14 @@ pub(super) fn directory_of(file: &Path) -> PathBuf {
     }
 }
 
+/// The directory that a file is in, which may be a link to another place.
+pub(super) fn real_directory_of(file: &Path) -> PathBuf {
+    directory_of(&fs::canonicalize(file).unwrap_or_else(|_| file.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
     use std::io;
     use std::net::TcpStream;
     use std::os::unix::process::CommandExt;

@@ -18,12 +18,12 @@ use super::config::{Config, LogFormat, Problems, Store};
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
-    from: From,
+    origin: Origin,
     json: bool,
 }
 
 #[derive(Clone, Debug)]
-enum From {
+enum Origin {
     File(PathBuf),
     Flags(Flags),
 }
@@ -40,9 +40,9 @@ struct Flags {
 
 impl Source {
     pub(super) fn of(serve: &Serve) -> Result<Self, Failure> {
-        let from = match (&serve.config, &serve.interface, serve.range) {
-            (Some(file), ..) => From::File(file.clone()),
-            (None, Some(interface), Some(range)) => From::Flags(Flags {
+        let origin = match (&serve.config, &serve.interface, serve.range) {
+            (Some(file), ..) => Origin::File(file.clone()),
+            (None, Some(interface), Some(range)) => Origin::Flags(Flags {
                 interface: interface.clone(),
                 range,
                 lease_time: serve.lease_time,
@@ -58,22 +58,22 @@ impl Source {
             }
         };
         let json = serve.json;
-        Ok(Self { from, json })
+        Ok(Self { origin, json })
     }
 
     /// The file, if it is one.
     pub(super) fn file(&self) -> Option<&PathBuf> {
-        match &self.from {
-            From::File(file) => Some(file),
-            From::Flags(_) => None,
+        match &self.origin {
+            Origin::File(file) => Some(file),
+            Origin::Flags(_) => None,
         }
     }
 
     /// A configuration that can be used, and what might be wrong with it.
     pub(super) fn read(&self) -> Result<(Config, Problems), Unusable> {
-        let (mut config, warnings) = match &self.from {
-            From::File(file) => Config::read(file).map_err(Unusable::Wrong)?,
-            From::Flags(flags) => flags.config()?,
+        let (mut config, warnings) = match &self.origin {
+            Origin::File(file) => Config::read(file).map_err(Unusable::Wrong)?,
+            Origin::Flags(flags) => flags.config()?,
         };
         if self.json {
             config.log.format = LogFormat::Json;
@@ -91,7 +91,7 @@ pub(super) enum Unusable {
     Absent(Failure),
 }
 
-impl std::convert::From<Unusable> for Failure {
+impl From<Unusable> for Failure {
     fn from(unusable: Unusable) -> Self {
         match unusable {
             Unusable::Wrong(problems) => Self::usage(problems.to_string().trim_end()),

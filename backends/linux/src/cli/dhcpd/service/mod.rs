@@ -143,6 +143,9 @@ impl Service {
     /// What was asked for and can still be done is done; then nothing is.
     pub(super) fn finish(&mut self, known: &Known<'_>) -> Result<(), Failure> {
         self.notifier.stopping();
+        let now = self.clock.now();
+        self.log
+            .tell(now, Level::Notice, Kind::Daemon, "stopping", &[]);
         let until = Monotonic::now() + PATIENCE;
         loop {
             let now = self.clock.now();
@@ -179,6 +182,7 @@ impl Service {
             return;
         };
         self.server.clock_stepped(was, is);
+        self.inform_inspector(is);
         let (from, to) = (super::control::time(was), super::control::time(is));
         let fields = [Field::text("from", &from), Field::text("to", &to)];
         let message = "the clock was set";
@@ -234,7 +238,7 @@ impl Service {
     }
 
     /// Tells the inspector who we are.
-    pub(super) fn introduce(&mut self, now: Instant) {
+    fn introduce(&mut self, now: Instant) {
         let states = self.sockets.ports().iter().map(|port| &port.state);
         if let (Some(inspector), Some(first)) = (&mut self.inspector, states.clone().next()) {
             let own: Vec<_> = states.flat_map(|state| &state.addresses).copied().collect();
@@ -242,20 +246,25 @@ impl Service {
         }
     }
 
-    /// Begins to look for claims that contradict leases, or ends it.
-    pub(super) fn set_inspect(&mut self, inspect: bool, limit: usize, seed: u32) {
-        if inspect == self.inspector.is_some() {
-            return;
+    /// Tells the inspector all that there is to know, anew.
+    fn inform_inspector(&mut self, now: Instant) {
+        if let Some(inspector) = &mut self.inspector {
+            inspector.forget();
         }
-        let now = self.clock.now();
-        self.inspector = inspect.then(|| {
-            let mut inspector = Inspector::new(limit, seed);
+        self.introduce(now);
+        if let Some(inspector) = &mut self.inspector {
             for binding in self.server.bindings() {
                 inspector.load(now, &binding);
             }
-            inspector
-        });
-        self.introduce(now);
+        }
+    }
+
+    /// Begins to look for claims that contradict leases, or ends it.
+    pub(super) fn set_inspect(&mut self, inspect: bool, limit: usize, seed: u32) {
+        if inspect != self.inspector.is_some() {
+            self.inspector = inspect.then(|| Inspector::new(limit, seed));
+            self.inform_inspector(self.clock.now());
+        }
     }
 
     /// Hands changes to the store, and the server what became of them.

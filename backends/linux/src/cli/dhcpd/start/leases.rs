@@ -11,7 +11,7 @@ use whohas::dhcp::store::{Change, Record, Store as _, Ticket, Version};
 
 use crate::cli::dhcpd::config::{Config, Store};
 use crate::cli::dhcpd::log::{Field, Kind, Level, Log};
-use crate::cli::dhcpd::sandbox::directory_of;
+use crate::cli::dhcpd::sandbox::real_directory_of;
 use crate::cli::dhcpd::service::Kept;
 use crate::cli::failure::Failure;
 use crate::dhcp::{FileStore, LeaseFile, LoadReport, OpenError, Options, StateDirectory};
@@ -78,11 +78,6 @@ pub(super) fn written(config: &Config) -> Vec<PathBuf> {
     };
     let export = config.export_leases.as_deref().map(real_directory_of);
     store.into_iter().chain(export).collect()
-}
-
-/// Where a file is that may be a link.
-fn real_directory_of(file: &Path) -> PathBuf {
-    directory_of(&fs::canonicalize(file).unwrap_or_else(|_| file.to_owned()))
 }
 
 /// Takes over what dnsmasq has promised, and keeps it before anybody is served.

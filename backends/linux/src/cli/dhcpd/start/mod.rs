@@ -21,7 +21,7 @@ use super::listener::{Door, DoorError, Listener};
 use super::log::{Field, Kind, Level, Log};
 use super::meters::Meters;
 use super::notify::Notifier;
-use super::sandbox::{self, Reach, directory_of};
+use super::sandbox::{self, Reach, directory_of, real_directory_of};
 use super::service::{Doors, End, Facts, Known, Progress, Service, Wishes};
 use super::socket::Sockets;
 use super::source::Source;
@@ -172,7 +172,10 @@ fn reach(source: &Source, config: &Config) -> Reach {
     let read = files.chain(&config.imports).chain(&config.import_leases);
     let control = config.control_socket.iter();
     Reach {
-        read: read.map(|file| directory_of(file)).collect(),
+        // Also where links lead to, as long as they do not come to lead elsewhere.
+        read: read
+            .flat_map(|file| [directory_of(file), real_directory_of(file)])
+            .collect(),
         write: leases::written(config),
         remove: control.map(|file| directory_of(file)).collect(),
     }
