@@ -32,18 +32,20 @@ pub struct Lease {
     ntp_servers: AddressList<3>,
     domain: String<DOMAIN>,
     mtu: Option<u16>,
-    times: Times,
+    /// Counted from the request; `None`: never.
+    times: Option<Times<Duration>>,
     dropped: u32,
 }
 
-/// When what is due, counted from the request.
+/// When what is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct Times {
-    pub(super) renew: Duration,
-    pub(super) rebind: Duration,
-    /// `None`: never, and neither is the rest.
-    pub(super) expire: Option<Duration>,
+pub(super) struct Times<T> {
+    /// T1.
+    pub(super) renew: T,
+    /// T2.
+    pub(super) rebind: T,
+    pub(super) expire: T,
 }
 
 impl Lease {
@@ -89,7 +91,10 @@ impl Lease {
 
     /// For how long the address is ours from when it was asked for; `None`: for ever.
     pub const fn duration(&self) -> Option<Duration> {
-        self.times.expire
+        match self.times {
+            Some(times) => Some(times.expire),
+            None => None,
+        }
     }
 
     /// How many values are not kept.
@@ -97,7 +102,7 @@ impl Lease {
         self.dropped
     }
 
-    pub(super) const fn times(&self) -> Times {
+    pub(super) const fn times(&self) -> Option<Times<Duration>> {
         self.times
     }
 
@@ -149,19 +154,15 @@ impl Lease {
     }
 }
 
-impl Times {
+impl Times<Duration> {
     /// RFC 2131 section 4.4.5: T1 and T2 are half and seven eighths of the lease, if nothing
     /// sensible is said of them.
-    fn read(message: &Message<'_>) -> Result<Self, DropReason> {
+    fn read(message: &Message<'_>) -> Result<Option<Self>, DropReason> {
         let renew = message.renewal_time()?.and_then(eighths);
         let rebind = message.rebinding_time()?.and_then(eighths);
         let time = message.lease_time()?.ok_or(DropReason::LeaseTime)?;
         let Some(expire) = eighths(time) else {
-            return Ok(Self {
-                renew: Duration::MAX,
-                rebind: Duration::MAX,
-                expire: None,
-            });
+            return Ok(None);
         };
         if expire == 0 {
             return Err(DropReason::LeaseTime);
@@ -172,11 +173,11 @@ impl Times {
             (None, Some(rebind)) if expire / 2 < rebind && rebind < expire => (expire / 2, rebind),
             _no_sense => (expire / 2, expire / 8 * 7),
         };
-        Ok(Self {
+        Ok(Some(Self {
             renew: duration(renew),
             rebind: duration(rebind),
-            expire: Some(duration(expire)),
-        })
+            expire: duration(expire),
+        }))
     }
 }
 
