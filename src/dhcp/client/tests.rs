@@ -114,7 +114,12 @@ impl Rig {
     }
 
     fn reply(&self, kind: MessageType) -> Reply {
-        let xid = self.client.phase.clone().asking().map_or(0, |asking| asking.xid);
+        let xid = self
+            .client
+            .phase
+            .clone()
+            .asking()
+            .map_or(0, |asking| asking.xid);
         Reply::new(kind, xid)
     }
 
