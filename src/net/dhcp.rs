@@ -415,7 +415,7 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
         let Some(lease) = inner.lease() else {
             return Ok(());
         };
-        let (prefix, routers) = (lease.prefix(), lease.routers().clone());
+        let (prefix, routers) = (lease.prefix(), *lease.routers());
         if inner.claimed != Some(prefix) {
             // The same address in another prefix.
             self.let_go(inner);
