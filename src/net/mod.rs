@@ -497,6 +497,7 @@ impl<'a, L: IpLink> Inner<'a, L> {
                 own: &self.own,
                 slots: &self.tcp.slots,
                 listeners: &self.tcp.listeners,
+                listening: self.tcp.listening.as_ref(),
                 udp: &mut self.udp,
                 packets: &mut self.packets,
                 tcp: &mut self.tcp.stats,
