@@ -78,6 +78,8 @@ pub(super) struct Inlet<'d, 'a, H> {
 
 impl<H> Inlet<'_, '_, H> {
     /// Whether the packet ends here: dropped, or a datagram of ours.
+    // As `poll`.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn takes(&mut self, bytes: &[u8]) -> bool {
         count(&mut self.packets.received);
         let Ok(packet) = Ipv4Packet::parse(bytes) else {

@@ -339,6 +339,8 @@ impl<'a, L: IpLink> Inner<'a, L> {
         self.own.iter().any(|own| own.broadcast() == Some(ip))
     }
 
+    // A frame of its own: in its caller's, which is large, everything is far away.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn poll(&mut self, caller: Instant, context: &mut Context<'_>) {
         wait(&mut self.runner, context.waker());
         let wanted = core::mem::take(&mut self.wanted);

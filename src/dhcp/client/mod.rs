@@ -396,6 +396,8 @@ impl Client<'_> {
         }
     }
 
+    // A frame of its own: in its caller's, which is large, everything is far away.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn take(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DropReason> {
         self.advance(now);
         let Ok(message) = Message::parse(datagram) else {
