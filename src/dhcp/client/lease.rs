@@ -122,10 +122,6 @@ impl Lease {
                 return Err(DropReason::Option);
             }
         }
-        let routers = message.routers()?;
-        let dns_servers = message.dns_servers()?;
-        let ntp_servers = message.ntp_servers()?;
-        let domain = message.domain_name()?;
         let mut lease = Self {
             prefix,
             server,
@@ -139,10 +135,10 @@ impl Lease {
         };
         // A router that is no neighbour cannot be asked for anything.
         let is_router = |ip| prefix.contains(ip) && ip != prefix.ip();
-        lease.dropped += lease.routers.fill(routers, is_router);
-        lease.dropped += lease.dns_servers.fill(dns_servers, |_| true);
-        lease.dropped += lease.ntp_servers.fill(ntp_servers, |_| true);
-        if let Some(domain) = domain {
+        lease.dropped += lease.routers.fill(message.routers(), is_router)?;
+        lease.dropped += lease.dns_servers.fill(message.dns_servers(), |_| true)?;
+        lease.dropped += lease.ntp_servers.fill(message.ntp_servers(), |_| true)?;
+        if let Some(domain) = message.domain_name()? {
             match Domain::read(&domain) {
                 Some(name) => lease.domain = name,
                 None => lease.dropped += 1,
@@ -237,6 +233,7 @@ impl defmt::Format for Domain {
 }
 
 impl From<OptionError> for DropReason {
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn from(error: OptionError) -> Self {
         match error.code {
             OptionCode::LEASE_TIME => Self::LeaseTime,
@@ -268,7 +265,11 @@ impl<const N: usize> AddressList<N> {
 
     /// Takes what a host can have and what belongs, as long as there is room. Returns how many were
     /// not taken.
-    fn fill(&mut self, found: Option<Addresses<'_>>, belongs: impl Fn(Ipv4Addr) -> bool) -> u32 {
+    fn fill(
+        &mut self,
+        found: Result<Option<Addresses<'_>>, OptionError>,
+        belongs: impl Fn(Ipv4Addr) -> bool,
+    ) -> Result<u32, OptionError> {
         fill(&mut self.len, &mut self.ips, found, &belongs)
     }
 }
@@ -277,11 +278,11 @@ impl<const N: usize> AddressList<N> {
 fn fill(
     len: &mut u8,
     room: &mut [Ipv4Addr],
-    found: Option<Addresses<'_>>,
+    found: Result<Option<Addresses<'_>>, OptionError>,
     belongs: &dyn Fn(Ipv4Addr) -> bool,
-) -> u32 {
+) -> Result<u32, OptionError> {
     let mut left = 0;
-    if let Some(found) = found {
+    if let Some(found) = found? {
         let mut places = room.iter_mut();
         for ip in found.iter() {
             if can_be_host(ip)
@@ -295,7 +296,7 @@ fn fill(
             }
         }
     }
-    left
+    Ok(left)
 }
 
 impl<const N: usize> AsRef<[Ipv4Addr]> for AddressList<N> {
