@@ -174,8 +174,8 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
             inner.wanted = false;
             inner.wake_runner();
         }
-        self.wait_for(|inner| inner.claimed.is_none().then_some(()))
-            .await;
+        let is_gone = |inner: &Inner<'_, _>| inner.lease().is_none() && inner.parting.is_none();
+        self.wait_for(|inner| is_gone(inner).then_some(())).await;
     }
 
     /// Wants an address again after [`release`](Self::release).
@@ -383,7 +383,10 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
         let heard = socket.wait_received(context);
         let sent = inner.unsent && socket.wait_sent(context);
         let resolved = match &inner.parting {
-            Some(parting) if !parting.told => parting.server.poll_resolved(context).is_ready(),
+            // What has not left is waited for first.
+            Some(parting) if !parting.told && !inner.unsent => {
+                parting.server.poll_resolved(context).is_ready()
+            }
             Some(_) | None => false,
         };
         let stopped = match &inner.client {
