@@ -78,7 +78,7 @@ pub(super) struct Inlet<'d, 'a, H> {
 
 impl<H> Inlet<'_, '_, H> {
     /// Whether the packet ends here: dropped, or a datagram of ours.
-    // As `poll`.
+    // A frame of its own, as `Inner::poll` has.
     #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn takes(&mut self, bytes: &[u8]) -> bool {
         count(&mut self.packets.received);

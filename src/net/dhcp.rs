@@ -64,6 +64,7 @@ pub struct DhcpClient<'n, 'a, L: ConfigurableLink, T> {
     inner: RefCell<Inner<'n, L::Hold>>,
 }
 
+/// As [`DhcpClient::part`] does.
 type Part<'n, 'a, L, T> = fn(&DhcpClient<'n, 'a, L, T>, &BoundSocket<'n, 'a, L>) -> bool;
 
 struct Inner<'c, H> {
