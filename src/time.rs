@@ -105,6 +105,14 @@ pub(crate) fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<I
     }
 }
 
+/// The time from `shortest` to `longest`, both included and in microseconds, that a uniform `random` picks.
+/// Spans end at 71 minutes, where 32 random bits cannot tell microseconds apart any more.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
+pub(crate) fn between(shortest: u64, longest: u64, random: u32) -> u64 {
+    let span = longest.saturating_sub(shortest).min(u32::MAX.into());
+    shortest.saturating_add((u64::from(random) * (span + 1)) >> u32::BITS)
+}
+
 impl Add<Duration> for Instant {
     type Output = Self;
 

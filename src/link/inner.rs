@@ -358,8 +358,7 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
         }
         let from = self.mac.ok_or(TxDrop::NotReady)?;
         let (source, destination) = ends(packet).ok_or(TxDrop::NotIpv4)?;
-        let is_known = |key: Key| self.resolver.lookup(key).is_some();
-        let key = match self.routes.next_hop(Some(source), destination, is_known) {
+        let key = match self.next_hop(Some(source), destination) {
             NextHop::Known { mac, vlan } => {
                 return Ok(Way::Station {
                     from,
@@ -384,6 +383,12 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
             },
             None => Way::Wait(key),
         })
+    }
+
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    pub(super) fn next_hop(&self, source: Option<Ipv4Addr>, destination: Ipv4Addr) -> NextHop {
+        let is_known = |key: Key| self.resolver.lookup(key).is_some();
+        self.routes.next_hop(source, destination, is_known)
     }
 
     fn park(&mut self, key: Key, packet: &[u8]) -> Result<(), TxDrop> {
