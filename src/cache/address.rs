@@ -96,7 +96,7 @@ impl Prefix {
     }
 
     /// Whether an address in the prefix can be a host's there: neither the prefix's own nor everybody's.
-    #[cfg(feature = "link")]
+    #[cfg(any(feature = "dhcp", feature = "link"))]
     #[inline]
     pub(crate) const fn is_host(self, ip: Ipv4Addr) -> bool {
         let host = ip.to_bits() & !self.mask();
@@ -104,13 +104,13 @@ impl Prefix {
     }
 
     /// The lowest of all addresses in the prefix.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "dhcp", feature = "std"))]
     pub(crate) const fn first(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.ip.to_bits() & self.mask())
     }
 
     /// The highest.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "dhcp", feature = "std"))]
     pub(crate) const fn last(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.ip.to_bits() | !self.mask())
     }

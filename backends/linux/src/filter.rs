@@ -5,6 +5,8 @@
 
 use std::net::Ipv4Addr;
 
+use whohas::wire::dhcp::DHCP_SERVER_PORT;
+
 /// One instruction of the classic packet filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Instruction {
@@ -17,6 +19,15 @@ pub(crate) struct Instruction {
 const ETHERTYPE: u32 = 12;
 const ARP: u32 = 0x0806;
 const IPV4: u32 = 0x0800;
+/// Where the IPv4 header begins.
+const IPV4_AT: u32 = 14;
+const IPV4_FRAGMENT: u32 = IPV4_AT + 6;
+/// More are to come, or the part does not begin at zero.
+const IS_FRAGMENT: u32 = 0x3fff;
+const IPV4_PROTOCOL: u32 = IPV4_AT + 9;
+const UDP: u32 = 17;
+/// Counted from the end of the IPv4 header, with the Ethernet header in front of that.
+const UDP_DESTINATION_PORT: u32 = IPV4_AT + 2;
 /// Behind the Ethernet header and the first 16 bytes of the IPv4 header.
 const IPV4_DESTINATION: u32 = 30;
 /// Of the first byte of a hardware address.
@@ -33,6 +44,38 @@ pub(crate) fn arp() -> Vec<Instruction> {
         accept(),
         reject(),
     ]
+}
+
+/// Lets pass what concerns a DHCP server: ARP, and unfragmented UDP to its port that is sent to the
+/// machine, to a group or to all. Tells nothing apart beyond that: lengths and addresses are looked at
+/// by those who parse the frame.
+pub(crate) fn dhcp_server() -> Vec<Instruction> {
+    vec![
+        load_word(PACKET_TYPE),
+        skip_unless_greater(TO_A_GROUP, 1),
+        reject(),
+        load_half(ETHERTYPE),
+        skip_unless_equal(ARP, 1),
+        accept(),
+        skip_if_equal(IPV4, 1),
+        reject(),
+        load_byte(IPV4_PROTOCOL),
+        skip_if_equal(UDP, 1),
+        reject(),
+        load_half(IPV4_FRAGMENT),
+        skip_unless_any_bit(IS_FRAGMENT, 1),
+        reject(),
+        load_ipv4_header_len(),
+        load_half_behind(UDP_DESTINATION_PORT),
+        skip_unless_equal(DHCP_SERVER_PORT.into(), 1),
+        accept(),
+        reject(),
+    ]
+}
+
+/// Lets nothing pass: for a socket that is there only so that its port is taken.
+pub(crate) fn nothing() -> Vec<Instruction> {
+    vec![reject()]
 }
 
 /// Lets pass what concerns a host with these addresses: ARP, and IPv4 to them or to groups. With no
@@ -89,6 +132,16 @@ fn load_half(offset: u32) -> Instruction {
 
 fn load_word(offset: u32) -> Instruction {
     instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset)
+}
+
+/// The length of the IPv4 header, to be added by [`load_half_behind`].
+fn load_ipv4_header_len() -> Instruction {
+    instruction(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH, IPV4_AT)
+}
+
+/// As [`load_half`], so much further back.
+fn load_half_behind(offset: u32) -> Instruction {
+    instruction(libc::BPF_LD | libc::BPF_H | libc::BPF_IND, offset)
 }
 
 fn skip_if_equal(value: u32, skip: u8) -> Instruction {

@@ -78,6 +78,8 @@
 pub mod cli;
 #[cfg(feature = "tokio")]
 mod clock;
+#[cfg(feature = "dhcp")]
+pub mod dhcp;
 mod filter;
 mod interface;
 mod monitor;

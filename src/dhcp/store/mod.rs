@@ -14,8 +14,20 @@
 //! told [`Refusal::Taken`]; expiry is absolute and in the record; what other servers write, their
 //! declines too, comes in by [`poll_foreign`](Store::poll_foreign). A store that cannot be reached says
 //! [`Refusal::Unavailable`], and the server renews what it knows and promises nothing new.
+//!
+//! # Formats
+//!
+//! [`log`] and `dnsmasq` (with `alloc`) are what stores on files write, as functions over bytes.
+//! [`Memory`] is the store of those who keep nothing.
+
+#[cfg(feature = "alloc")]
+pub mod dnsmasq;
+pub mod log;
+mod memory;
 
 use core::net::Ipv4Addr;
+
+pub use memory::Memory;
 
 use crate::time::Instant;
 use crate::wire::UnicastMac;
@@ -56,10 +68,24 @@ pub enum Claim<'a> {
 pub struct Holder<'a> {
     /// Its hardware address.
     pub hardware: ClientHardware,
-    /// Its client identifier (option 61), if it has one; at least two bytes.
+    /// Its client identifier (option 61), if it has one: at least two bytes and at most
+    /// [`MOST`](Self::MOST).
     pub client_id: Option<&'a [u8]>,
-    /// The name that it goes by, if it has one: letters, digits, hyphens, underscores and dots.
+    /// The name that it goes by, if it has one: such as [`host_name`] makes. Stores keep no other.
     pub host_name: Option<&'a str>,
+}
+
+impl Holder<'_> {
+    /// The longest client identifier, and the longest name.
+    pub const MOST: usize = 255;
+}
+
+/// The bytes as a name that can stand in any file: letters, digits, hyphens, underscores and dots, at
+/// least one of them and at most [`Holder::MOST`].
+pub fn host_name(bytes: &[u8]) -> Option<&str> {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let good = (1..=Holder::MOST).contains(&bytes.len()) && bytes.iter().all(fits);
+    good.then(|| core::str::from_utf8(bytes).ok()).flatten()
 }
 
 /// When a lease ends.
@@ -92,6 +118,13 @@ pub enum Cause {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Version(pub u64);
+
+impl Version {
+    /// That of the record when it has been written once more.
+    pub const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
 
 /// Names a change until its outcome is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,6 +163,9 @@ pub enum Refusal {
     /// The store cannot be written now.
     #[error("the store cannot be written")]
     Unavailable,
+    /// The record is not one that the store can keep: its client identifier is too long.
+    #[error("the record does not fit into the store")]
+    Unfit,
 }
 
 /// A place where records outlive the server.
@@ -138,10 +174,13 @@ pub enum Refusal {
 /// that was submitted, as one batch; [`poll_outcome`](Self::poll_outcome) says what has become of them,
 /// for each change exactly once and for changes of one address in their order. None of them waits for a
 /// device.
+///
+/// A change that is refused is not in the store, and what was there before is. It can be submitted once
+/// more.
 pub trait Store {
     /// Whether another change finds room. Without it the server keeps its changes, and the ACKs.
     fn has_room(&self) -> bool;
-    /// Takes a change. Without room it is refused at once: its outcome is `Unavailable`.
+    /// Takes a change: only while there is room.
     fn submit(&mut self, now: Instant, change: &Change<'_>);
     /// Begins to make durable what was submitted. Nothing happens if there is nothing.
     fn commit(&mut self, now: Instant);

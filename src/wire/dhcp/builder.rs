@@ -94,6 +94,18 @@ impl<'b> MessageBuilder<'b> {
         }
     }
 
+    /// Keeps this much room for what is to come last.
+    #[cfg(feature = "dhcp")]
+    pub(crate) fn keep_back(&mut self, len: usize) {
+        self.options.end = self.options.end.saturating_sub(len);
+    }
+
+    /// Lets that room be used.
+    #[cfg(feature = "dhcp")]
+    pub(crate) fn give_back(&mut self, len: usize) {
+        self.options.end += len;
+    }
+
     /// Writes the server's name into its field.
     pub fn server_name_field(&mut self, name: &[u8]) -> Result<(), BufferTooSmall> {
         self.name = self.text(self.name, SNAME..SNAME + SNAME_LEN, name)?;

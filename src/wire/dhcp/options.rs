@@ -37,6 +37,8 @@ impl OptionCode {
     pub const RAPID_COMMIT: Self = Self(80);
     pub const CLIENT_FQDN: Self = Self(81);
     pub const RELAY_INFO: Self = Self(82);
+    pub const ARCHITECTURE: Self = Self(93);
+    pub const CLIENT_UUID: Self = Self(97);
     pub const SUBNET_SELECTION: Self = Self(118);
     pub const DOMAIN_SEARCH: Self = Self(119);
     pub const CLASSLESS_ROUTES: Self = Self(121);

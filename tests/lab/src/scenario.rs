@@ -15,6 +15,7 @@ const INSIDE: &str = "WHOHAS_LAB_TEST";
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     has_network: bool,
+    has_mounts: bool,
     has_folder: bool,
     /// What waits in vain, waits for so many seconds.
     patience: &'static str,
@@ -24,6 +25,12 @@ pub struct Scenario {
 #[macro_export]
 macro_rules! wire_test {
     ($($test:tt)*) => { $crate::in_scenario! { WIRE_TEST $($test)* } };
+}
+
+/// A test in a network namespace of its own, with mounts that nobody else sees.
+#[macro_export]
+macro_rules! disk_test {
+    ($($test:tt)*) => { $crate::in_scenario! { DISK_TEST $($test)* } };
 }
 
 /// A test in a process of its own, with a folder for DPDK's files.
@@ -55,12 +62,19 @@ impl Scenario {
     /// See [`wire_test!`](crate::wire_test).
     pub const WIRE_TEST: Self = Self {
         has_network: true,
+        has_mounts: false,
         has_folder: false,
         patience: "120",
+    };
+    /// See [`disk_test!`](crate::disk_test).
+    pub const DISK_TEST: Self = Self {
+        has_mounts: true,
+        ..Self::WIRE_TEST
     };
     /// See [`scenario!`](crate::scenario).
     pub const PROCESS: Self = Self {
         has_network: false,
+        has_mounts: false,
         has_folder: true,
         patience: "300",
     };
@@ -87,7 +101,10 @@ impl Scenario {
                 return;
             };
             let mut command = Command::new("unshare");
-            command.args(flags).arg("timeout");
+            command
+                .args(flags)
+                .args(self.has_mounts.then_some("--mount"));
+            command.arg("timeout");
             command
         } else {
             Command::new("timeout")

@@ -10,6 +10,7 @@ use crate::profile::Profile;
 use crate::rig::Rig;
 use crate::stacks;
 use crate::step::{Span, Step, Time, raw_frame};
+use crate::store;
 
 /// The longest script that is run: what goes wrong goes wrong sooner.
 const STEPS: usize = 255;
@@ -23,7 +24,7 @@ pub struct Target {
 }
 
 /// All there are.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 7] = [
     Target {
         name: "arp_roundtrip",
         run: arp_roundtrip,
@@ -35,6 +36,14 @@ pub const TARGETS: [Target; 5] = [
     Target {
         name: "frame",
         run: frame,
+    },
+    Target {
+        name: "lease_file",
+        run: lease_file,
+    },
+    Target {
+        name: "lease_log",
+        run: lease_log,
     },
     Target {
         name: "operations",
@@ -59,6 +68,16 @@ pub fn frame(bytes: &[u8]) {
 /// A DHCP message of nobody knows what.
 pub fn dhcp(bytes: &[u8]) {
     dhcp::play(bytes);
+}
+
+/// A lease file of dnsmasq's, and its sidecar, of nobody knows what.
+pub fn lease_file(bytes: &[u8]) {
+    store::lease_file(bytes);
+}
+
+/// A log of leases that is anything else.
+pub fn lease_log(bytes: &[u8]) {
+    store::log(bytes);
 }
 
 /// Two stacks talk while somebody in between does to their frames what the bytes say.

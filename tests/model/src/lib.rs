@@ -21,6 +21,7 @@ mod rig;
 mod shared;
 mod stacks;
 mod step;
+mod store;
 mod trace;
 
 pub mod fuzz;

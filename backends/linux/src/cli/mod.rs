@@ -57,6 +57,7 @@
 mod announce;
 mod args;
 mod capture;
+mod dhcpd;
 mod failure;
 mod interface;
 mod output;
@@ -72,6 +73,16 @@ mod sweep;
 mod timestamp;
 mod vendor;
 mod watch;
+
+#[cfg(fuzzing)]
+pub mod fuzz {
+    //! What the fuzz targets do that need the command.
+
+    /// A configuration of `whohas dhcpd`.
+    pub fn dhcp_config(bytes: &[u8]) {
+        super::dhcpd::config::fuzz::dhcp_config(bytes);
+    }
+}
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -102,6 +113,7 @@ pub fn command() -> clap::Command {
 fn run(verb: &Verb) -> Result<Outcome, Failure> {
     match verb {
         Verb::Announce(arguments) => announce::run(arguments),
+        Verb::Dhcpd(arguments) => dhcpd::run(arguments),
         Verb::Probe(arguments) => probe::run(arguments),
         Verb::Resolve(arguments) => resolve::run(arguments),
         Verb::Scan(arguments) => scan::run(arguments),

@@ -1,4 +1,4 @@
-//! The one capability that is needed, raised for the one call that needs it, and then none at all.
+//! The capabilities that are needed, raised for the calls that need them, and then none at all.
 
 use rustix::process::{geteuid, getuid};
 use rustix::thread::{
@@ -9,7 +9,9 @@ use rustix::thread::{
 use super::failure::Failure;
 
 /// What packet sockets need, and what lets them have a larger buffer than others may.
-const WANTED: CapabilitySet = CapabilitySet::NET_RAW.union(CapabilitySet::NET_ADMIN);
+const RAW_SOCKETS: CapabilitySet = CapabilitySet::NET_RAW.union(CapabilitySet::NET_ADMIN);
+/// The same, and what a port below 1024 needs.
+const SERVER_SOCKETS: CapabilitySet = RAW_SOCKETS.union(CapabilitySet::NET_BIND_SERVICE);
 
 /// Refuses to run with another user's files at hand: capabilities do what is needed.
 pub(super) fn refuse_set_user_id() -> Result<(), Failure> {
@@ -24,8 +26,19 @@ pub(super) fn refuse_set_user_id() -> Result<(), Failure> {
 /// Runs `open` with nothing raised but the right to packet sockets, if there is that right; after it
 /// there is none, and none can be had again.
 pub(super) fn with_raw_sockets<T>(open: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    with(RAW_SOCKETS, open)
+}
+
+/// The same with the right to listen at DHCP's port besides.
+pub(super) fn with_server_sockets<T>(
+    open: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    with(SERVER_SOCKETS, open)
+}
+
+fn with<T>(wanted: CapabilitySet, open: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     let held = capabilities(None).map_err(|error| failed("read", error))?;
-    set(held.permitted & WANTED)?;
+    set(held.permitted & wanted)?;
     let opened = open();
     set(CapabilitySet::empty())?;
     // Refused by kernels from before 4.3, where there is nothing to clear.

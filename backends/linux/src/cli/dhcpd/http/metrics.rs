@@ -1,0 +1,210 @@
+//! What was counted, as Prometheus reads it: the text format, version 0.0.4.
+
+use std::fmt::{self, Display, Write};
+
+use crate::cli::dhcpd::desk::Desk;
+use crate::cli::dhcpd::meters::{Histogram, TYPES};
+
+/// All of it.
+pub(super) fn text(desk: &impl Desk) -> String {
+    let (status, meters) = (desk.status(), desk.meters());
+    let mut text = Text::default();
+
+    text.family(
+        "whohas_dhcp_messages_received_total",
+        "counter",
+        "Datagrams to the DHCP port by message type; those of no known type are other.",
+    );
+    for (kind, name) in TYPES {
+        let count = meters.messages_received(Some(kind));
+        text.sample(&[("type", &name)], count);
+    }
+    text.sample(&[("type", &"other")], meters.messages_received(None));
+
+    text.family(
+        "whohas_dhcp_messages_sent_total",
+        "counter",
+        "Replies by message type.",
+    );
+    let replies = TYPES
+        .into_iter()
+        .filter(|(_, name)| matches!(*name, "offer" | "ack" | "nak"));
+    for (kind, name) in replies.clone() {
+        text.sample(&[("type", &name)], meters.replies(kind).count());
+    }
+
+    text.family(
+        "whohas_dhcp_messages_dropped_total",
+        "counter",
+        "Datagrams that were not handled, by reason.",
+    );
+    for (reason, count) in [
+        ("malformed", meters.malformed),
+        ("busy", meters.busy),
+        ("other", meters.other_drops),
+    ] {
+        text.sample(&[("reason", &reason)], count);
+    }
+
+    text.family(
+        "whohas_dhcp_reply_duration_seconds",
+        "histogram",
+        "From a request to its reply, probes and the store included.",
+    );
+    for (kind, name) in replies {
+        text.histogram(&[("type", &name)], meters.replies(kind));
+    }
+
+    text.family(
+        "whohas_dhcp_pool_addresses",
+        "gauge",
+        "Addresses by state; the states of a pool sum to its capacity.",
+    );
+    for pool in &status.pools {
+        let usage = pool.usage;
+        for (state, count) in [
+            ("free", usage.free),
+            ("offered", usage.offered),
+            ("leased", usage.leased),
+            ("reserved", usage.reserved),
+            ("quarantined", usage.quarantined),
+            ("excluded", usage.excluded),
+        ] {
+            text.sample(
+                &[
+                    ("subnet", &pool.subnet),
+                    ("pool", &pool.pool),
+                    ("state", &state),
+                ],
+                count,
+            );
+        }
+    }
+
+    text.family(
+        "whohas_dhcp_probes_total",
+        "counter",
+        "Addresses that were probed before they were offered, by result.",
+    );
+    text.sample(&[("result", &"in_use")], meters.probes_in_use);
+
+    text.family(
+        "whohas_dhcp_declines_total",
+        "counter",
+        "DECLINEs by what was made of them.",
+    );
+    let ignored = meters.declines.saturating_sub(meters.declines_believed);
+    for (verdict, count) in [("believed", meters.declines_believed), ("ignored", ignored)] {
+        text.sample(&[("verdict", &verdict)], count);
+    }
+
+    text.family(
+        "whohas_conflicts_total",
+        "counter",
+        "Requests for addresses that were refused because somebody else uses them.",
+    );
+    // The server is one for all interfaces; with several, the label stays empty.
+    let device = match status.interfaces.as_slice() {
+        [interface] => interface.name.as_str(),
+        _ => "",
+    };
+    text.sample(
+        &[("device", &device), ("role", &"dhcp_server")],
+        meters.conflicts,
+    );
+
+    text.family(
+        "whohas_dhcp_store_commit_duration_seconds",
+        "histogram",
+        "From a batch of changes to their being durable.",
+    );
+    text.histogram(&[], &meters.commits);
+
+    text.family(
+        "whohas_dhcp_store_up",
+        "gauge",
+        "Whether leases can be written.",
+    );
+    text.sample(
+        &[("kind", &status.store.kind)],
+        u8::from(status.store.fault.is_none()),
+    );
+
+    text.family("whohas_build_info", "gauge", "What runs.");
+    text.sample(&[("version", &env!("CARGO_PKG_VERSION"))], 1);
+
+    text.family(
+        "whohas_sandbox_info",
+        "gauge",
+        "What the process has renounced: yes or no.",
+    );
+    let parts = status.sandbox.parts();
+    let parts = parts.map(|(part, holds)| (part, if holds { "yes" } else { "no" }));
+    let labels: [(&str, &dyn Display); 4] =
+        std::array::from_fn(|i| (parts[i].0, &parts[i].1 as &dyn Display));
+    text.sample(&labels, 1);
+    text.text
+}
+
+/// The format itself.
+#[derive(Default)]
+struct Text {
+    text: String,
+    /// Of the family that samples belong to.
+    name: &'static str,
+}
+
+impl Text {
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) {
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        self.name = name;
+    }
+
+    fn sample(&mut self, labels: &[(&str, &dyn Display)], value: impl Display) {
+        self.suffixed("", labels, value);
+    }
+
+    fn histogram(&mut self, labels: &[(&str, &dyn Display)], histogram: &Histogram) {
+        let with_end = |end: &dyn Display, text: &mut Self, total| {
+            let mut labels = labels.to_vec();
+            labels.push(("le", end));
+            text.suffixed("_bucket", &labels, total);
+        };
+        for (end, total) in histogram.cumulative() {
+            with_end(&end.as_secs_f64(), self, total);
+        }
+        with_end(&"+Inf", self, histogram.count());
+        self.suffixed("_sum", labels, histogram.sum().as_secs_f64());
+        self.suffixed("_count", labels, histogram.count());
+    }
+
+    fn suffixed(&mut self, suffix: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
+        let _ = write!(self.text, "{}{suffix}", self.name);
+        for (at, (label, labelled)) in labels.iter().enumerate() {
+            let before = if at == 0 { '{' } else { ',' };
+            let _ = write!(self.text, "{before}{label}=\"");
+            let _ = write!(Label(&mut self.text), "{labelled}");
+            self.text.push('"');
+        }
+        if !labels.is_empty() {
+            self.text.push('}');
+        }
+        let _ = writeln!(self.text, " {value}");
+    }
+}
+
+/// The value of a label, its quotation marks not included.
+struct Label<'a>(&'a mut String);
+
+impl Write for Label<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '\n' => self.0.push_str("\\n"),
+                '"' | '\\' => self.0.extend(['\\', c]),
+                _ => self.0.push(c),
+            }
+        }
+        Ok(())
+    }
+}

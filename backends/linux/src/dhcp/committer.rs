@@ -1,0 +1,295 @@
+//! A thread that writes, so that the loop that serves never waits for a disk.
+//!
+//! What is committed while a batch is being written makes up the next one: the slower the disk, the
+//! larger the batches.
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::event::EventfdFlags;
+use whohas::dhcp::store::{Change, Outcome, Record, Refusal};
+
+use super::batch::Batch;
+use super::status::Status;
+use super::{Options, Trouble};
+
+/// The changes whose outcome was not fetched yet: more find no room.
+const MOST_CHANGES: usize = 16_384;
+
+/// Where batches are written to.
+pub(super) trait Sink: Send + 'static {
+    /// Puts right what a failure has left behind, or the program before.
+    fn repair(&mut self) -> Result<(), Trouble>;
+    /// Makes a batch durable. If that fails, nothing of it will be found once it is repaired.
+    fn write(&mut self, frames: &[u8]) -> Result<(), Trouble>;
+    /// These records are all there are. The next repair makes them durable.
+    fn replace(&mut self, frames: &[u8]);
+    /// Does what can wait. In how long there will be more to do, if nothing else comes first.
+    fn tend(&mut self, status: &mut Status) -> Option<Duration>;
+}
+
+/// The loop's end of the thread.
+#[derive(Debug)]
+pub(super) struct Committer {
+    shared: Arc<Shared>,
+    /// Submitted and not committed.
+    gathered: Batch,
+    /// Fetched from the thread, and not told.
+    outcomes: VecDeque<Outcome>,
+    /// How many changes were submitted whose outcome was not told.
+    in_flight: usize,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    desk: Mutex<Desk>,
+    /// There is something to write, or it is the end.
+    work: Condvar,
+    /// Readable while there are outcomes to fetch.
+    news: OwnedFd,
+}
+
+/// What the loop and the thread hand each other.
+#[derive(Debug, Default)]
+struct Desk {
+    batches: VecDeque<Batch>,
+    outcomes: VecDeque<Outcome>,
+    status: Status,
+    is_closing: bool,
+}
+
+impl Committer {
+    pub(super) fn start(sink: impl Sink, options: &Options) -> io::Result<Self> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let shared = Arc::new(Shared {
+            desk: Mutex::default(),
+            work: Condvar::new(),
+            news: rustix::event::eventfd(0, flags)?,
+        });
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            sink,
+            backoff: Backoff::new(options),
+        };
+        let thread = Builder::new().name("lease-store".into());
+        Ok(Self {
+            shared,
+            gathered: Batch::default(),
+            outcomes: VecDeque::new(),
+            in_flight: 0,
+            thread: Some(thread.spawn(|| writer.run())?),
+        })
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.in_flight < MOST_CHANGES
+    }
+
+    pub(super) fn submit(&mut self, change: &Change<'_>) {
+        match self.has_room() {
+            true => self.gathered.push(change),
+            false => self.gathered.refuse(change),
+        }
+        self.in_flight += 1;
+    }
+
+    pub(super) fn commit(&mut self) {
+        if self.gathered.is_empty() {
+            return;
+        }
+        let mut desk = self.shared.desk();
+        match desk.batches.back_mut() {
+            Some(waiting) if !waiting.is_everything => waiting.append(&mut self.gathered),
+            _written_apart => desk.batches.push_back(mem::take(&mut self.gathered)),
+        }
+        self.shared.work.notify_one();
+    }
+
+    pub(super) fn replace<'r>(&mut self, records: impl Iterator<Item = Record<'r>>) {
+        self.commit();
+        let everything = Batch::everything(records);
+        self.shared.desk().batches.push_back(everything);
+        self.shared.work.notify_one();
+    }
+
+    pub(super) fn poll_outcome(&mut self) -> Option<Outcome> {
+        if self.outcomes.is_empty() {
+            // First this, so that what comes meanwhile makes it readable again.
+            let _ = rustix::io::read(&self.shared.news, &mut [0; 8]);
+            mem::swap(&mut self.shared.desk().outcomes, &mut self.outcomes);
+        }
+        let outcome = self.outcomes.pop_front()?;
+        self.in_flight -= 1;
+        Some(outcome)
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.shared.desk().status.clone()
+    }
+}
+
+impl AsFd for Committer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.news.as_fd()
+    }
+}
+
+/// What was committed is written before this ends.
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.shared.desk().is_closing = true;
+        self.shared.work.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // If it has panicked, it has said so itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        // Whatever panicked, the desk is never left half changed.
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next batch, which may be empty at that time, and whether it is the last one.
+    fn next(&self, at: Option<Instant>) -> (Batch, bool) {
+        let mut desk = self.desk();
+        while desk.batches.is_empty() && !desk.is_closing {
+            let left = at.map(|at| at.saturating_duration_since(Instant::now()));
+            desk = match left {
+                Some(Duration::ZERO) => break,
+                Some(left) => {
+                    let waited = self.work.wait_timeout(desk, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => {
+                    let waited = self.work.wait(desk);
+                    waited.unwrap_or_else(PoisonError::into_inner)
+                }
+            };
+        }
+        let batch = desk.batches.pop_front().unwrap_or_default();
+        (batch, desk.is_closing && desk.batches.is_empty())
+    }
+}
+
+/// The thread's end.
+struct Writer<S> {
+    shared: Arc<Shared>,
+    sink: S,
+    backoff: Backoff,
+}
+
+impl<S: Sink> Writer<S> {
+    fn run(mut self) {
+        let mut wake = self.backoff.retry_at;
+        loop {
+            let (batch, is_last) = self.shared.next(wake);
+            if batch.is_everything {
+                self.sink.replace(&batch.frames);
+                self.backoff.repair_now();
+            }
+            if is_last {
+                self.backoff.hurry();
+            }
+            let began = Instant::now();
+            let written = self.write(&batch, began);
+            self.tell(&batch, began, written);
+            if is_last {
+                break;
+            }
+            let mut status = self.shared.desk().status.clone();
+            let tend = self
+                .sink
+                .tend(&mut status)
+                .map(|wait| Instant::now() + wait);
+            self.shared.desk().status = status;
+            wake = [self.backoff.retry_at, tend].into_iter().flatten().min();
+        }
+    }
+
+    fn write(&mut self, batch: &Batch, now: Instant) -> Result<(), Option<Trouble>> {
+        match self.backoff.retry_at {
+            Some(retry_at) if now < retry_at => return Err(None),
+            Some(_due) => self.sink.repair(),
+            None => Ok(()),
+        }
+        .and_then(|()| match batch.is_empty() {
+            true => Ok(()),
+            false => self.sink.write(&batch.frames),
+        })
+        .map(|()| self.backoff.succeeded())
+        .map_err(|trouble| {
+            self.backoff.failed(now);
+            Some(trouble)
+        })
+    }
+
+    fn tell(&self, batch: &Batch, began: Instant, written: Result<(), Option<Trouble>>) {
+        let mut desk = self.shared.desk();
+        let result = match written {
+            Ok(()) => {
+                desk.status.trouble = None;
+                desk.status.wrote(batch.len(), began.elapsed());
+                Ok(())
+            }
+            Err(trouble) => {
+                desk.status.trouble = trouble.or(desk.status.trouble.take());
+                desk.status.refused += batch.len() as u64;
+                Err(Refusal::Unavailable)
+            }
+        };
+        desk.outcomes.extend(batch.outcomes(result));
+        drop(desk);
+        if !batch.is_empty() {
+            // It fails only if nobody has looked at 2^64 outcomes.
+            let _ = rustix::io::write(&self.shared.news, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+/// When to try again what has failed.
+struct Backoff {
+    first: Duration,
+    most: Duration,
+    wait: Duration,
+    /// Not before; `None` if nothing is wrong.
+    retry_at: Option<Instant>,
+}
+
+impl Backoff {
+    /// What the program before has left behind is looked at at once.
+    fn new(options: &Options) -> Self {
+        Self {
+            first: options.retry_after,
+            most: options.retry_at_most,
+            wait: options.retry_after,
+            retry_at: Some(Instant::now()),
+        }
+    }
+
+    fn repair_now(&mut self) {
+        self.retry_at = Some(Instant::now());
+    }
+
+    fn hurry(&mut self) {
+        self.retry_at = self.retry_at.map(|_later| Instant::now());
+    }
+
+    fn failed(&mut self, now: Instant) {
+        self.retry_at = Some(now + self.wait);
+        self.wait = (self.wait * 2).min(self.most);
+    }
+
+    fn succeeded(&mut self) {
+        self.retry_at = None;
+        self.wait = self.first;
+    }
+}

@@ -1,0 +1,1 @@
+//! What others got wrong: rows of the hostile-input table.

@@ -1,0 +1,1 @@
+//! Durable before ACK, stores that refuse, restarts.
