@@ -8,14 +8,17 @@ use crate::far::{FAR, SERVER};
 
 /// How many clients there are to choose from: more than any load begins exchanges, so that each asks once.
 const CLIENTS: &str = "1000000";
-/// How long late answers are waited for, in microseconds.
-const LATE: &str = "1000000";
 
 /// What perfdhcp is to do.
 #[derive(Clone, Copy)]
 pub(crate) enum Load {
-    /// Begin as many exchanges a second, for so long.
-    Rate { rate: u32, seconds: u32 },
+    /// Begin as many exchanges a second for so long, and wait for late answers as long as that. Both in
+    /// seconds.
+    Rate {
+        rate: u32,
+        seconds: u32,
+        patience: u32,
+    },
     /// As many clients at once, which ask until they are answered.
     Burst { clients: u32 },
 }
@@ -105,8 +108,12 @@ impl FromStr for Outcome {
 impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rate { rate, seconds } => write!(f, "rate {rate} {seconds}"),
-            Self::Burst { clients } => write!(f, "burst {clients} 0"),
+            Self::Rate {
+                rate,
+                seconds,
+                patience,
+            } => write!(f, "rate {rate} {seconds} {patience}"),
+            Self::Burst { clients } => write!(f, "burst {clients} 0 0"),
         }
     }
 }
@@ -116,13 +123,15 @@ impl FromStr for Load {
 
     fn from_str(line: &str) -> Result<Self, ()> {
         let words: Vec<_> = line.split(' ').collect();
-        let [kind, count, seconds] = words.try_into().map_err(drop)?;
+        let [kind, count, seconds, patience] = words.try_into().map_err(drop)?;
         let number = |text: &str| text.parse().map_err(drop);
-        let (count, seconds) = (number(count)?, number(seconds)?);
+        let (seconds, patience) = (number(seconds)?, number(patience)?);
+        let count = number(count)?;
         match kind {
             "rate" => Ok(Self::Rate {
                 rate: count,
                 seconds,
+                patience,
             }),
             "burst" => Ok(Self::Burst { clients: count }),
             _ => Err(()),
@@ -136,9 +145,15 @@ impl Load {
         let mut command = Command::new("perfdhcp");
         command.args(["-4", "-l", FAR, "-u"]);
         match self {
-            Self::Rate { rate, seconds } => command
-                .args(["-R", CLIENTS, "-W", LATE, "-r", &rate.to_string()])
-                .args(["-p", &seconds.to_string()]),
+            Self::Rate {
+                rate,
+                seconds,
+                patience,
+            } => command
+                .args(["-R", CLIENTS, "-r", &rate.to_string()])
+                .args(["-p", &seconds.to_string(), "-d", &patience.to_string()])
+                // In microseconds.
+                .args(["-W", &format!("{patience}000000")]),
             Self::Burst { clients } => {
                 command.args(["--scenario", "avalanche", "-R", &clients.to_string()])
             }
@@ -164,7 +179,7 @@ impl Load {
         );
         let (offer, ack) = (figure(offers, "avg delay:"), figure(acks, "avg delay:"));
         let (asked, seconds) = match self {
-            Self::Rate { rate, seconds } => (rate.into(), seconds.into()),
+            Self::Rate { rate, seconds, .. } => (rate.into(), seconds.into()),
             Self::Burst { .. } => (0.0, 1.0),
         };
         Outcome {

@@ -11,7 +11,7 @@
 //! - *goodput at twice of it*: completed exchanges a second when twice as many are begun.
 //! - *burst*: 5,000 clients at once that ask again until they have their lease; the time until all do.
 //! - *memory per lease*: how much more of it is resident with 100,000 leases than with none.
-//! - *probed OFFER*, *renewals meanwhile*: with conflict detection as it comes, few clients; the mean time
+//! - *probed OFFER*, *ACK while others are probed for*: with conflict detection as it comes, few clients; the mean time
 //!   to an OFFER, and to the ACKs of the others.
 //!
 //! The first three once more with 100,000 leases in the store. Prints one JSON object per line.
@@ -98,7 +98,11 @@ fn rates(plan: &Plan, far: &mut Far, server: Server, leases: u32) {
     let mut run = |rate| {
         let _running = server.start(leases, false);
         let seconds = plan.seconds;
-        far.load(Load::Rate { rate, seconds })
+        far.load(Load::Rate {
+            rate,
+            seconds,
+            patience: 1,
+        })
     };
     let (mut good, mut best) = (SLOWEST, None);
     let mut bad = None;
@@ -179,7 +183,13 @@ fn probed(plan: &Plan, far: &mut Far, server: Server) {
     }
     let _running = server.start(0, true);
     let (rate, seconds) = (20, plan.seconds);
-    let result = far.load(Load::Rate { rate, seconds });
+    // Some servers ask around for three seconds before they offer.
+    let patience = 5;
+    let result = far.load(Load::Rate {
+        rate,
+        seconds,
+        patience,
+    });
     print("probed OFFER", server.name, result.offer, "ms");
     print(
         "ACK while others are probed for",

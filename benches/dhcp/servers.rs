@@ -109,8 +109,35 @@ fn lease_file(folder: &Path, count: u32) -> String {
 }
 
 fn start_whohas(folder: &Path, leases: u32, probe: bool) -> Program {
-    let _ = (command::whohas(), folder, leases, probe);
-    unimplemented!()
+    let before = lease_file(folder, leases);
+    let [first, last] = POOL;
+    let config = format!(
+        r#"
+        interfaces = ["{NEAR}"]
+        control-socket = false
+        max-leases = 5000000
+        lease-time = {LEASE}
+        [conflicts]
+        probe = {probe}
+        [store]
+        directory = "{}"
+        [dnsmasq]
+        import-leases = "{before}"
+        [log]
+        # As the others are told: nothing of each lease.
+        level = "notice"
+        [[subnet]]
+        prefix = "10.0.0.0/8"
+        pools = ["{first}-{last}"]
+        "#,
+        folder.join("state").display(),
+    );
+    let config = write(folder, "whohas.toml", &config);
+    let whohas = command::whohas();
+    let whohas = whohas.to_str().expect("a path that can be read");
+    let mut program = Program::start(whohas, &["dhcpd", "--config", &config]);
+    program.expect("serving");
+    program
 }
 
 fn start_dnsmasq(folder: &Path, leases: u32, probe: bool) -> Program {
