@@ -24,6 +24,7 @@ pub(crate) enum Need {
     Clippy,
     Collector,
     CrossToolchain,
+    DhcpServer,
     Dpdk,
     LoadGenerator,
     NameServer,
@@ -103,6 +104,7 @@ impl Need {
             Self::CrossToolchain => [THUMBV8M, THUMBV6M]
                 .into_iter()
                 .all(|target| CrossToolchain::find(target).is_some()),
+            Self::DhcpServer => are_there(&["kea-dhcp4", "perfdhcp"]),
             Self::Dpdk => answer(pkg_config().args(["--exists", LIBDPDK])).is_some(),
             Self::LoadGenerator => are_there(&["curl", "wrk"]),
             Self::NameServer => answer(Command::new("dnsmasq").arg("--version")).is_some(),
@@ -127,6 +129,7 @@ impl Need {
             Self::Clippy => "clippy",
             Self::Collector => "a telemetry collector",
             Self::CrossToolchain => "a compiler for Cortex-M",
+            Self::DhcpServer => "a DHCP server to compare with, and its load generator",
             Self::Dpdk => "libdpdk 22.11 or newer",
             Self::LoadGenerator => "a program that loads a web server",
             Self::NameServer => "a DNS server",
@@ -152,6 +155,7 @@ impl Need {
                 needs: &["libpython3.11", "python3-venv"],
             },
             Self::CrossToolchain => Source::Debian(&["rustc-web", "rust-web-src"]),
+            Self::DhcpServer => Source::Debian(&["kea-admin", "kea-dhcp4-server"]),
             Self::Dpdk => Source::Debian(&["libdpdk-dev", "pkg-config"]),
             Self::LoadGenerator => Source::Debian(&["curl", "wrk"]),
             Self::NameServer => Source::Debian(&["dnsmasq-base"]),

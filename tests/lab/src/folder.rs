@@ -2,15 +2,16 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A folder that is there as long as this.
-pub(crate) struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    pub(crate) fn new() -> Self {
+    /// An empty one.
+    pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // Short, as names of sockets have to be.
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -19,10 +20,21 @@ impl Folder {
         Self(path)
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// In a user namespace DPDK believes to be root, and may not write where root does.
     pub(crate) fn give_to(&self, command: &mut Command) {
         command.env("XDG_RUNTIME_DIR", &self.0);
         command.env("RUNTIME_DIRECTORY", &self.0);
+    }
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod beside;
 pub mod cable;
+pub mod command;
 mod folder;
 pub mod namespace;
 pub mod peers;
@@ -13,5 +14,6 @@ mod program;
 mod scenario;
 pub mod station;
 
+pub use folder::Folder;
 pub use program::{attempt, run, tool};
 pub use scenario::Scenario;

@@ -89,6 +89,11 @@ impl Program {
         &self.said
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: &str) {
         run("kill", &["-s", signal, &self.child.id().to_string()]);
