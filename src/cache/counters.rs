@@ -198,7 +198,6 @@ pub(super) enum Count {
     Joined,
     Moved,
     Queries,
-    Received,
     Replies,
     RepliesWithheld,
     RequestsWithoutSource,
@@ -242,10 +241,11 @@ impl Tally {
     pub(super) fn snapshot(&self) -> Counters {
         let wide = |count: usize| count as u64;
         let count = |count: Count| wide(self.counts[count as usize]);
+        let (accepted, dropped) = (count(Count::Accepted), self.dropped.map(wide));
         Counters {
-            received: count(Count::Received),
-            accepted: count(Count::Accepted),
-            dropped: Drops(self.dropped.map(wide)),
+            received: dropped.into_iter().fold(accepted, u64::saturating_add),
+            accepted,
+            dropped: Drops(dropped),
             broadcast_requests: count(Count::BroadcastRequests),
             unicast_requests: count(Count::UnicastRequests),
             requests_without_source: count(Count::RequestsWithoutSource),

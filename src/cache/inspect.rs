@@ -122,7 +122,7 @@ impl<L: Storage, P: Profile> Inspect<L, P> {
         };
         self.leases.set_state(at, lease);
         if let Some(slot) = self.leases.slot_mut(at) {
-            slot.deadline = end;
+            slot.set_deadline(end);
         }
         Ok(())
     }
@@ -141,7 +141,7 @@ impl<L: Storage, P: Profile> Inspect<L, P> {
         let places = self.leases.len();
         for _ in 0..places.min(SEARCHED_AT_ONCE) {
             self.searched = self.searched % places + 1;
-            if self.leases.slot(self.searched).deadline <= now {
+            if self.leases.slot(self.searched).deadline() <= now {
                 return self.leases.remove(self.searched);
             }
         }
@@ -170,7 +170,7 @@ impl<L: Storage, P: Profile> Profile for Inspect<L, P> {
 
     fn leased_to(&self, now: Instant, key: Key) -> Option<UnicastMac> {
         let slot = self.leases.slot(self.find(key)?);
-        slot.state.mac().filter(|_| now < slot.deadline)
+        slot.state.mac().filter(|_| now < slot.deadline())
     }
 
     fn lease_claimed(&mut self, key: Key) -> bool {
@@ -259,7 +259,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         if !slot.state.is_dynamic() || slot.state.mac().is_none_or(|mac| mac == leased_to) {
             return;
         }
-        if slot.holds == 0 {
+        if !slot.is_held() {
             return self.remove_entry(at, Removal::Leased);
         }
         self.ask_anew(at);

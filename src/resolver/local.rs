@@ -14,7 +14,7 @@ use crate::cache::{
     AddressError, Cache, Counters, Entry, Event, Fixed, HoldError, HoldKey, InsertError, Inspect,
     Key, Policy, Prefix, Profile, Received, Status, Storage, Subject, TooManyLeases,
 };
-use crate::time::Instant;
+use crate::time::{Instant, Stored};
 use crate::wire::{ARP_FRAME_LEN, UnicastMac};
 
 /// A [`Cache`] that tasks and interrupts share, fit for a `static`, without an allocator.
@@ -73,17 +73,12 @@ struct Inner<S: Storage, P: Profile, const WAKERS: usize> {
 #[derive(Debug)]
 struct Driver {
     waker: Option<Waker>,
-    sleep: Sleep,
+    /// Until when it means to sleep, as it was last told; or [`AWAKE`].
+    sleep: Stored,
 }
 
-/// How long the driver means to sleep, as it was last told.
-#[derive(Clone, Copy, Debug)]
-enum Sleep {
-    ForEver,
-    Until(Instant),
-    /// No longer: something was due sooner.
-    Over,
-}
+/// It was not told yet, or something was due sooner. Nothing can be due before this.
+const AWAKE: Instant = Instant::ZERO;
 
 impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     /// A resolver with an empty cache; see [`Cache::new`].
@@ -98,7 +93,7 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
             waiting: Wakers::new(),
             driver: Driver {
                 waker: None,
-                sleep: Sleep::ForEver,
+                sleep: Stored::new(AWAKE),
             },
         };
         Self {
@@ -143,13 +138,9 @@ impl<S: Storage, P: Profile, const WAKERS: usize> Inner<S, P, WAKERS> {
         while let Some(event) = self.cache.note_event() {
             self.waiting.notify(event, woken);
         }
-        let sooner = match (self.cache.poll_timeout(), self.driver.sleep) {
-            (None, _) | (Some(_), Sleep::Over) => false,
-            (Some(_), Sleep::ForEver) => true,
-            (Some(next), Sleep::Until(until)) => next < until,
-        };
-        if sooner {
-            self.driver.sleep = Sleep::Over;
+        let next = self.cache.poll_timeout();
+        if next.is_some_and(|next| next < self.driver.sleep.get()) {
+            self.driver.sleep = Stored::new(AWAKE);
             woken.add_driver(self.driver.waker.take());
         }
     }
@@ -177,7 +168,7 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.with(|inner, _woken| {
             let next = inner.cache.poll_timeout();
-            inner.driver.sleep = next.map_or(Sleep::ForEver, Sleep::Until);
+            inner.driver.sleep = Stored::new(next.unwrap_or(Instant::FAR_FUTURE));
             next
         })
     }
@@ -188,7 +179,8 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     }
 
     /// Ends when there is something to do before the time that
-    /// [`poll_timeout`](Self::poll_timeout) named. For one task, the driver; cancel-safe.
+    /// [`poll_timeout`](Self::poll_timeout) named, or at once if it named none yet. For one task, the
+    /// driver; cancel-safe.
     pub fn work(&self) -> impl Future<Output = ()> {
         poll_fn(|context| self.poll_work(context))
     }
@@ -196,7 +188,7 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     /// [`work`](Self::work) for those who poll by hand.
     pub fn poll_work(&self, context: &mut Context<'_>) -> Poll<()> {
         let (poll, _dropped_unlocked) = self.with(|inner, _woken| {
-            if matches!(inner.driver.sleep, Sleep::Over) {
+            if inner.driver.sleep.get() == AWAKE {
                 return (Poll::Ready(()), None);
             }
             (
@@ -394,6 +386,10 @@ impl<S: Storage, P: Profile, const WAKERS: usize> Driven for &LocalResolver<S, P
 
     fn set_mac(&self, now: Instant, mac: UnicastMac) {
         LocalResolver::set_mac(self, now, mac);
+    }
+
+    fn most_addresses(&self) -> usize {
+        Cache::<S, P>::MOST_ADDRESSES
     }
 
     fn set_addresses(&self, now: Instant, own: &[Prefix]) -> Result<(), AddressError> {

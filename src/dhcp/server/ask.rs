@@ -162,9 +162,9 @@ fn locate(
         let selection = message.option(OptionCode::SUBNET_SELECTION)?;
         selection.to_array().map(Ipv4Addr::from)
     });
-    let (link, local) = match selected {
-        Some(link) => (link, false),
-        None if relayed => (header.relay_ip, false),
+    let link = match selected {
+        Some(link) => link,
+        None if relayed => header.relay_ip,
         None => local_link(backend, arrival, header.client_ip, requested)?,
     };
     let subnet = backend.subnet(link).ok_or(DropReason::NoSubnet)?;
@@ -184,17 +184,17 @@ fn locate(
         server_id,
         link,
         prefix: subnet.prefix,
-        local,
+        local: fitting.is_some(),
     })
 }
 
-/// The link of a request that no relay has passed on, and whether it is that of the interface.
+/// The link of a request that no relay has passed on.
 fn local_link(
     backend: &impl Backend,
     arrival: &Arrival<'_>,
     client_ip: Ipv4Addr,
     requested: Option<Ipv4Addr>,
-) -> Result<(Ipv4Addr, bool), DropReason> {
+) -> Result<Ipv4Addr, DropReason> {
     let known = |ip: Ipv4Addr| backend.subnet(ip);
     let own = arrival.addresses.iter().map(|address| address.ip());
     let holding = |wanted: Ipv4Addr| {
@@ -203,15 +203,15 @@ fn local_link(
     };
     if !client_ip.is_unspecified() {
         if let Some(link) = holding(client_ip) {
-            return Ok((link, true));
+            return Ok(link);
         }
         // A client behind a router, that speaks to us from its address (RFC 2131 section 4.3.6).
         if arrival.source == client_ip && known(client_ip).is_some() {
-            return Ok((client_ip, false));
+            return Ok(client_ip);
         }
     }
     let link = requested
         .and_then(holding)
         .or_else(|| own.clone().find(|&ip| known(ip).is_some()));
-    Ok((link.ok_or(DropReason::NoSubnet)?, true))
+    link.ok_or(DropReason::NoSubnet)
 }

@@ -72,7 +72,8 @@ pub(super) struct Place {
     /// An address of the link that the client is on, and that link's prefix.
     pub(super) link: Ipv4Addr,
     pub(super) prefix: Prefix,
-    /// Whether that is the link of the interface.
+    /// Whether we have an address on that link, too: then what is on it hears our probes, whoever has
+    /// passed the request on.
     pub(super) local: bool,
 }
 

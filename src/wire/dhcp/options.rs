@@ -89,8 +89,8 @@ impl<'a> Options<'a> {
     }
 
     /// All that is said of one option.
-    pub(super) fn value(self, code: OptionCode) -> Option<OptionValue<'a>> {
-        let mut rest = self;
+    pub(super) fn value(&self, code: OptionCode) -> Option<OptionValue<'a>> {
+        let mut rest = *self;
         let first = rest.find(|piece| piece.code == code)?;
         let others = rest.filter(|piece| piece.code == code);
         let more = others.map(|piece| piece.bytes.len()).sum::<usize>();

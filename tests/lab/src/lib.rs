@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod beside;
 pub mod cable;
+pub mod command;
 mod folder;
 pub mod lan;
 pub mod namespace;

@@ -55,7 +55,7 @@ pub const TARGETS: [Target; 7] = [
     },
 ];
 
-/// A script of operations, run on both storages and the model side by side.
+/// A script of operations, run on all kinds of storage and the model side by side.
 pub fn operations(bytes: &[u8]) {
     let _ = play(&mut Unstructured::new(bytes), STEPS);
 }

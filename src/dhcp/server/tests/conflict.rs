@@ -152,9 +152,19 @@ fn probing_fails_open() {
 #[test]
 fn nobody_is_asked_on_a_link_where_we_are_not() {
     let mut rig = rig(PROBING);
+    rig.addresses = Vec::from([Prefix::new(Ipv4Addr::new(192, 0, 2, 1), 24).unwrap()]);
     let offer = rig.answers(&discover(mac(1)).through(ip(1)));
     assert_eq!(offer.kind(), MessageType::Offer);
     assert_eq!(rig.probes, []);
+}
+
+#[test]
+fn who_comes_through_a_relay_on_our_own_link_is_asked_for_all_the_same() {
+    let mut rig = rig(PROBING);
+    rig.says(&discover(mac(1)).through(ip(1)));
+    rig.sleep(after(300));
+    assert_eq!(rig.hears().kind(), MessageType::Offer);
+    assert_eq!(rig.probes.len(), 3);
 }
 
 #[test]
@@ -175,14 +185,12 @@ fn one_probe_answers_all_retransmissions_and_the_last_one_is_answered() {
 
 #[test]
 fn a_probe_delays_nobody_else() {
-    let mut rig = rig(PROBING);
+    let mut rig = rig(POLICY);
+    let known = rig.lease(mac(2));
+    rig.server.set_policy(PROBING);
     rig.says(&discover(mac(1)));
-    let offer = rig.answers(&discover(mac(2)).through(ip(1)));
-    assert_eq!(
-        rig.answers(&selecting(mac(2), offer.ip()).through(ip(1)))
-            .kind(),
-        MessageType::Ack
-    );
+    let ack = rig.answers(&renewing(mac(2), known));
+    assert_eq!(ack.kind(), MessageType::Ack);
     rig.sleep(after(100));
     rig.says(&discover(mac(3)));
     rig.sleep(after(300));
