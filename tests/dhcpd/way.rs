@@ -206,6 +206,14 @@ impl Relay {
     }
 }
 
+impl Relay {
+    /// Sends whatever this is, as it is.
+    pub fn pass(&self, message: &[u8]) {
+        // That nobody listens there at the moment is not the relay's business.
+        let _ = self.socket.send_to(message, (SERVER, DHCP_SERVER_PORT));
+    }
+}
+
 impl Way for Relay {
     fn send(&self, _from: UnicastMac, message: &[u8]) {
         const HOPS: usize = 3;
@@ -215,8 +223,7 @@ impl Way for Relay {
             giaddr.copy_from_slice(&self.ip.octets());
             message[HOPS] = message[HOPS].wrapping_add(1);
         }
-        // That nobody listens there at the moment is not the relay's business.
-        let _ = self.socket.send_to(&message, (SERVER, DHCP_SERVER_PORT));
+        self.pass(&message);
     }
 
     fn receive(&self, patience: Duration) -> Option<Vec<u8>> {

@@ -12,7 +12,6 @@ pub struct Folder(PathBuf);
 
 impl Folder {
     /// Makes one, where temporary files are.
-    #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         loop {

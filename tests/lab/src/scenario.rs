@@ -81,6 +81,7 @@ impl Scenario {
     /// See [`lan_test!`](crate::lan_test).
     pub const LAN_TEST: Self = Self {
         besides: &["--pid", "--mount-proc"],
+        patience: "300",
         ..Self::WIRE_TEST
     };
     /// See [`scenario!`](crate::scenario).
