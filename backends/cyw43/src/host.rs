@@ -176,7 +176,7 @@ impl<D: Driver + 'static, const NEIGHBOURS: usize, const WAKERS: usize>
         &self,
     ) -> DnsClient<'static, 'static, HostLink<D, NEIGHBOURS, WAKERS>, EmbassyClock, AddressList<3>>
     {
-        let servers = self.dhcp.lease().await.dns_servers().clone();
+        let servers = *self.dhcp.lease().await.dns_servers();
         DnsClient::new(self.net, EmbassyClock, servers)
     }
 
