@@ -1,8 +1,6 @@
-//! The messages under `tests/regress/cve/dhcp`; the README there has their format.
+//! The messages under `tests/regress/cve/dhcp`, as a client and as a server takes them.
 
-use std::fs;
 use std::net::Ipv4Addr;
-use std::path::Path;
 
 use whohas::dhcp::client::{Client, Config, MESSAGE_LEN, State};
 use whohas::dhcp::server::{
@@ -12,63 +10,7 @@ use whohas::dhcp::store::{Outcome, Version};
 use whohas::wire::dhcp::{LeaseTime, Message, MessageBuilder, OptionCode};
 use whohas::{Instant, Prefix, UnicastMac};
 
-/// One line of one file.
-struct Exhibit {
-    place: String,
-    outcome: String,
-    message: Vec<u8>,
-}
-
-/// All of them; an illegible line panics with its place.
-fn exhibits() -> Vec<Exhibit> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/regress/cve/dhcp");
-    let files = fs::read_dir(folder).expect("the corpus is there");
-    let mut paths: Vec<_> = files
-        .map(|file| file.expect("a folder that can be read").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
-        .collect();
-    paths.sort();
-    let mut exhibits = Vec::new();
-    for path in paths {
-        let text = fs::read_to_string(&path).expect("a file that can be read");
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        for (line, number) in text.lines().zip(1..) {
-            let line = line.split('#').next().unwrap_or_default().trim();
-            if line.is_empty() {
-                continue;
-            }
-            let place = format!("{name}:{number}");
-            let (outcome, hex) = line
-                .split_once(':')
-                .unwrap_or_else(|| panic!("{place}: no outcome"));
-            exhibits.push(Exhibit {
-                outcome: outcome.trim().to_owned(),
-                message: bytes(hex).unwrap_or_else(|| panic!("{place}: not hexadecimal")),
-                place,
-            });
-        }
-    }
-    exhibits
-}
-
-fn bytes(hex: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for word in hex.split_whitespace() {
-        let (digits, times) = match word.split_once('*') {
-            Some((digits, times)) => (digits, times.parse().ok()?),
-            None => (word, 1),
-        };
-        let (pairs, []) = digits.as_bytes().as_chunks::<2>() else {
-            return None;
-        };
-        let pairs: Vec<u8> = pairs
-            .iter()
-            .map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok())
-            .collect::<Option<_>>()?;
-        bytes.extend(pairs.repeat(times));
-    }
-    Some(bytes)
-}
+use crate::exhibits::{self, Exhibit};
 
 /// A client that looks for servers, and the id of its question.
 fn client() -> (Client<'static>, [u8; 4]) {
@@ -85,7 +27,7 @@ fn client() -> (Client<'static>, [u8; 4]) {
 
 #[test]
 fn every_message_of_the_corpus_has_the_effect_written_beside_it_and_no_other() {
-    let exhibits = exhibits();
+    let exhibits = exhibits::read();
     for class in [7, 8, 9, 10, 16, 18, 19, 20, 21, 22] {
         let file = format!("v{class}-");
         let found = exhibits.iter().any(|e| e.place.starts_with(&file));
@@ -145,7 +87,7 @@ fn a_server_answers_or_counts_every_message_of_the_corpus_and_serves_on() {
     let mut server = Server::new(Policy::DEFAULT, Growable::new(1_000), 3);
     let mut now = Instant::from_secs(1_000_000_000);
     let mut handled = 0;
-    for Exhibit { place, message, .. } in exhibits() {
+    for Exhibit { place, message, .. } in exhibits::read() {
         // As it is, and as whatever a client says.
         for kind in [None, Some(1), Some(3), Some(4), Some(7), Some(8)] {
             for relay in [[0; 4], [10, 0, 0, 1], [10, 9, 9, 9]] {

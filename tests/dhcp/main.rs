@@ -2,4 +2,5 @@
 
 mod codec;
 mod corpus;
+mod exhibits;
 mod hostile;

@@ -33,7 +33,7 @@ enum Work {
     },
 }
 
-const STAGES: [Stage; 20] = [
+const STAGES: [Stage; 21] = [
     Stage {
         name: "fmt",
         about: "the code is formatted",
@@ -107,6 +107,17 @@ const STAGES: [Stage; 20] = [
             Need::Collector,
         ],
         work: Work::Fixed(linux::test_peers),
+    },
+    Stage {
+        name: "dhcp",
+        about: "the DHCP daemon with real clients, servers, squatters and crashes, as root and as anybody",
+        needs: &[
+            Need::NetworkTools,
+            Need::DhcpClients,
+            Need::NameServer,
+            Need::VirtualMachine,
+        ],
+        work: Work::Fixed(linux::test_dhcpd),
     },
     Stage {
         name: "dpdk",
@@ -428,11 +439,12 @@ fn doc(project: &Project, shell: &Shell, workspace: &Workspace) -> Result<String
 }
 
 /// The packages whose tests talk to the kernel, or to devices.
-const WITH_STAGES_OF_THEIR_OWN: [&str; 6] = [
+const WITH_STAGES_OF_THEIR_OWN: [&str; 7] = [
     cyw43::APPLICATION,
     cyw43::CHIP,
     dpdk::PACKAGE,
     emulated::PACKAGE,
+    linux::DHCPD,
     linux::PACKAGE,
     linux::PEERS,
 ];

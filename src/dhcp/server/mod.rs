@@ -437,6 +437,9 @@ impl<S: Storage> Server<S> {
             reply: Reply::Offer,
             tries: 0,
         };
+        if matches!(message.kind(), MessageType::Discover | MessageType::Request) {
+            self.adopt(now, &ask);
+        }
         match message.kind() {
             MessageType::Discover => self.discover(now, backend, &ask, asked, bytes),
             MessageType::Request => self.request(now, backend, arrival, &ask, asked, bytes),

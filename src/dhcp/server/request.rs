@@ -240,6 +240,19 @@ impl<S: Storage> Server<S> {
         Ok(())
     }
 
+    /// What is reserved for a machine is its own by whatever identifier it asks: boot ROM, UEFI and operating
+    /// system of one machine each have their own.
+    pub(super) fn adopt(&mut self, now: Instant, ask: &Ask<'_, '_>) {
+        let Some(at) = ask.reserved().and_then(|ip| self.table.find(ip)) else {
+            return;
+        };
+        self.refresh(now, at);
+        let slot = self.table.slot(at);
+        if slot.is_given() && slot.hardware == ask.identity.hardware && !slot.is_of(&ask.identity) {
+            let _ = self.table.set_client(at, &ask.identity, ask.host_name());
+        }
+    }
+
     /// The name and the hardware address that a client has now. Who has a lease keeps it, whether or not
     /// there is room for them.
     pub(super) fn rename(&mut self, at: Position, ask: &Ask<'_, '_>) {

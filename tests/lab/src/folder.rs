@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,14 +11,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// An empty one.
+    /// Makes one, where temporary files are.
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        // Short, as names of sockets have to be.
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("whohas-{}-{n}", process::id()));
-        fs::create_dir_all(&path).expect("a folder can be made where temporary files are");
-        Self(path)
+        loop {
+            // Short, as names of sockets have to be.
+            let n = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = env::temp_dir().join(format!("whohas-{}-{n}", process::id()));
+            match fs::create_dir(&path) {
+                Ok(()) => return Self(path),
+                // Of a process that has the same number in a namespace of its own, or had it.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("{}: {error}", path.display()),
+            }
+        }
     }
 
     /// Where it is.

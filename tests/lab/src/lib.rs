@@ -8,6 +8,7 @@ pub mod beside;
 pub mod cable;
 pub mod command;
 mod folder;
+pub mod lan;
 pub mod namespace;
 pub mod peers;
 mod program;

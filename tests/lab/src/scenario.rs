@@ -15,7 +15,8 @@ const INSIDE: &str = "WHOHAS_LAB_TEST";
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     has_network: bool,
-    has_mounts: bool,
+    /// What `unshare` is to make besides.
+    besides: &'static [&'static str],
     has_folder: bool,
     /// What waits in vain, waits for so many seconds.
     patience: &'static str,
@@ -45,6 +46,12 @@ macro_rules! wire_scenario {
     ($($test:tt)*) => { $crate::in_scenario! { WIRE $($test)* } };
 }
 
+/// A test in a network namespace and with processes of its own: for programs that start others.
+#[macro_export]
+macro_rules! lan_test {
+    ($($test:tt)*) => { $crate::in_scenario! { LAN_TEST $($test)* } };
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! in_scenario {
@@ -62,19 +69,25 @@ impl Scenario {
     /// See [`wire_test!`](crate::wire_test).
     pub const WIRE_TEST: Self = Self {
         has_network: true,
-        has_mounts: false,
+        besides: &[],
         has_folder: false,
         patience: "120",
     };
     /// See [`disk_test!`](crate::disk_test).
     pub const DISK_TEST: Self = Self {
-        has_mounts: true,
+        besides: &["--mount"],
+        ..Self::WIRE_TEST
+    };
+    /// See [`lan_test!`](crate::lan_test).
+    pub const LAN_TEST: Self = Self {
+        besides: &["--pid", "--mount-proc"],
+        patience: "300",
         ..Self::WIRE_TEST
     };
     /// See [`scenario!`](crate::scenario).
     pub const PROCESS: Self = Self {
         has_network: false,
-        has_mounts: false,
+        besides: &[],
         has_folder: true,
         patience: "300",
     };
@@ -101,10 +114,7 @@ impl Scenario {
                 return;
             };
             let mut command = Command::new("unshare");
-            command
-                .args(flags)
-                .args(self.has_mounts.then_some("--mount"));
-            command.arg("timeout");
+            command.args(flags).args(self.besides).arg("timeout");
             command
         } else {
             Command::new("timeout")

@@ -384,6 +384,35 @@ fn what_is_kept_for_one_is_given_to_no_other() {
     assert_eq!(usage.free, 0);
 }
 
+/// A machine with a reservation got its address in its boot ROM, another one in its UEFI, and a third one in
+/// its operating system: each of them says another client identifier.
+#[test]
+fn what_is_kept_for_a_machine_is_its_own_by_each_identifier_that_it_boots_with() {
+    let mut rig = rig(POLICY);
+    let reservations = [reserved(ClientKey::Hardware(mac(1)), Some(ip(99)))];
+    let addresses = [ip(99)];
+    rig.subnets[0].reservations = &reservations;
+    rig.subnets[0].reserved = &addresses;
+    for id in [&b"\0rom"[..], b"\x01uefi", b"\xffsystem", b"\0rom"] {
+        let offer = rig.answers(&discover(mac(1)).with(61, id));
+        assert_eq!(offer.ip(), ip(99));
+        let ack = rig.answers(&selecting(mac(1), ip(99)).with(61, id));
+        assert_eq!((ack.kind(), ack.ip()), (MessageType::Ack, ip(99)));
+        let ack = rig.answers(&renewing(mac(1), ip(99)).with(61, id));
+        assert_eq!(ack.kind(), MessageType::Ack);
+        // Who it is now is what the store knows.
+        let Some(Saved::Leased { client_id, .. }) = rig.book.get(&ip(99)) else {
+            panic!("no lease is kept");
+        };
+        assert_eq!(client_id.as_deref(), Some(id));
+    }
+    // Another machine that says the same is another machine.
+    let offer = rig.answers(&discover(mac(2)).with(61, b"\0other"));
+    assert_ne!(offer.ip(), ip(99));
+    let usage = rig.server.usage(&rig.subnets[0]);
+    assert_eq!((usage.leased, usage.offered), (1, 1));
+}
+
 #[test]
 fn a_client_for_which_something_is_kept_later_moves_there() {
     let mut rig = rig(POLICY);

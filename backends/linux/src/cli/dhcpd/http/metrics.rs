@@ -23,6 +23,15 @@ pub(super) fn text(desk: &impl Desk) -> String {
     text.sample(&[("type", &"other")], counters.untyped);
 
     text.family(
+        "whohas_dhcp_messages_handled_total",
+        "counter",
+        "Messages that were not dropped, by type: with the drops as many as were received.",
+    );
+    for (kind, name) in TYPES {
+        text.sample(&[("type", &name)], counters.handled_of(kind));
+    }
+
+    text.family(
         "whohas_dhcp_messages_sent_total",
         "counter",
         "Replies by message type.",
