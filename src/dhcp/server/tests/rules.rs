@@ -427,6 +427,34 @@ fn while_somebody_else_has_what_is_kept_its_client_gets_another_one() {
 }
 
 #[test]
+fn what_is_kept_for_a_host_stays_its_from_the_boot_loader_to_the_system() {
+    let mut rig = rig(POLICY);
+    let reservations = [reserved(ClientKey::Hardware(mac(1)), Some(ip(99)))];
+    let addresses = [ip(99)];
+    rig.subnets[0].reservations = &reservations;
+    rig.subnets[0].reserved = &addresses;
+    let named = |says: Says, name: &[u8]| match name {
+        [] => says,
+        name => says.with(61, name),
+    };
+    let (loader, system) = (b"\0board", b"\xffsystem");
+    for name in [&loader[..], &[], system] {
+        let offer = rig.answers(&named(discover(mac(1)), name));
+        assert_eq!(offer.ip(), ip(99), "{name:?}");
+        let ack = rig.answers(&named(selecting(mac(1), ip(99)), name));
+        assert_eq!(ack.kind(), MessageType::Ack, "{name:?}");
+    }
+    // One of them comes back, and the other one asks for more time.
+    assert_eq!(rig.answers(&discover(mac(1)).with(61, loader)).ip(), ip(99));
+    let ack = rig.answers(&renewing(mac(1), ip(99)).with(61, system));
+    assert_eq!(ack.kind(), MessageType::Ack);
+    // Whoever calls himself by its name is still not it.
+    let says = says(MessageType::Release, mac(1)).having(ip(99)).to(SERVER);
+    rig.says(&says.with(61, system));
+    assert_ne!(rig.answers(&discover(mac(2)).with(61, loader)).ip(), ip(99));
+}
+
+#[test]
 fn lease_times_are_what_the_client_wants_within_limits() {
     let cases = [
         (None, 3_000_u32, 3_000),
