@@ -289,10 +289,20 @@ impl<S: Storage> Server<S> {
     ) -> Option<Position> {
         let number = self.table.use_pool(pool);
         let list = self.table.pool(number).free;
-        self.table.list(list).take(STEPS).find(|&at| {
+        let mut looked = 0;
+        let found = self.table.list(list).take(STEPS).find(|&at| {
+            looked += 1;
             let slot = self.table.slot(at);
             slot.parked == NOBODY && self.is_possible(ask, slot.ip) && !backend.is_reserved(slot.ip)
-        })
+        });
+        if found.is_none() && looked == STEPS {
+            // The next search begins behind them.
+            for _ in 0..STEPS {
+                let first = self.table.pool(number).free.first;
+                self.set_free(first, Edge::Last);
+            }
+        }
+        found
     }
 
     /// The address of a pool that has been in quarantine for longest, and is not being asked for. One that

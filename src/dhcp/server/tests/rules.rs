@@ -596,6 +596,51 @@ fn a_pool_that_is_all_but_full_gives_its_last_address() {
 }
 
 #[test]
+fn thousands_that_are_kept_for_hosts_that_are_off_hide_no_free_address() {
+    let mut rig = rig_of(POLICY, Growable::new(10_000));
+    let pools = [Pool {
+        first: Ipv4Addr::new(10, 0, 0, 1),
+        last: Ipv4Addr::new(10, 0, 15, 255),
+    }];
+    let addresses: Vec<_> = (pools[0].first.to_bits()..=pools[0].last.to_bits())
+        .map(Ipv4Addr::from_bits)
+        .collect();
+    let free = Ipv4Addr::new(10, 0, 9, 77);
+    let host = |ip: &Ipv4Addr| {
+        let [_, _, c, d] = ip.octets();
+        UnicastMac::new([2, 9, 9, 9, c, d]).unwrap()
+    };
+    let mut kept = addresses.clone();
+    kept.retain(|&ip| ip != free && ip != SERVER);
+    let reservations: Vec<_> = kept
+        .iter()
+        .map(|ip| reserved(ClientKey::Hardware(host(ip)), Some(*ip)))
+        .collect();
+    rig.subnets[0].prefix = Prefix::new(ip(0), 16).unwrap();
+    rig.subnets[0].pools = &pools;
+    // All have been here, and the last one is nobody's any more.
+    for &ip in kept.iter().chain([&free]) {
+        let hardware = ClientHardware::ethernet(host(&ip));
+        let holder = Holder {
+            hardware,
+            client_id: None,
+            host_name: None,
+        };
+        let expiry = Expiry::At(START);
+        let claim = Claim::Leased { holder, expiry };
+        rig.server.load(START, &Record { ip, claim }).unwrap();
+    }
+    rig.subnets[0].reservations = &reservations;
+    rig.subnets[0].reserved = &kept;
+    let mut offers = Vec::new();
+    for _ in 0..5 {
+        rig.says(&discover(mac(1)));
+        offers.extend(core::mem::take(&mut rig.heard).first().map(Heard::ip));
+    }
+    assert_eq!(offers.first(), Some(&free));
+}
+
+#[test]
 fn a_full_table_forgets_what_is_free_and_never_what_is_not() {
     let mut rig = rig_of(POLICY, Fixed::<3>::new());
     let leased: Vec<_> = (1..4).map(|last| rig.lease(mac(last))).collect();
