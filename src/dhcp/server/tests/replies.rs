@@ -106,6 +106,34 @@ fn a_client_behind_a_router_is_told_through_it() {
     let ip = offer.ip();
     let there = Destination::Client { ip, mac: None };
     assert_eq!(ack.transmit.destination, there);
+    // Also that it may not have the address any more: nobody there hears what is told to all here.
+    rig.server.release(rig.now, ip);
+    rig.drain();
+    let offer = rig.answers(&discover(mac(2)).requesting(ip).through(relay));
+    assert_eq!(offer.ip(), ip);
+    let nak = rig.answers(&renewing(mac(1), ip));
+    assert_eq!(nak.kind(), MessageType::Nak);
+    assert_eq!(nak.transmit.destination, there);
+}
+
+#[test]
+fn who_comes_from_behind_a_router_and_asks_all_of_our_link_is_told_to_begin_anew() {
+    let mut rig = rig(POLICY);
+    let there = [Pool {
+        first: Ipv4Addr::new(10, 9, 0, 1),
+        last: Ipv4Addr::new(10, 9, 0, 9),
+    }];
+    rig.subnets.push(Subnet {
+        prefix: Prefix::new(Ipv4Addr::new(10, 9, 0, 0), 24).unwrap(),
+        pools: &there,
+        ..subnet()
+    });
+    let relay = Ipv4Addr::new(10, 9, 0, 254);
+    let offer = rig.answers(&discover(mac(1)).through(relay));
+    rig.answers(&selecting(mac(1), offer.ip()).through(relay));
+    let nak = rig.answers(&request(mac(1)).having(offer.ip()));
+    assert_eq!(nak.text(), "address is not of this network");
+    assert_eq!(nak.transmit.destination, Destination::Broadcast);
 }
 
 #[test]
