@@ -249,6 +249,7 @@ impl<'a> Letter<'a> {
         copy(&mut page.builder, message, OptionCode::SUBNET_SELECTION)?;
         page.builder.keep_back(kept);
         self.write_rest(&mut page, &boot, file, file_left_out, name_left_out);
+        page.builder.close_fields();
         page.builder.give_back(kept);
         copy(&mut page.builder, message, OptionCode::RELAY_INFO)?;
         Ok((page.builder.finish(), page.left_out))

@@ -355,6 +355,18 @@ fn who_boots_from_the_network_is_told_from_where() {
 }
 
 #[test]
+fn what_the_relay_has_said_comes_last_even_if_there_are_options_in_other_fields() {
+    let mut rig = rig(POLICY);
+    let long = [7; 110];
+    let options = [200, 201, 202].map(|code| setting(code, &long, true));
+    rig.subnets[0].options = &options;
+    let offer = rig.answers(&discover(mac(1)).with(82, b"\x01\x02xx").through(RELAY));
+    assert!(offer.option(52).is_some() && offer.option(202).is_some());
+    let end = offer.bytes.iter().rposition(|&byte| byte != 0).unwrap();
+    assert!(offer.bytes[..=end].ends_with(b"\x52\x04\x01\x02xx\xff"));
+}
+
+#[test]
 fn v9_no_reply_is_longer_than_its_receiver_can_take_and_the_last_wishes_go_first() {
     let mut rig = rig(POLICY);
     let long = [7; 200];
