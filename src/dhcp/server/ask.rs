@@ -205,8 +205,10 @@ fn local_link(
         if let Some(link) = holding(client_ip) {
             return Ok(link);
         }
-        // A client behind a router, that speaks to us from its address (RFC 2131 section 4.3.6).
-        if arrival.source == client_ip && known(client_ip).is_some() {
+        // A client behind a router, that speaks to us from its address (RFC 2131 section 4.3.6). Who
+        // speaks to all is on our link, whatever address it has brought along.
+        let to_us = !arrival.destination.is_broadcast();
+        if to_us && arrival.source == client_ip && known(client_ip).is_some() {
             return Ok(client_ip);
         }
     }

@@ -123,9 +123,11 @@ fn destination(message: &Message<'_>, asked: &Asked, ip: Ipv4Addr) -> Destinatio
         return Destination::Relay(header.relay_ip);
     }
     let mac = header.hardware.mac();
+    let has_ip = !header.client_ip.is_unspecified();
     match (asked.reply, mac) {
-        (Reply::Nak(_), _) => Destination::Broadcast,
-        _ if !header.client_ip.is_unspecified() => Destination::Client {
+        // It may not have the address that it asks from; but behind a router nobody else hears us.
+        (Reply::Nak(_), _) if asked.place.local || !has_ip => Destination::Broadcast,
+        _ if has_ip => Destination::Client {
             ip: header.client_ip,
             mac: mac.filter(|_| asked.place.local),
         },
@@ -247,6 +249,7 @@ impl<'a> Letter<'a> {
         copy(&mut page.builder, message, OptionCode::SUBNET_SELECTION)?;
         page.builder.keep_back(kept);
         self.write_rest(&mut page, &boot, file, file_left_out, name_left_out);
+        page.builder.close_fields();
         page.builder.give_back(kept);
         copy(&mut page.builder, message, OptionCode::RELAY_INFO)?;
         Ok((page.builder.finish(), page.left_out))

@@ -179,11 +179,10 @@ impl<S: Storage> Server<S> {
         let found = self.table.find(ip);
         if let Some(at) = found {
             self.refresh(now, at);
-            let slot = self.table.slot(at);
-            if slot.state == State::Quarantined {
+            if self.table.slot(at).state == State::Quarantined {
                 return Standing::Conflict;
             }
-            if slot.is_of(&ask.identity) {
+            if self.has(ask, at) {
                 return if self.may_have(backend, ask, ip) {
                     Standing::Own(at)
                 } else {

@@ -1,14 +1,15 @@
 //! A thread that writes, so that the loop that serves never waits for a disk.
 //!
 //! What is committed while a batch is being written makes up the next one: the slower the disk, the
-//! larger the batches.
+//! larger the batches. A disk that is fast is not used more often than [`PACE`] says, as a small batch
+//! costs the machine as much as a large one. What comes after a pause is written at once.
 
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use rustix::event::EventfdFlags;
@@ -20,6 +21,9 @@ use super::{Options, Trouble};
 
 /// The changes whose outcome was not fetched yet: more find no room.
 const MOST_CHANGES: usize = 16_384;
+/// The least time from the beginning of a batch to that of the next: little to whoever waits for an
+/// answer, and time for many changes.
+const PACE: Duration = Duration::from_millis(1);
 
 /// Where batches are written to.
 pub(super) trait Sink: Send + 'static {
@@ -51,7 +55,7 @@ struct Shared {
     desk: Mutex<Desk>,
     /// There is something to write, or it is the end.
     work: Condvar,
-    /// Readable while there are outcomes to fetch.
+    /// Readable while there are outcomes on the desk; changed with the desk locked only.
     news: OwnedFd,
 }
 
@@ -61,6 +65,8 @@ struct Desk {
     batches: VecDeque<Batch>,
     outcomes: VecDeque<Outcome>,
     status: Status,
+    /// The thread sleeps until it is called.
+    is_waiting: bool,
     is_closing: bool,
 }
 
@@ -108,21 +114,24 @@ impl Committer {
             Some(waiting) if !waiting.is_everything => waiting.append(&mut self.gathered),
             _written_apart => desk.batches.push_back(mem::take(&mut self.gathered)),
         }
-        self.shared.work.notify_one();
+        self.shared.call(desk);
     }
 
     pub(super) fn replace<'r>(&mut self, records: impl Iterator<Item = Record<'r>>) {
         self.commit();
         let everything = Batch::everything(records);
-        self.shared.desk().batches.push_back(everything);
-        self.shared.work.notify_one();
+        let mut desk = self.shared.desk();
+        desk.batches.push_back(everything);
+        self.shared.call(desk);
     }
 
     pub(super) fn poll_outcome(&mut self) -> Option<Outcome> {
-        if self.outcomes.is_empty() {
-            // First this, so that what comes meanwhile makes it readable again.
-            let _ = rustix::io::read(&self.shared.news, &mut [0; 8]);
-            mem::swap(&mut self.shared.desk().outcomes, &mut self.outcomes);
+        if self.outcomes.is_empty() && self.in_flight > 0 {
+            let mut desk = self.shared.desk();
+            if !desk.outcomes.is_empty() {
+                mem::swap(&mut desk.outcomes, &mut self.outcomes);
+                let _ = rustix::io::read(&self.shared.news, &mut [0; 8]);
+            }
         }
         let outcome = self.outcomes.pop_front()?;
         self.in_flight -= 1;
@@ -143,8 +152,9 @@ impl AsFd for Committer {
 /// What was committed is written before this ends.
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.shared.desk().is_closing = true;
-        self.shared.work.notify_one();
+        let mut desk = self.shared.desk();
+        desk.is_closing = true;
+        self.shared.call(desk);
         if let Some(thread) = self.thread.take() {
             // If it has panicked, it has said so itself.
             let _ = thread.join();
@@ -158,11 +168,20 @@ impl Shared {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has the thread look at the desk. Whoever is awake will do so anyhow, and a call costs time.
+    fn call(&self, mut desk: MutexGuard<'_, Desk>) {
+        if mem::take(&mut desk.is_waiting) {
+            drop(desk);
+            self.work.notify_one();
+        }
+    }
+
     /// The next batch, which may be empty at that time, and whether it is the last one.
     fn next(&self, at: Option<Instant>) -> (Batch, bool) {
         let mut desk = self.desk();
         while desk.batches.is_empty() && !desk.is_closing {
             let left = at.map(|at| at.saturating_duration_since(Instant::now()));
+            desk.is_waiting = true;
             desk = match left {
                 Some(Duration::ZERO) => break,
                 Some(left) => {
@@ -175,6 +194,7 @@ impl Shared {
                 }
             };
         }
+        desk.is_waiting = false;
         let batch = desk.batches.pop_front().unwrap_or_default();
         (batch, desk.is_closing && desk.batches.is_empty())
     }
@@ -212,6 +232,9 @@ impl<S: Sink> Writer<S> {
                 .map(|wait| Instant::now() + wait);
             self.shared.desk().status = status;
             wake = [self.backoff.retry_at, tend].into_iter().flatten().min();
+            if !batch.is_empty() {
+                sleep(PACE.saturating_sub(began.elapsed()));
+            }
         }
     }
 
@@ -246,10 +269,10 @@ impl<S: Sink> Writer<S> {
                 Err(Refusal::Unavailable)
             }
         };
+        let were_told = desk.outcomes.is_empty();
         desk.outcomes.extend(batch.outcomes(result));
-        drop(desk);
-        if !batch.is_empty() {
-            // It fails only if nobody has looked at 2^64 outcomes.
+        if were_told && !batch.is_empty() {
+            // It has room for one.
             let _ = rustix::io::write(&self.shared.news, &1_u64.to_ne_bytes());
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use whohas::Instant;
 use whohas::dhcp::store::{Change, Claim, Refusal, Store, Ticket, Version};
@@ -127,6 +128,30 @@ fn what_is_committed_while_it_is_written_is_written_together() {
     let status = store.status();
     assert_eq!(status.changes, u64::from(submitted));
     assert!(status.commits < status.changes / 2, "{status:?}");
+}
+
+#[test]
+fn a_disk_that_is_fast_is_given_time_for_more_than_one_change() {
+    let folder = Folder::new();
+    let (mut store, ..) = desk::start(&folder.file("state"), quick());
+    let began = std::time::Instant::now();
+    for n in 0..50 {
+        commit(&mut store, &[lease(n, 0)]);
+    }
+    let pauses = store.status().commits as u32 - 1;
+    assert!(began.elapsed() >= pauses * Duration::from_millis(1));
+}
+
+#[test]
+fn nobody_is_woken_for_outcomes_that_were_fetched() {
+    let folder = Folder::new();
+    let (mut store, ..) = desk::start(&folder.file("state"), quick());
+    for n in 0..200 {
+        commit(&mut store, &[lease(n, 0), lease(n + 200, 0)]);
+        assert_eq!(store.poll_outcome(), None);
+        let readable = whohas_linux::wait_readable(&store, Some(Duration::ZERO));
+        assert!(!readable.expect("it can be waited for"), "{n}");
+    }
 }
 
 #[test]

@@ -106,6 +106,34 @@ fn a_client_behind_a_router_is_told_through_it() {
     let ip = offer.ip();
     let there = Destination::Client { ip, mac: None };
     assert_eq!(ack.transmit.destination, there);
+    // Also that it may not have the address any more: nobody there hears what is told to all here.
+    rig.server.release(rig.now, ip);
+    rig.drain();
+    let offer = rig.answers(&discover(mac(2)).requesting(ip).through(relay));
+    assert_eq!(offer.ip(), ip);
+    let nak = rig.answers(&renewing(mac(1), ip));
+    assert_eq!(nak.kind(), MessageType::Nak);
+    assert_eq!(nak.transmit.destination, there);
+}
+
+#[test]
+fn who_comes_from_behind_a_router_and_asks_all_of_our_link_is_told_to_begin_anew() {
+    let mut rig = rig(POLICY);
+    let there = [Pool {
+        first: Ipv4Addr::new(10, 9, 0, 1),
+        last: Ipv4Addr::new(10, 9, 0, 9),
+    }];
+    rig.subnets.push(Subnet {
+        prefix: Prefix::new(Ipv4Addr::new(10, 9, 0, 0), 24).unwrap(),
+        pools: &there,
+        ..subnet()
+    });
+    let relay = Ipv4Addr::new(10, 9, 0, 254);
+    let offer = rig.answers(&discover(mac(1)).through(relay));
+    rig.answers(&selecting(mac(1), offer.ip()).through(relay));
+    let nak = rig.answers(&request(mac(1)).having(offer.ip()));
+    assert_eq!(nak.text(), "address is not of this network");
+    assert_eq!(nak.transmit.destination, Destination::Broadcast);
 }
 
 #[test]
@@ -324,6 +352,18 @@ fn who_boots_from_the_network_is_told_from_where() {
     assert_eq!(http.option(60).as_deref(), Some(&b"HTTPClient"[..]));
     assert_eq!(http.option(67).as_deref(), Some(&long[..]));
     assert_eq!(http.message().boot_file_field(), b"");
+}
+
+#[test]
+fn what_the_relay_has_said_comes_last_even_if_there_are_options_in_other_fields() {
+    let mut rig = rig(POLICY);
+    let long = [7; 110];
+    let options = [200, 201, 202].map(|code| setting(code, &long, true));
+    rig.subnets[0].options = &options;
+    let offer = rig.answers(&discover(mac(1)).with(82, b"\x01\x02xx").through(RELAY));
+    assert!(offer.option(52).is_some() && offer.option(202).is_some());
+    let end = offer.bytes.iter().rposition(|&byte| byte != 0).unwrap();
+    assert!(offer.bytes[..=end].ends_with(b"\x52\x04\x01\x02xx\xff"));
 }
 
 #[test]

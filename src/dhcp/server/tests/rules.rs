@@ -456,6 +456,34 @@ fn while_somebody_else_has_what_is_kept_its_client_gets_another_one() {
 }
 
 #[test]
+fn what_is_kept_for_a_host_stays_its_from_the_boot_loader_to_the_system() {
+    let mut rig = rig(POLICY);
+    let reservations = [reserved(ClientKey::Hardware(mac(1)), Some(ip(99)))];
+    let addresses = [ip(99)];
+    rig.subnets[0].reservations = &reservations;
+    rig.subnets[0].reserved = &addresses;
+    let named = |says: Says, name: &[u8]| match name {
+        [] => says,
+        name => says.with(61, name),
+    };
+    let (loader, system) = (b"\0board", b"\xffsystem");
+    for name in [&loader[..], &[], system] {
+        let offer = rig.answers(&named(discover(mac(1)), name));
+        assert_eq!(offer.ip(), ip(99), "{name:?}");
+        let ack = rig.answers(&named(selecting(mac(1), ip(99)), name));
+        assert_eq!(ack.kind(), MessageType::Ack, "{name:?}");
+    }
+    // One of them comes back, and the other one asks for more time.
+    assert_eq!(rig.answers(&discover(mac(1)).with(61, loader)).ip(), ip(99));
+    let ack = rig.answers(&renewing(mac(1), ip(99)).with(61, system));
+    assert_eq!(ack.kind(), MessageType::Ack);
+    // Whoever calls himself by its name is still not it.
+    let says = says(MessageType::Release, mac(1)).having(ip(99)).to(SERVER);
+    rig.says(&says.with(61, system));
+    assert_ne!(rig.answers(&discover(mac(2)).with(61, loader)).ip(), ip(99));
+}
+
+#[test]
 fn lease_times_are_what_the_client_wants_within_limits() {
     let cases = [
         (None, 3_000_u32, 3_000),
@@ -588,6 +616,51 @@ fn a_pool_that_is_all_but_full_gives_its_last_address() {
         }
     }
     // It looks on where it has left off, whenever it is asked.
+    let mut offers = Vec::new();
+    for _ in 0..5 {
+        rig.says(&discover(mac(1)));
+        offers.extend(core::mem::take(&mut rig.heard).first().map(Heard::ip));
+    }
+    assert_eq!(offers.first(), Some(&free));
+}
+
+#[test]
+fn thousands_that_are_kept_for_hosts_that_are_off_hide_no_free_address() {
+    let mut rig = rig_of(POLICY, Growable::new(10_000));
+    let pools = [Pool {
+        first: Ipv4Addr::new(10, 0, 0, 1),
+        last: Ipv4Addr::new(10, 0, 15, 255),
+    }];
+    let addresses: Vec<_> = (pools[0].first.to_bits()..=pools[0].last.to_bits())
+        .map(Ipv4Addr::from_bits)
+        .collect();
+    let free = Ipv4Addr::new(10, 0, 9, 77);
+    let host = |ip: &Ipv4Addr| {
+        let [_, _, c, d] = ip.octets();
+        UnicastMac::new([2, 9, 9, 9, c, d]).unwrap()
+    };
+    let mut kept = addresses.clone();
+    kept.retain(|&ip| ip != free && ip != SERVER);
+    let reservations: Vec<_> = kept
+        .iter()
+        .map(|ip| reserved(ClientKey::Hardware(host(ip)), Some(*ip)))
+        .collect();
+    rig.subnets[0].prefix = Prefix::new(ip(0), 16).unwrap();
+    rig.subnets[0].pools = &pools;
+    // All have been here, and the last one is nobody's any more.
+    for &ip in kept.iter().chain([&free]) {
+        let hardware = ClientHardware::ethernet(host(&ip));
+        let holder = Holder {
+            hardware,
+            client_id: None,
+            host_name: None,
+        };
+        let expiry = Expiry::At(START);
+        let claim = Claim::Leased { holder, expiry };
+        rig.server.load(START, &Record { ip, claim }).unwrap();
+    }
+    rig.subnets[0].reservations = &reservations;
+    rig.subnets[0].reserved = &kept;
     let mut offers = Vec::new();
     for _ in 0..5 {
         rig.says(&discover(mac(1)));

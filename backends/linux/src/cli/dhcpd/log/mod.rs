@@ -171,6 +171,8 @@ impl<W: Write> Log<W> {
     pub(super) fn event(&mut self, now: Instant, event: &Event) {
         use Level::{Info, Notice, Warning};
         match event {
+            // There are thousands of them in a second, and to write a time costs more than to read one.
+            Event::Leased { .. } if Info > self.level => {}
             Event::InUse { ip, mac, probe } => {
                 let fields = [
                     Field::text("ip", ip),

@@ -108,6 +108,8 @@ struct Ready {
     reload: bool,
     control: bool,
     http: bool,
+    /// Something has become of an interface.
+    interfaces: bool,
     /// Something is wrong with a socket.
     error: bool,
 }
@@ -124,9 +126,14 @@ impl Service {
 
     /// Serves until a signal comes.
     pub(super) fn serve(&mut self, known: &Known<'_>) -> Result<End, Failure> {
+        // Before the first look at them, too.
+        let mut ready = Ready {
+            interfaces: true,
+            ..Ready::default()
+        };
         loop {
-            let more = self.round(known);
-            let ready = self.wait(more)?;
+            let more = self.round(known, ready.interfaces);
+            ready = self.wait(more)?;
             if ready.error {
                 self.sockets.clear_errors();
             }
@@ -163,9 +170,12 @@ impl Service {
     }
 
     /// Everything that can be done now. True if there may be more to read.
-    fn round(&mut self, known: &Known<'_>) -> bool {
+    fn round(&mut self, known: &Known<'_>, interfaces: bool) -> bool {
         self.follow_clock();
         let now = self.clock.now();
+        if interfaces {
+            self.follow_interfaces(now);
+        }
         let more = self.receive(now, known);
         self.server.handle_timeout(now, known);
         self.notifier.handle_timeout(now);
@@ -191,7 +201,6 @@ impl Service {
     }
 
     fn receive(&mut self, now: Instant, known: &Known<'_>) -> bool {
-        self.follow_interfaces(now);
         let Self {
             server,
             sockets,
@@ -392,6 +401,7 @@ impl Service {
             reload: is_ready(1),
             control: control.is_some_and(|at| is_ready(at) || late),
             http: http.is_some_and(|at| is_ready(at) || late),
+            interfaces: is_ready(sockets_at),
             error: fds[sockets_at..]
                 .iter()
                 .any(|fd| fd.revents().contains(PollFlags::ERR)),

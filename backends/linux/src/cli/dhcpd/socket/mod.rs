@@ -314,7 +314,7 @@ impl Sockets {
         }
     }
 
-    /// What to wait for: frames, notices, and room for what waits.
+    /// What to wait for: notices, of which the first place is, frames, and room for what waits.
     pub(super) fn wait_for<'s>(&'s self, fds: &mut Vec<PollFd<'s>>) {
         fds.push(PollFd::new(&self.notices, PollFlags::IN));
         for port in &self.ports {
