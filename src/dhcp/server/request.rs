@@ -179,10 +179,11 @@ impl<S: Storage> Server<S> {
         let found = self.table.find(ip);
         if let Some(at) = found {
             self.refresh(now, at);
-            if self.table.slot(at).state == State::Quarantined {
+            let slot = self.table.slot(at);
+            if slot.state == State::Quarantined {
                 return Standing::Conflict;
             }
-            if self.has(ask, at) {
+            if slot.is_of(&ask.identity) {
                 return if self.may_have(backend, ask, ip) {
                     Standing::Own(at)
                 } else {
