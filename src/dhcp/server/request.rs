@@ -146,12 +146,15 @@ impl<S: Storage> Server<S> {
             }
             (Asking::Selecting, Standing::Foreign) => Refused::NotAvailable,
             (Asking::Renewing, Standing::Free | Standing::Foreign) => Refused::Unknown,
+            (Asking::Rebooting, Standing::Taken | Standing::Free | Standing::Foreign)
+                if authoritative =>
+            {
+                Refused::Unknown
+            }
+            // It may be another server's.
             (Asking::Rebooting, Standing::Taken)
             | (Asking::Rebooting | Asking::Rebinding, Standing::Free | Standing::Foreign) => {
-                if !authoritative {
-                    return Err(DropReason::Unknown);
-                }
-                Refused::Unknown
+                return Err(DropReason::Unknown);
             }
         };
         self.refuse(refused, asked, bytes)

@@ -71,7 +71,7 @@ const TABLE: [(Before, [Then; 4], [Then; 3]); 11] = {
         (
             Before::Nothing,
             [Ack, Silent, UNKNOWN, Silent],
-            [UNKNOWN; 3],
+            [UNKNOWN, UNKNOWN, Silent],
         ),
         (Before::Offered, [Ack; 4], [Ack; 3]),
         (Before::OfferLapsed, [Ack; 4], [Ack; 3]),
@@ -93,7 +93,7 @@ const TABLE: [(Before, [Then; 4], [Then; 3]); 11] = {
         (
             Before::NotInThePool,
             [GONE, Silent, UNKNOWN, Silent],
-            [UNKNOWN; 3],
+            [UNKNOWN, UNKNOWN, Silent],
         ),
     ]
 };
