@@ -220,10 +220,12 @@ impl<S: Storage> Server<S> {
                 self.somebody_has(now, backend, at, by, asked, &request);
             }
             None => {
-                self.counters.probe(match verdict {
-                    Verdict::NotProbed => ProbeResult::NotProbed,
-                    Verdict::Free { .. } | Verdict::InUse { .. } => ProbeResult::Free,
-                });
+                if verdict == Verdict::NotProbed {
+                    self.counters.probe(ProbeResult::NotProbed);
+                    self.tell(Event::NotProbed { ip });
+                } else {
+                    self.counters.probe(ProbeResult::Free);
+                }
                 self.nobody_has(now, backend, at, parked, asked, request);
             }
         }

@@ -145,8 +145,10 @@ fn probing_fails_open() {
     rig.driver_takes = false;
     rig.says(&discover(mac(1)));
     rig.sleep(after(300));
-    assert_eq!(rig.hears().kind(), MessageType::Offer);
+    let offer = rig.hears();
+    assert_eq!(offer.kind(), MessageType::Offer);
     assert_eq!(rig.server.counters().probes(ProbeResult::NotProbed), 1);
+    assert_eq!(rig.told(), [Event::NotProbed { ip: offer.ip() }]);
 }
 
 #[test]
@@ -274,7 +276,10 @@ fn a_stranger_declines_in_vain() {
         assert_eq!(counters.declines(DeclineVerdict::Stranger), times);
     }
     let unsaid = says(MessageType::Decline, mac(1)).to(SERVER);
+    rig.told();
     assert_eq!(rig.says(&unsaid), Received::Dropped(DropReason::Option));
+    let client = unsaid.hardware;
+    assert_eq!(rig.told(), [Event::DeclinedNothing { client }]);
     let elsewhere = says(MessageType::Decline, mac(1))
         .requesting(own)
         .to(ip(253));

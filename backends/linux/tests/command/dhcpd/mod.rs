@@ -83,6 +83,28 @@ wire_test! {
 }
 
 wire_test! {
+    fn each_message_has_a_line_for_those_who_look_for_an_error() {
+        let (peer, folder) = (Peer::new(), Folder::new());
+        let (state, socket) = (folder.file("state"), folder.file("control"));
+        let file = folder.write("dhcpd.toml", &format!(
+            "interfaces = [\"{US}\"]\ncontrol-socket = \"{socket}\"\n\
+             [log]\nlevel = \"debug\"\n\
+             [store]\ndirectory = \"{state}\"\n\
+             [[subnet]]\nprefix = \"10.0.0.0/16\"\npools = [\"10.0.0.100-10.0.0.100\"]\n"
+        ));
+        let daemon = Daemon::start(&folder, &["--config", &file]);
+        assert_eq!(leased(&folder, &peer, &[]), "10.0.0.100");
+        for (event, kind) in [
+            ("received", "discover"), ("sent", "offer"), ("received", "request"), ("sent", "ack"),
+        ] {
+            let line = daemon.logs(event);
+            assert_eq!((&line["type"], &line["client_mac"]), (&kind.into(), &THEIR_MAC.into()), "{line}");
+        }
+        daemon.stop();
+    }
+}
+
+wire_test! {
     fn a_configuration_is_reloaded_whole_or_not_at_all() {
         let (peer, folder) = (Peer::new(), Folder::new());
         let config = |pool: &str| {

@@ -9,6 +9,7 @@
 mod front;
 mod known;
 mod store;
+mod trace;
 
 use std::time::{Duration, Instant as Monotonic};
 
@@ -214,6 +215,7 @@ impl Service {
                 Incoming::Datagram(arrival, payload) => {
                     let received = server.receive(now, known, &arrival, payload);
                     meters.received(now, &received);
+                    trace::received(log, now, &arrival, payload, &received);
                 }
                 Incoming::Arp {
                     interface,
@@ -341,6 +343,8 @@ impl Service {
             }
         }
         while let Some(transmit) = self.server.poll_transmit(known, self.sockets.room()) {
+            let payload = &self.sockets.room()[..transmit.len];
+            trace::sent(&mut self.log, now, &transmit, payload);
             self.sockets.post(&transmit);
             let took = now - transmit.asked_at;
             self.meters.replied(now, transmit.kind, took);
