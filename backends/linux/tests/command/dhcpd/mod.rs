@@ -5,6 +5,7 @@ mod daemon;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -188,6 +189,21 @@ wire_test! {
         let file = folder.write("template.toml", &template.out);
         let checked = ran(&["dhcpd", "--check", "--config", &file]);
         assert_eq!((checked.code, checked.err.as_str()), (Some(0), ""), "{checked:?}");
+    }
+}
+
+wire_test! {
+    /// As root, too: what may override the modes of files is not raised.
+    fn the_configuration_is_read_without_power() {
+        let folder = Folder::new();
+        let text = ran(&["dhcpd", "--print-config-template"]).out;
+        let file = folder.write("dhcpd.toml", &text);
+        let check = || ran(&["dhcpd", "--check", "--config", &file]);
+        assert_eq!(check().code, Some(0));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0)).unwrap();
+        let ran = check();
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.err.contains("Permission denied"), "{ran:?}");
     }
 }
 
