@@ -106,6 +106,30 @@ wire_test! {
 }
 
 wire_test! {
+    /// Of a dnsmasq on a device whose clock forgets the time.
+    fn lease_files_may_say_how_long_leases_are() {
+        let (_peer, folder) = (Peer::new(), Folder::new());
+        let (state, socket) = (folder.file("state"), folder.file("control"));
+        let import = folder.write("import", "3600 02:00:00:00:00:66 10.0.0.166 * *\n");
+        let export = folder.file("export");
+        let file = folder.write("dhcpd.toml", &format!(
+            "interfaces = [\"{US}\"]\ncontrol-socket = \"{socket}\"\n\
+             [store]\ndirectory = \"{state}\"\n\
+             [dnsmasq]\nimport-leases = \"{import}\"\nexport-leases = \"{export}\"\ntimes = \"length\"\n\
+             [[subnet]]\nprefix = \"10.0.0.0/16\"\npools = [\"10.0.0.100-10.0.0.199\"]\n"
+        ));
+        let daemon = Daemon::start(&folder, &["--config", &file]);
+        let leases = ask(&folder, &["leases"]);
+        assert!(leases.out.contains("10.0.0.166"), "{leases:?}");
+        daemon.stop();
+        let exported = fs::read_to_string(&export).unwrap();
+        let (length, rest) = exported.split_once(' ').unwrap();
+        assert_eq!(rest, "02:00:00:00:00:66 10.0.0.166 * *\n");
+        assert!((1..=3_600).contains(&length.parse::<u32>().unwrap()), "{exported}");
+    }
+}
+
+wire_test! {
     fn a_configuration_is_reloaded_whole_or_not_at_all() {
         let (peer, folder) = (Peer::new(), Folder::new());
         let config = |pool: &str| {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use whohas::conflict::QuickTiming;
 use whohas::dhcp::server::Policy;
+use whohas::dhcp::store::dnsmasq::Times;
 
 use super::dnsmasq::{self, Imports};
 use super::network::ClientKey;
@@ -49,6 +50,7 @@ pub(super) fn read(root: Section<'_>, files: &Imports<'_>) -> Option<Config> {
         store: store(&root, &imports),
         import_leases: imports.import_leases,
         export_leases: imports.export_leases.map(|at| at.value),
+        lease_file_times: imports.times,
         control_socket: control_socket(&root),
         http: http(&root),
         log: log(&root),
@@ -84,6 +86,7 @@ struct DnsmasqPaths {
     reservations: Vec<PathBuf>,
     import_leases: Option<PathBuf>,
     export_leases: Option<At<PathBuf>>,
+    times: Times,
 }
 
 fn dnsmasq_section(root: &Section<'_>, files: &Imports<'_>) -> (DnsmasqPaths, dnsmasq::Imported) {
@@ -101,6 +104,7 @@ fn dnsmasq_section(root: &Section<'_>, files: &Imports<'_>) -> (DnsmasqPaths, dn
         reservations,
         import_leases: path(&section, "import-leases"),
         export_leases: section.get("export-leases").map(|at| section.resolve(at)),
+        times: section.get("times").map_or(Times::Expiry, |at| at.value),
     };
     section.finish(|_| None);
     (paths, imported)
@@ -309,6 +313,18 @@ impl Value for StoreKind {
             "dnsmasq" => Some(Self::Dnsmasq),
             "log" => Some(Self::Log),
             "memory" => Some(Self::Memory),
+            _ => None,
+        }
+    }
+}
+
+impl Value for Times {
+    const WHAT: &'static str = "`expiry` or `length`";
+
+    fn of_text(text: &str) -> Option<Self> {
+        match text {
+            "expiry" => Some(Self::Expiry),
+            "length" => Some(Self::Length),
             _ => None,
         }
     }

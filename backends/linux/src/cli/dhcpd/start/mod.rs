@@ -100,7 +100,8 @@ fn set_up(source: &Source, config: &Config, warnings: &Problems) -> Result<Servi
     let mut server = Server::new(config.policy, Growable::reserved(limit), seed);
     let (mut store, records) = store.read(now, &mut server, &mut log)?;
     if let (Some(file), 0) = (&config.import_leases, records) {
-        leases::import(file, now, &mut server, &mut store, &mut log)?;
+        let times = config.lease_file_times;
+        leases::import(file, times, now, &mut server, &mut store, &mut log)?;
     }
     sockets.set_virtual_ips(virtual_ips(config));
     let cannot_listen = |error| Failure::device("cannot wait for visitors", error);

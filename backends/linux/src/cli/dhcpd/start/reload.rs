@@ -59,6 +59,10 @@ fn unchangeable(old: &Config, new: &Config) -> Option<&'static str> {
             old.export_leases != new.export_leases,
         ),
         (
+            "what times in lease files mean",
+            old.lease_file_times != new.lease_file_times,
+        ),
+        (
             "the control socket",
             old.control_socket != new.control_socket,
         ),
