@@ -13,7 +13,7 @@ use std::thread::{Builder, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use rustix::event::EventfdFlags;
-use whohas::dhcp::store::{Change, Outcome, Record, Refusal};
+use whohas::dhcp::store::{Change, Outcome, Refusal};
 
 use super::batch::Batch;
 use super::status::Status;
@@ -31,8 +31,6 @@ pub(super) trait Sink: Send + 'static {
     fn repair(&mut self) -> Result<(), Trouble>;
     /// Makes a batch durable. If that fails, nothing of it will be found once it is repaired.
     fn write(&mut self, frames: &[u8]) -> Result<(), Trouble>;
-    /// These records are all there are. The next repair makes them durable.
-    fn replace(&mut self, frames: &[u8]);
     /// Does what can wait. In how long there will be more to do, if nothing else comes first.
     fn tend(&mut self, status: &mut Status) -> Option<Duration>;
 }
@@ -62,7 +60,8 @@ struct Shared {
 /// What the loop and the thread hand each other.
 #[derive(Debug, Default)]
 struct Desk {
-    batches: VecDeque<Batch>,
+    /// The next one.
+    batch: Batch,
     outcomes: VecDeque<Outcome>,
     status: Status,
     /// The thread sleeps until it is called.
@@ -110,18 +109,7 @@ impl Committer {
             return;
         }
         let mut desk = self.shared.desk();
-        match desk.batches.back_mut() {
-            Some(waiting) if !waiting.is_everything => waiting.append(&mut self.gathered),
-            _written_apart => desk.batches.push_back(mem::take(&mut self.gathered)),
-        }
-        self.shared.call(desk);
-    }
-
-    pub(super) fn replace<'r>(&mut self, records: impl Iterator<Item = Record<'r>>) {
-        self.commit();
-        let everything = Batch::everything(records);
-        let mut desk = self.shared.desk();
-        desk.batches.push_back(everything);
+        desk.batch.append(&mut self.gathered);
         self.shared.call(desk);
     }
 
@@ -179,7 +167,7 @@ impl Shared {
     /// The next batch, which may be empty at that time, and whether it is the last one.
     fn next(&self, at: Option<Instant>) -> (Batch, bool) {
         let mut desk = self.desk();
-        while desk.batches.is_empty() && !desk.is_closing {
+        while desk.batch.is_empty() && !desk.is_closing {
             let left = at.map(|at| at.saturating_duration_since(Instant::now()));
             desk.is_waiting = true;
             desk = match left {
@@ -195,8 +183,7 @@ impl Shared {
             };
         }
         desk.is_waiting = false;
-        let batch = desk.batches.pop_front().unwrap_or_default();
-        (batch, desk.is_closing && desk.batches.is_empty())
+        (mem::take(&mut desk.batch), desk.is_closing)
     }
 }
 
@@ -212,10 +199,6 @@ impl<S: Sink> Writer<S> {
         let mut wake = self.backoff.retry_at;
         loop {
             let (batch, is_last) = self.shared.next(wake);
-            if batch.is_everything {
-                self.sink.replace(&batch.frames);
-                self.backoff.repair_now();
-            }
             if is_last {
                 self.backoff.hurry();
             }
@@ -296,10 +279,6 @@ impl Backoff {
             wait: options.retry_after,
             retry_at: Some(Instant::now()),
         }
-    }
-
-    fn repair_now(&mut self) {
-        self.retry_at = Some(Instant::now());
     }
 
     fn hurry(&mut self) {
