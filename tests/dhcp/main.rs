@@ -3,3 +3,4 @@
 mod codec;
 mod corpus;
 mod hostile;
+mod leaks;
