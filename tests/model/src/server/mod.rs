@@ -114,6 +114,7 @@ impl<S: Storage> Life<S> {
         match step {
             Step::Says(says) => self.say(says, true),
             Step::Talks(says) => self.say(says, false),
+            Step::Joins { client, named } => self.join(*client, *named),
             Step::Raw(bytes) => self.receive(&Datagram {
                 bytes: bytes.clone(),
                 source: Ipv4Addr::UNSPECIFIED,
@@ -182,6 +183,16 @@ impl<S: Storage> Life<S> {
     fn say(&mut self, says: &Says, damaged: bool) {
         let last = self.last.get(&client(says.client).octets()[..]).copied();
         self.receive(&says.datagram(last, damaged));
+    }
+
+    /// A client gets an address, if it can.
+    fn join(&mut self, client: u8, named: bool) {
+        for says in [Says::discover(client, named), Says::select(client, named)] {
+            self.say(&says, false);
+            self.settle();
+            self.now += Duration::from_millis(400);
+            self.settle();
+        }
     }
 
     fn receive(&mut self, datagram: &Datagram) {
@@ -384,9 +395,10 @@ impl<S: Storage> Life<S> {
         };
         let lease = message.lease_time().expect("ours").expect("in an ACK");
         if let Some(lease) = lease.duration() {
+            let at = transmit.asked_at;
             assert!(
-                transmit.asked_at + lease <= until,
-                "{ip}: longer than it is"
+                at + lease <= until,
+                "{ip}: {lease:?} from {at:?} on is longer than {until:?}"
             );
         }
         let promise = Promise {
@@ -421,6 +433,8 @@ impl<S: Storage> Life<S> {
 impl<S: Storage> Life<S> {
     /// What is due is done, in a few rounds.
     fn pass(&mut self) {
+        self.latest = self.latest.max(self.now);
+        self.promises.retain(|_, promise| promise.until > self.now);
         for _ in 0..ROUNDS {
             match self.server.poll_timeout() {
                 Some(due) if due <= self.now => {}
@@ -494,6 +508,7 @@ impl<S: Storage> Life<S> {
             }
             _others => false,
         });
+        self.pass();
     }
 
     /// All that can be done now is done, and the store is a good one.
@@ -520,7 +535,6 @@ impl<S: Storage> Life<S> {
 
     fn check(&mut self) {
         self.events();
-        self.latest = self.latest.max(self.now);
         let counters = self.server.counters();
         assert_eq!(counters.received(), counters.handled() + counters.dropped());
         assert_eq!(counters.events_lost, 0);

@@ -13,6 +13,10 @@ pub(super) enum Step {
     Says(Says),
     /// And once more the likeliest: most of what is said makes sense.
     Talks(Says),
+    Joins {
+        client: u8,
+        named: bool,
+    },
     Raw(Vec<u8>),
     Arp {
         /// Of what is known or waits, or of nothing.
@@ -98,6 +102,30 @@ pub(super) struct Datagram {
 }
 
 impl Says {
+    pub(super) fn discover(client: u8, named: bool) -> Self {
+        Self {
+            kind: 0,
+            client,
+            named,
+            wish: Wish::None,
+            server: None,
+            having: Wish::None,
+            relay: 2,
+            unicast: false,
+            options: Vec::new(),
+            patches: Vec::new(),
+        }
+    }
+
+    pub(super) fn select(client: u8, named: bool) -> Self {
+        Self {
+            kind: 1,
+            wish: Wish::Last,
+            server: Some(true),
+            ..Self::discover(client, named)
+        }
+    }
+
     /// As a client says it that was given `last`; whether something is wrong with it is up to `damaged`.
     pub(super) fn datagram(&self, last: Option<Ipv4Addr>, damaged: bool) -> Datagram {
         use MessageType::{Decline, Discover, Inform, Release, Request};
