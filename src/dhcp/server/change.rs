@@ -137,7 +137,14 @@ impl<S: Storage> Server<S> {
     /// The store has a lease: the client may hear of it.
     fn committed(&mut self, now: Instant, at: Position, lease: LeaseTime, until: Instant) {
         self.lease(now, at, until);
-        self.answer_committed(at, lease.min(self.left(at, until)));
+        match lease.min(self.left(at, until)) {
+            // It has ended while it was written: whoever waits asks again.
+            LeaseTime::Seconds(0) => {
+                self.unpark(at);
+                self.counters.given_up += 1;
+            }
+            lease => self.answer_committed(at, lease),
+        }
     }
 
     /// How much of a lease is left to whoever asked while it was being written: clients count from when

@@ -64,6 +64,21 @@ fn who_asks_again_while_the_store_is_slow_is_not_told_of_more_than_it_has() {
 }
 
 #[test]
+fn a_lease_that_has_ended_when_it_is_stored_is_promised_to_nobody() {
+    for (late, answers) in [(LEASE - Duration::from_secs(1), 1), (LEASE, 0)] {
+        let mut rig = rig(POLICY);
+        let offered = rig.answers(&discover(mac(1))).ip();
+        rig.disk = Disk::Slow;
+        rig.says(&selecting(mac(1), offered));
+        rig.sleep(START + late);
+        rig.says(&selecting(mac(1), offered));
+        rig.disk = Disk::Good;
+        rig.drain();
+        assert_eq!((rig.heard.len(), rig.server.waiting()), (answers, 0));
+    }
+}
+
+#[test]
 fn an_ack_that_nobody_has_fetched_is_none_when_the_lease_has_ended() {
     let mut rig = rig(POLICY);
     let own = rig.lease(mac(1));
