@@ -171,7 +171,12 @@ impl<W: Write> Log<W> {
     pub(super) fn event(&mut self, now: Instant, event: &Event) {
         use Level::{Info, Notice, Warning};
         match event {
-            Event::InUse { ip, mac, probe } => {
+            Event::InUse {
+                ip,
+                interface: _,
+                mac,
+                probe,
+            } => {
                 let fields = [
                     Field::text("ip", ip),
                     Field::text("mac", mac),
@@ -199,7 +204,7 @@ impl<W: Write> Log<W> {
                 let fields = [Field::text("ip", ip), Field::text("until", &until)];
                 self.tell(now, Warning, Kind::Declined, "marked as declined", &fields);
             }
-            Event::Conflict { ip } => {
+            Event::Conflict { ip, interface: _ } => {
                 let fields = [Field::text("ip", ip)];
                 self.tell(now, Warning, Kind::Conflict, "conflict detected", &fields);
             }
