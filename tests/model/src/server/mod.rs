@@ -141,7 +141,7 @@ impl<S: Storage> Life<S> {
                 }
             }
             Step::Foreign(foreign) => self.learn(*foreign),
-            Step::ClockStep(millis) => self.set_clock(*millis),
+            Step::ClockSet(millis) => self.set_clock(*millis),
             Step::Reload(number) => self.plan = *number,
             Step::Probing(probes) => {
                 self.policy.probe = POLICY.probe.filter(|_| *probes);

@@ -41,7 +41,7 @@ pub(super) enum Step {
     Release(u8),
     Clear(u8),
     Foreign(Foreign),
-    ClockStep(i32),
+    ClockSet(i32),
     Reload(u8),
     Probing(bool),
     Restart,
