@@ -322,3 +322,24 @@ fn v24_every_public_value_has_a_defmt_format() {
     formatted::<(Counters, Drops, Entry, HoldKey, Rate, Received)>();
     formatted::<(LinkDown, Subject, Trust)>();
 }
+
+/// The same of what a DHCP server says and is told.
+#[cfg(feature = "defmt")]
+#[test]
+fn v24_every_value_of_a_dhcp_server_has_a_defmt_format() {
+    use whohas::dhcp::server::{
+        Binding, BindingState, DeclineVerdict, Destination, DropReason, Event, InterfaceId,
+        LeaseTimes, LoadError, PlanError, Policy, Pool, Probe, ProbeResult, Received, StoreResult,
+        Transmit, Usage,
+    };
+    use whohas::dhcp::store::{Cause, Expiry, Outcome, Refusal, Ticket, Version};
+    use whohas::wire::dhcp::{ClientHardware, DhcpHeader, DhcpOp, LeaseTime, MessageType};
+
+    fn formatted<T: defmt::Format>() {}
+    formatted::<(Binding<'_>, BindingState, Event, Probe, Transmit, Usage)>();
+    formatted::<(DeclineVerdict, DropReason, ProbeResult, StoreResult)>();
+    formatted::<(Destination, InterfaceId, LeaseTimes, Policy, Pool, Received)>();
+    formatted::<(LoadError, PlanError, whohas::dhcp::server::Counters)>();
+    formatted::<(Cause, Expiry, Outcome, Refusal, Ticket, Version)>();
+    formatted::<(ClientHardware, DhcpHeader, DhcpOp, LeaseTime, MessageType)>();
+}

@@ -4,3 +4,4 @@ mod codec;
 mod corpus;
 mod exhibits;
 mod hostile;
+mod leaks;

@@ -595,7 +595,7 @@ fn cross(project: &Project, shell: &Shell) -> Result<String> {
     let mut compilers = BTreeSet::new();
     for target in [THUMBV8M, THUMBV6M] {
         let toolchain = CrossToolchain::find(target).context("found by the setup")?;
-        for features in ["", "defmt,log", &without_std] {
+        for features in ["", "defmt,log", "dhcp", &without_std] {
             let mut build = toolchain.cargo(project, "build")?;
             build
                 .args(["--package", PACKAGE, "--lib", "--release"])
@@ -605,7 +605,7 @@ fn cross(project: &Project, shell: &Shell) -> Result<String> {
         compilers.insert(toolchain.describe());
     }
     let compilers = compilers.into_iter().collect::<Vec<_>>().join(", ");
-    Ok(format!("2 targets, 3 feature sets each ({compilers})"))
+    Ok(format!("2 targets, 4 feature sets each ({compilers})"))
 }
 
 #[cfg(test)]

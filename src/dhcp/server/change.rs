@@ -137,7 +137,30 @@ impl<S: Storage> Server<S> {
     /// The store has a lease: the client may hear of it.
     fn committed(&mut self, now: Instant, at: Position, lease: LeaseTime, until: Instant) {
         self.lease(now, at, until);
-        self.answer_committed(at, lease);
+        match lease.min(self.left(at, until)) {
+            // It has ended while it was written: whoever waits asks again.
+            LeaseTime::Seconds(0) => {
+                self.unpark(at);
+                self.counters.given_up += 1;
+            }
+            lease => self.answer_committed(at, lease),
+        }
+    }
+
+    /// How much of a lease is left to whoever asked while it was being written: clients count from when
+    /// they asked last.
+    fn left(&self, at: Position, until: Instant) -> LeaseTime {
+        let place = self.parked_of(at).and_then(|parked| {
+            let places = self.table.storage.parked();
+            places.get(parked as usize)
+        });
+        match place.and_then(|place| place.asked) {
+            Some(asked) if until < Instant::FAR_FUTURE => {
+                let left = (until - asked.at).as_secs();
+                LeaseTime::Seconds(u32::try_from(left).unwrap_or(u32::MAX - 1))
+            }
+            Some(_) | None => LeaseTime::Infinite,
+        }
     }
 
     /// The store cannot have it. Who has a lease keeps it for a while, and who has none is told nothing.

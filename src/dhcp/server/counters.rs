@@ -233,8 +233,8 @@ impl StoreResult {
 pub struct Counters {
     /// Datagrams that were no messages of a known type.
     pub untyped: u64,
-    /// Replies that could not be written, because the backend had changed its mind or the least that a
-    /// reply says finds no room.
+    /// Replies that could not be written, because the backend had changed its mind, the least that a
+    /// reply says finds no room, or the lease had ended before they were fetched.
     pub replies_dropped: u64,
     /// Options that found no room in a reply.
     pub options_dropped: u64,

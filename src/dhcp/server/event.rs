@@ -155,6 +155,8 @@ pub enum Event {
     InUse {
         /// The address.
         ip: Ipv4Addr,
+        /// Where.
+        interface: InterfaceId,
         /// Who.
         mac: UnicastMac,
         /// The number of the probe that was answered.
@@ -195,6 +197,8 @@ pub enum Event {
     Conflict {
         /// The address.
         ip: Ipv4Addr,
+        /// Where.
+        interface: InterfaceId,
     },
     /// An address came out of quarantine.
     Cleared {

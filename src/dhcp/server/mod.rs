@@ -491,6 +491,11 @@ impl<S: Storage> Server<S> {
             State::Vacant | State::Free => {}
             State::Offered => self.withdraw(at),
             State::Leased => {
+                if matches!(self.stage_of(at), Some(Stage::Ready { .. })) {
+                    // A reply that nobody has fetched says what is not so any more.
+                    self.unpark(at);
+                    self.counters.replies_dropped += 1;
+                }
                 self.set_free(at, Edge::Last);
                 self.tell(Event::Expired { ip, client });
             }

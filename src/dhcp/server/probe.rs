@@ -207,6 +207,9 @@ impl<S: Storage> Server<S> {
         let Some(place) = places.get_mut(parked as usize) else {
             return;
         };
+        let Stage::Probing { interface, .. } = place.stage else {
+            return;
+        };
         let asked = place.asked;
         let request = core::mem::replace(&mut place.request, <S::Room as Room>::EMPTY);
         match used_by {
@@ -216,7 +219,12 @@ impl<S: Storage> Server<S> {
             }
             Some((by, probe)) => {
                 self.counters.probe(ProbeResult::InUse);
-                self.tell(Event::InUse { ip, mac: by, probe });
+                self.tell(Event::InUse {
+                    ip,
+                    interface,
+                    mac: by,
+                    probe,
+                });
                 self.somebody_has(now, backend, at, by, asked, &request);
             }
             None => {
@@ -320,7 +328,8 @@ impl<S: Storage> Server<S> {
                 self.propose(now, &ask, choice, Asked { tries, ..asked }, bytes)
             }
             Reply::Ack => {
-                self.tell(Event::Conflict { ip });
+                let interface = asked.place.interface;
+                self.tell(Event::Conflict { ip, interface });
                 self.refuse(Refused::Conflict, asked, bytes)
             }
             Reply::Inform | Reply::Nak(_) => Ok(()),

@@ -136,7 +136,8 @@ impl<S: Storage> Server<S> {
                 }
             }
             (_, Standing::Conflict) => {
-                self.tell(Event::Conflict { ip });
+                let interface = asked.place.interface;
+                self.tell(Event::Conflict { ip, interface });
                 Refused::Conflict
             }
             (_, Standing::WrongNetwork) => Refused::WrongNetwork,

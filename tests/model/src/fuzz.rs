@@ -8,6 +8,7 @@ use whohas::wire::{
 use crate::dhcp;
 use crate::profile::Profile;
 use crate::rig::Rig;
+use crate::server;
 use crate::stacks;
 use crate::step::{Span, Step, Time, raw_frame};
 use crate::store;
@@ -24,7 +25,7 @@ pub struct Target {
 }
 
 /// All there are.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target {
         name: "arp_roundtrip",
         run: arp_roundtrip,
@@ -32,6 +33,10 @@ pub const TARGETS: [Target; 7] = [
     Target {
         name: "dhcp",
         run: dhcp,
+    },
+    Target {
+        name: "dhcp_server",
+        run: dhcp_server,
     },
     Target {
         name: "frame",
@@ -68,6 +73,11 @@ pub fn frame(bytes: &[u8]) {
 /// A DHCP message of nobody knows what.
 pub fn dhcp(bytes: &[u8]) {
     dhcp::play(bytes);
+}
+
+/// The life of a DHCP server.
+pub fn dhcp_server(bytes: &[u8]) {
+    server::play(bytes);
 }
 
 /// A lease file of dnsmasq's, and its sidecar, of nobody knows what.

@@ -18,6 +18,7 @@ mod observed;
 mod outcome;
 mod profile;
 mod rig;
+mod server;
 mod shared;
 mod stacks;
 mod step;

@@ -7,7 +7,12 @@ fn decline(from: UnicastMac, ip: Ipv4Addr) -> Says {
 }
 
 fn in_use(ip: Ipv4Addr, mac: UnicastMac, probe: u8) -> Event {
-    Event::InUse { ip, mac, probe }
+    Event::InUse {
+        ip,
+        interface: ETH,
+        mac,
+        probe,
+    }
 }
 
 /// The address that a client will be offered, from a server of which nobody hears.
@@ -118,7 +123,10 @@ fn whoever_was_away_and_finds_his_address_in_use_is_refused_it() {
     assert_eq!(nak.kind(), MessageType::Nak);
     assert_eq!(nak.text(), "IP address conflict detected");
     assert_eq!(nak.option(54), Some(SERVER.octets().to_vec()));
-    let conflict = Event::Conflict { ip: own };
+    let conflict = Event::Conflict {
+        ip: own,
+        interface: ETH,
+    };
     assert_eq!(rig.told(), [in_use(own, mac(9), 1), conflict]);
     let until = START + PROBING.cooldown;
     assert_eq!(rig.stored.last(), Some(&(own, Some(until))));
@@ -221,7 +229,13 @@ fn a_declined_address_is_given_to_nobody_until_the_cooldown_ends() {
     assert_ne!(wish.ip(), bad);
     let nak = rig.answers(&selecting(mac(1), bad));
     assert_eq!(nak.text(), "IP address conflict detected");
-    assert_eq!(rig.told(), [Event::Conflict { ip: bad }]);
+    assert_eq!(
+        rig.told(),
+        [Event::Conflict {
+            ip: bad,
+            interface: ETH
+        }]
+    );
     for last in 2..20 {
         rig.says(&discover(mac(last)));
     }

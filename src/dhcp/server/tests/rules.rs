@@ -178,7 +178,7 @@ fn every_state_of_request_with_every_state_of_the_address() {
                 if then != Then::Ack {
                     assert_eq!(rig.stored.len(), stored, "{case}");
                 }
-                let conflict = rig.told().contains(&Event::Conflict { ip });
+                let conflict = rig.told().contains(&Event::Conflict { ip, interface: ETH });
                 assert_eq!(conflict, expected == CONFLICT, "{case}");
             }
         }

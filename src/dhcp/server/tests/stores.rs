@@ -47,6 +47,62 @@ fn nothing_is_promised_before_the_store_has_it() {
 }
 
 #[test]
+fn who_asks_again_while_the_store_is_slow_is_not_told_of_more_than_it_has() {
+    let mut rig = rig(POLICY);
+    let offered = rig.answers(&discover(mac(1))).ip();
+    rig.disk = Disk::Slow;
+    rig.says(&selecting(mac(1), offered));
+    rig.sleep(after(40_500));
+    rig.says(&selecting(mac(1), offered));
+    rig.disk = Disk::Good;
+    rig.drain();
+    let ack = rig.hears();
+    // Until when it was written, in whole seconds from when the client asked last.
+    assert_eq!(ack.option(51), Some(2_959_u32.to_be_bytes().to_vec()));
+    let expiry = Expiry::At(START + LEASE);
+    assert_eq!(rig.state(offered), Some(BindingState::Leased { expiry }));
+}
+
+#[test]
+fn a_lease_that_has_ended_when_it_is_stored_is_promised_to_nobody() {
+    for (late, answers) in [(LEASE - Duration::from_secs(1), 1), (LEASE, 0)] {
+        let mut rig = rig(POLICY);
+        let offered = rig.answers(&discover(mac(1))).ip();
+        rig.disk = Disk::Slow;
+        rig.says(&selecting(mac(1), offered));
+        rig.sleep(START + late);
+        rig.says(&selecting(mac(1), offered));
+        rig.disk = Disk::Good;
+        rig.drain();
+        assert_eq!((rig.heard.len(), rig.server.waiting()), (answers, 0));
+    }
+}
+
+#[test]
+fn an_ack_that_nobody_has_fetched_is_none_when_the_lease_has_ended() {
+    let mut rig = rig(POLICY);
+    let own = rig.lease(mac(1));
+    let plan = Plan::new(&rig.subnets, &rig.classes).unwrap();
+    let arrival = Arrival {
+        interface: ETH,
+        mac: MAC,
+        addresses: &rig.addresses,
+        source: own,
+        destination: SERVER,
+    };
+    let bytes = renewing(mac(1), own).bytes();
+    rig.server.receive(START, &plan, &arrival, &bytes);
+    let ticket = rig.server.poll_change().expect("it is renewed").ticket;
+    let result = Ok(Version(9));
+    rig.server.stored(START, Outcome { ticket, result });
+    assert_eq!(rig.server.waiting(), 1);
+    rig.server.handle_timeout(START + LEASE, &plan);
+    assert!(rig.server.poll_transmit(&plan, &mut [0; 600]).is_none());
+    assert_eq!(rig.server.counters().replies_dropped, 1);
+    assert_eq!(rig.server.waiting(), 0);
+}
+
+#[test]
 fn without_a_store_what_is_known_is_renewed_and_nothing_new_is_promised() {
     let mut rig = rig(POLICY);
     let known = rig.lease(mac(1));

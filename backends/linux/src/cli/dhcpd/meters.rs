@@ -33,8 +33,8 @@ pub(super) struct Meters {
     replies: [Histogram; 9],
     /// How long the store took to make a batch durable.
     pub(super) commits: Histogram,
-    /// Requests that were refused because somebody else uses the address.
-    pub(super) conflicts: u64,
+    /// Requests that were refused because somebody else uses the address, by number of interface.
+    conflicts: Vec<u64>,
     /// Received and sent, by the minute.
     pub(super) minutes: Minutes,
     /// The last events that are not everyday's, oldest first.
@@ -58,7 +58,13 @@ impl Meters {
     /// The server has told something.
     pub(super) fn happened(&mut self, now: Instant, event: &Event) {
         match event {
-            Event::Conflict { .. } => self.conflicts += 1,
+            Event::Conflict { interface, .. } => {
+                let number = interface.0 as usize;
+                if self.conflicts.len() <= number {
+                    self.conflicts.resize(number + 1, 0);
+                }
+                self.conflicts[number] += 1;
+            }
             Event::Leased { .. } | Event::Released { .. } | Event::Expired { .. } => return,
             _ => {}
         }
@@ -66,6 +72,16 @@ impl Meters {
             self.recent.pop_front();
         }
         self.recent.push_back((now, *event));
+    }
+
+    /// Requests that were refused because somebody else uses the address.
+    pub(super) fn conflicts(&self) -> u64 {
+        self.conflicts.iter().sum()
+    }
+
+    /// Those on one interface.
+    pub(super) fn conflicts_on(&self, number: usize) -> u64 {
+        self.conflicts.get(number).copied().unwrap_or_default()
     }
 
     /// How long replies of a type took.

@@ -73,12 +73,23 @@ pub(crate) struct Config {
     pub(crate) lease_file_times: Times,
     /// Where the daemon takes commands, if anywhere.
     pub(crate) control_socket: Option<PathBuf>,
+    /// The group whose members may command it besides.
+    pub(crate) control_group: Option<String>,
     /// Where metrics and the status page are, if anywhere.
-    pub(crate) http: Option<SocketAddr>,
+    pub(crate) http: Option<HttpAddress>,
     /// How the daemon tells what happens.
     pub(crate) log: Log,
     /// The files and directories besides that the configuration was read from.
     pub(crate) imports: Vec<PathBuf>,
+}
+
+/// Where HTTP is spoken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HttpAddress {
+    /// At a port.
+    Tcp(SocketAddr),
+    /// At a socket in the file system, for a proxy on this host.
+    Unix(PathBuf),
 }
 
 /// Where leases are kept.

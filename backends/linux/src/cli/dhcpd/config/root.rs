@@ -14,7 +14,7 @@ use super::network::ClientKey;
 use super::section::{At, Section};
 use super::subnet::{self, Common};
 use super::value::Value;
-use super::{Config, Log, LogFormat, LogLevel, Store, check};
+use super::{Config, HttpAddress, Log, LogFormat, LogLevel, Store, check};
 
 /// Where the daemon's files are, if nothing is written.
 const DEFAULT_DIRECTORY: &str = "/var/lib/whohas";
@@ -52,6 +52,9 @@ pub(super) fn read(root: Section<'_>, files: &Imports<'_>) -> Option<Config> {
         export_leases: imports.export_leases.map(|at| at.value),
         lease_file_times: imports.times,
         control_socket: control_socket(&root),
+        control_group: root
+            .get::<GroupOrNone>("control-group")
+            .and_then(|at| at.value.0),
         http: http(&root),
         log: log(&root),
         imports: imports.reservations,
@@ -222,12 +225,15 @@ fn control_socket(root: &Section<'_>) -> Option<PathBuf> {
     }
 }
 
-fn http(root: &Section<'_>) -> Option<SocketAddr> {
+fn http(root: &Section<'_>) -> Option<HttpAddress> {
     let section = root.section("http", "[http]")?;
-    let address = section.require::<SocketAddr>("address");
+    let address = section.require::<HttpAddress>("address");
     let override_key = "allow-other-hosts";
     let allowed = section.get(override_key).is_some_and(|at| at.value);
-    if let Some(At { value, mark }) = &address
+    if let Some(At {
+        value: HttpAddress::Tcp(value),
+        mark,
+    }) = &address
         && !value.ip().is_loopback()
         && !allowed
     {
@@ -236,7 +242,10 @@ fn http(root: &Section<'_>) -> Option<SocketAddr> {
         root.report().add(mark.error(message).hint(hint));
     }
     section.finish(|_| None);
-    address.map(|at| at.value)
+    address.map(|At { value, mark }| match value {
+        HttpAddress::Tcp(address) => HttpAddress::Tcp(address),
+        HttpAddress::Unix(value) => HttpAddress::Unix(root.resolve(At { value, mark }).value),
+    })
 }
 
 fn log(root: &Section<'_>) -> Log {
@@ -274,6 +283,35 @@ impl Value for PathOrNone {
 
     fn of_bool(bool: bool) -> Option<Self> {
         (!bool).then_some(Self(None))
+    }
+}
+
+/// A group's name or number, or `false`.
+struct GroupOrNone(Option<String>);
+
+impl Value for GroupOrNone {
+    const WHAT: &'static str = "the name of a group, or `false`";
+
+    fn of_text(text: &str) -> Option<Self> {
+        let fits = |c: char| !c.is_control() && !c.is_whitespace() && c != ':';
+        let good = !text.is_empty() && text.chars().all(fits);
+        good.then(|| Self(Some(text.to_owned())))
+    }
+
+    fn of_bool(bool: bool) -> Option<Self> {
+        (!bool).then_some(Self(None))
+    }
+}
+
+impl Value for HttpAddress {
+    const WHAT: &'static str =
+        "an address and a port such as `127.0.0.1:9167`, or `unix:` and the path of a socket";
+
+    fn of_text(text: &str) -> Option<Self> {
+        match text.strip_prefix("unix:") {
+            Some(path) => PathBuf::of_text(path).map(Self::Unix),
+            None => SocketAddr::of_text(text).map(Self::Tcp),
+        }
     }
 }
 

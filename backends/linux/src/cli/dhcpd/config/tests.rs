@@ -123,6 +123,27 @@ fn what_the_template_gives_as_defaults_is_what_holds_without() {
     }
 }
 
+#[test]
+fn doors_are_sockets_for_a_group_or_ports() {
+    let read = |lines: &str| {
+        let text = format!(
+            "interfaces = \"eth0\"\n{lines}\n[[subnet]]\nprefix = \"10.0.0.0/24\"\n\
+             pools = \"10.0.0.100-10.0.0.199\""
+        );
+        parse_text(&text).map(|(config, _)| (config.control_group, config.http))
+    };
+    let unix = HttpAddress::Unix("/run/http.sock".into());
+    let lines = "control-group = \"adm\"\n[http]\naddress = \"unix:/run/http.sock\"";
+    assert_eq!(read(lines).unwrap(), (Some("adm".into()), Some(unix)));
+    let tcp = HttpAddress::Tcp(([127, 0, 0, 1], 80).into());
+    let lines = "control-group = false\n[http]\naddress = \"127.0.0.1:80\"";
+    assert_eq!(read(lines).unwrap(), (None, Some(tcp)));
+    for bad in ["unix:", "/run/http.sock", "0.0.0.0:80"] {
+        let lines = format!("[http]\naddress = \"{bad}\"");
+        assert!(read(&lines).is_err(), "{bad}");
+    }
+}
+
 /// A file with one subnet, and more lines for the subnet.
 fn subnet_with(lines: &str) -> Subnet {
     let text = format!(

@@ -331,9 +331,19 @@ impl Printer {
         facts.add(["probes".to_owned(), counts(&status.probes)]);
         facts.add(["conflicts".to_owned(), status.conflicts.to_string()]);
         if let Some(claims) = status.lease_claims {
-            let claims = format!("{claims} ARP frames contradict a lease");
+            let missed = status.leases_unwatched.unwrap_or_default();
+            let more = match missed {
+                0 => String::new(),
+                missed => format!(", {missed} leases not watched for lack of room"),
+            };
+            let claims = format!("{claims} ARP frames contradict a lease{more}");
             facts.add(["inspected".to_owned(), claims]);
         }
+        let visitors = format!(
+            "{} refused, {} timed out",
+            status.visitors_refused, status.visitors_timed_out
+        );
+        facts.add(["visitors".to_owned(), visitors]);
         facts.print(&mut self.output)?;
         let mut pools = Table::new([
             "POOL",

@@ -231,6 +231,15 @@ pub(super) struct StatusLine {
     pub(super) refused: u64,
     /// ARP frames that contradict a lease, if they are looked for.
     pub(super) lease_claims: Option<u64>,
+    /// Leases that are not looked at because there is no room for more.
+    #[serde(default)]
+    pub(super) leases_unwatched: Option<u64>,
+    /// Visitors that were not let in.
+    #[serde(default)]
+    pub(super) visitors_refused: u64,
+    /// Visitors that were shown out because nothing happened.
+    #[serde(default)]
+    pub(super) visitors_timed_out: u64,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -330,6 +339,7 @@ impl<'a> Reply<'a> {
             sandbox,
             refused,
             lease_claims,
+            visitors,
         } = status;
         // What has never happened is left out.
         let counted = |counts: &mut dyn Iterator<Item = (&str, u64)>| {
@@ -401,9 +411,12 @@ impl<'a> Reply<'a> {
                     .into_iter()
                     .map(|result| (result.name(), counters.probes(result))),
             ),
-            conflicts: meters.conflicts,
+            conflicts: meters.conflicts(),
             refused,
-            lease_claims,
+            lease_claims: lease_claims.map(|claims| claims.refused),
+            leases_unwatched: lease_claims.map(|claims| claims.missed),
+            visitors_refused: visitors.iter().map(|door| door.refused).sum(),
+            visitors_timed_out: visitors.iter().map(|door| door.timed_out).sum(),
         }))
     }
 

@@ -15,7 +15,9 @@ use whohas::{Instant, Prefix, UnicastMac};
 
 use super::super::meters::Meters;
 use super::super::socket::SocketCounters;
-use super::{Desk, InterfaceStatus, PoolStatus, SandboxStatus, Status, StoreStatus};
+use super::{
+    Desk, InterfaceStatus, LeaseClaims, PoolStatus, SandboxStatus, Status, StoreStatus, Visitors,
+};
 
 /// What visitors are shown by tests.
 #[derive(Debug)]
@@ -201,7 +203,8 @@ fn status(leased: u64) -> Status {
             seccomp: false,
         },
         refused: 0,
-        lease_claims: Some(0),
+        lease_claims: Some(LeaseClaims::default()),
+        visitors: [Visitors::default(); 2],
     }
 }
 

@@ -51,7 +51,27 @@ pub(super) struct Status {
     /// Replies that the kernel did not take.
     pub(super) refused: u64,
     /// ARP frames that contradict a lease, if they are looked for.
-    pub(super) lease_claims: Option<u64>,
+    pub(super) lease_claims: Option<LeaseClaims>,
+    /// Who wished to come in: by the control socket, and by HTTP.
+    pub(super) visitors: [Visitors; 2],
+}
+
+/// What was seen of those who claim what is leased to others.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LeaseClaims {
+    /// Frames that contradict a lease.
+    pub(super) refused: u64,
+    /// Leases that there was no room for: whoever claims them is not noticed.
+    pub(super) missed: u64,
+}
+
+/// Those who have come to a door in vain.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Visitors {
+    /// How many were not let in.
+    pub(super) refused: u64,
+    /// How many were shown out because nothing happened.
+    pub(super) timed_out: u64,
 }
 
 /// An interface that is served.

@@ -150,7 +150,13 @@ pub(super) fn text(desk: &impl Desk) -> String {
             "counter",
             "ARP frames in which a station claims what is leased to another.",
         );
-        text.sample(&[], claims);
+        text.sample(&[], claims.refused);
+        text.family(
+            "whohas_dhcp_lease_claims_unwatched_total",
+            "counter",
+            "Leases whose claims are not looked at because there is no room for more.",
+        );
+        text.sample(&[], claims.missed);
     }
 
     text.family(
@@ -158,15 +164,30 @@ pub(super) fn text(desk: &impl Desk) -> String {
         "counter",
         "Requests for addresses that were refused because somebody else uses them.",
     );
-    // The server is one for all interfaces; with several, the label stays empty.
-    let device = match status.interfaces.as_slice() {
-        [interface] => interface.name.as_str(),
-        _ => "",
-    };
-    text.sample(
-        &[("device", &device), ("role", &"dhcp_server")],
-        meters.conflicts,
-    );
+    for (number, interface) in status.interfaces.iter().enumerate() {
+        text.sample(
+            &[("device", &interface.name), ("role", &"dhcp_server")],
+            meters.conflicts_on(number),
+        );
+    }
+
+    let visitors = [
+        (
+            "whohas_dhcp_visitors_refused_total",
+            "Visitors that were not let in.",
+            status.visitors.map(|visitors| visitors.refused),
+        ),
+        (
+            "whohas_dhcp_visitors_timed_out_total",
+            "Visitors that were shown out because nothing happened.",
+            status.visitors.map(|visitors| visitors.timed_out),
+        ),
+    ];
+    for (name, help, [control, http]) in visitors {
+        text.family(name, "counter", help);
+        text.sample(&[("door", &"control")], control);
+        text.sample(&[("door", &"http")], http);
+    }
 
     text.family(
         "whohas_dhcp_store_commit_duration_seconds",

@@ -181,7 +181,7 @@ fn tiles(out: &mut String, total: &Usage, meters: &Meters, now: Instant) -> fmt:
     tile(
         "Declined or in use",
         &Grouped(total.quarantined),
-        &format_args!("{} refused", Grouped(meters.conflicts)),
+        &format_args!("{} refused", Grouped(meters.conflicts())),
     )?;
     tile(
         "Messages a minute",
@@ -314,7 +314,7 @@ fn events(out: &mut String, meters: &Meters, now: Instant) -> fmt::Result {
                 write!(out, "<span class=mono>{client}</span> declines {}", ip(at))?;
             }
             Event::Declined { ip: at, .. } => write!(out, "{} is marked as declined", ip(at))?,
-            Event::Conflict { ip: at } => write!(out, "{} was refused: conflict", ip(at))?,
+            Event::Conflict { ip: at, .. } => write!(out, "{} was refused: conflict", ip(at))?,
             Event::AnswersForAll { mac } => write!(
                 out,
                 "<span class=mono>{mac}</span> answers for all addresses, and is not believed"

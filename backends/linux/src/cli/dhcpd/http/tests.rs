@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use whohas::Instant;
-use whohas::dhcp::server::{Event, Received, Usage};
+use whohas::dhcp::server::{Event, InterfaceId, Received, Usage};
 use whohas::dhcp::store::Cause;
 use whohas::wire::dhcp::{ClientHardware, MessageType};
 
@@ -170,11 +170,18 @@ pub(in crate::cli::dhcpd) fn busy() -> Fixture {
             200,
             Event::InUse {
                 ip,
+                interface: InterfaceId(0),
                 mac: mac(99),
                 probe: 2,
             },
         ),
-        (90, Event::Conflict { ip }),
+        (
+            90,
+            Event::Conflict {
+                ip,
+                interface: InterfaceId(0),
+            },
+        ),
         (12, Event::Declining { ip, client }),
     ] {
         desk.meters.happened(now - Duration::from_secs(ago), &event);

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use whohas::Instant;
 
-use super::desk::Desk;
+use super::desk::{Desk, Visitors};
 
 pub(super) use door::{Door, DoorError};
 
@@ -122,6 +122,14 @@ impl<D: Dialogue> Listener<D> {
         }
         self.show_out(now);
         self.open_or_close_door(now)
+    }
+
+    /// Those who have come in vain.
+    pub(super) const fn turned_away(&self) -> Visitors {
+        Visitors {
+            refused: self.refused,
+            timed_out: self.timed_out,
+        }
     }
 
     /// When to call [`serve`](Self::serve) next, should nothing happen.

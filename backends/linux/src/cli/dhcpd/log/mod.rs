@@ -193,7 +193,12 @@ impl<W: Write> Log<W> {
         match event {
             // There are thousands of them in a second, and to write a time costs more than to read one.
             Event::Leased { .. } if Info > self.level => {}
-            Event::InUse { ip, mac, probe } => {
+            Event::InUse {
+                ip,
+                interface: _,
+                mac,
+                probe,
+            } => {
                 let fields = [
                     Field::text("ip", ip),
                     Field::text("mac", mac),
@@ -231,7 +236,7 @@ impl<W: Write> Log<W> {
                 let fields = [Field::text("ip", ip), Field::text("until", &until)];
                 self.tell(now, Warning, Kind::Declined, "marked as declined", &fields);
             }
-            Event::Conflict { ip } => {
+            Event::Conflict { ip, interface: _ } => {
                 let fields = [Field::text("ip", ip)];
                 self.tell(now, Warning, Kind::Conflict, "conflict detected", &fields);
             }

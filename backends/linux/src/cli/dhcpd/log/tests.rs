@@ -1,12 +1,14 @@
 use std::net::Ipv4Addr;
 
 use whohas::UnicastMac;
+use whohas::dhcp::server::InterfaceId;
 use whohas::wire::dhcp::ClientHardware;
 
 use super::line::LONGEST;
 use super::*;
 
 const IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
+const ETH: InterfaceId = InterfaceId(0);
 const NOW: Instant = Instant::from_secs(1_767_225_599);
 
 fn mac() -> UnicastMac {
@@ -36,6 +38,7 @@ fn every_event() -> Vec<Event> {
     vec![
         Event::InUse {
             ip,
+            interface: ETH,
             mac: mac(),
             probe: 1,
         },
@@ -44,7 +47,7 @@ fn every_event() -> Vec<Event> {
         Event::DeclinedNothing { client },
         Event::Declining { ip, client },
         Event::Declined { ip, until },
-        Event::Conflict { ip },
+        Event::Conflict { ip, interface: ETH },
         Event::Cleared { ip },
         leased(false, Expiry::At(until)),
         leased(true, Expiry::Never),
@@ -81,7 +84,13 @@ fn every_event_has_its_line() {
 #[test]
 fn without_a_journal_there_is_the_time_and_json_has_it_all() {
     let mut plain = log(Format::Plain);
-    plain.event(NOW, &Event::Conflict { ip: IP });
+    plain.event(
+        NOW,
+        &Event::Conflict {
+            ip: IP,
+            interface: ETH,
+        },
+    );
     assert_eq!(
         text(plain),
         "2025-12-31T23:59:59Z warning conflict detected ip=10.0.0.5\n"
@@ -159,7 +168,13 @@ fn what_has_spaces_is_in_quotation_marks() {
 fn too_many_of_a_kind_are_counted_instead_and_others_are_told() {
     let mut log = log(Format::Journal);
     for _ in 0..MOST + 7 {
-        log.event(NOW, &Event::Conflict { ip: IP });
+        log.event(
+            NOW,
+            &Event::Conflict {
+                ip: IP,
+                interface: ETH,
+            },
+        );
     }
     log.event(NOW, &Event::Cleared { ip: IP });
     assert_eq!(log.poll_timeout(), Some(NOW + WINDOW));
@@ -168,7 +183,13 @@ fn too_many_of_a_kind_are_counted_instead_and_others_are_told() {
     assert_eq!(lines as u32, MOST + 1);
     log.handle_timeout(NOW + WINDOW);
     assert_eq!(log.poll_timeout(), None);
-    log.event(NOW + WINDOW, &Event::Conflict { ip: IP });
+    log.event(
+        NOW + WINDOW,
+        &Event::Conflict {
+            ip: IP,
+            interface: ETH,
+        },
+    );
     let text = text(log);
     let last: Vec<&str> = text.lines().rev().take(3).collect();
     assert_eq!(

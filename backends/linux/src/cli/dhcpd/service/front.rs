@@ -3,9 +3,11 @@
 use std::net::Ipv4Addr;
 
 use whohas::Instant;
-use whohas::dhcp::server::{Binding, Counters, Growable, Pool, Server, Subnet};
+use whohas::dhcp::server::{Binding, Counters, Growable, Server, Subnet};
 
-use super::super::desk::{Desk, InterfaceStatus, PoolStatus, Status, StoreStatus};
+use super::super::desk::{
+    Desk, InterfaceStatus, LeaseClaims, PoolStatus, Status, StoreStatus, Visitors,
+};
 use super::super::inspect::Inspector;
 use super::super::meters::Meters;
 use super::super::socket::{Port, Sockets};
@@ -20,6 +22,7 @@ pub(super) struct Front<'s, 'p> {
     pub(super) inspector: Option<&'s Inspector>,
     pub(super) meters: &'s Meters,
     pub(super) facts: &'s Facts,
+    pub(super) visitors: [Visitors; 2],
 }
 
 impl Desk for Front<'_, '_> {
@@ -64,7 +67,11 @@ impl Desk for Front<'_, '_> {
             },
             sandbox: self.facts.sandbox,
             refused: self.sockets.refused(),
-            lease_claims: self.inspector.map(Inspector::refused),
+            lease_claims: self.inspector.map(|inspector| LeaseClaims {
+                refused: inspector.refused(),
+                missed: inspector.missed,
+            }),
+            visitors: self.visitors,
         }
     }
 }
@@ -84,18 +91,37 @@ impl Front<'_, '_> {
         self.sockets.ports().iter().map(status).collect()
     }
 
+    /// By range, and what is reserved besides.
     fn pools(&self) -> Vec<PoolStatus> {
-        let status = |subnet: &Subnet<'_>| PoolStatus {
-            subnet: format!("{}/{}", subnet.prefix.ip(), subnet.prefix.len()),
-            pool: ranges(subnet.pools),
-            usage: self.server.usage(subnet),
-        };
-        self.known.plan.subnets().iter().map(status).collect()
+        let mut pools = Vec::new();
+        for subnet in self.known.plan.subnets() {
+            let mut tell = |pool, usage| {
+                pools.push(PoolStatus {
+                    subnet: format!("{}/{}", subnet.prefix.ip(), subnet.prefix.len()),
+                    pool,
+                    usage,
+                });
+            };
+            for &pool in subnet.pools {
+                let usage = self.server.pool_usage(subnet, pool);
+                tell(format!("{}-{}", pool.first, pool.last), usage);
+            }
+            let outside = self.server.usage(&Subnet {
+                pools: &[],
+                reserved: &outside(subnet),
+                ..*subnet
+            });
+            if outside.capacity > 0 {
+                tell("reservations".to_owned(), outside);
+            }
+        }
+        pools
     }
 }
 
-/// Such as `10.0.0.100-10.0.0.199`, more than one with commas in between.
-fn ranges(pools: &[Pool]) -> String {
-    let range = |Pool { first, last }: &Pool| format!("{first}-{last}");
-    pools.iter().map(range).collect::<Vec<_>>().join(",")
+/// What is reserved and in no pool.
+fn outside(subnet: &Subnet<'_>) -> Vec<Ipv4Addr> {
+    let reserved = subnet.reserved.iter().copied();
+    let pooled = |ip: &Ipv4Addr| subnet.pools.iter().any(|pool| pool.contains(*ip));
+    reserved.filter(|ip| !pooled(ip)).collect()
 }

@@ -24,6 +24,7 @@ use super::super::signals::Signals;
 use super::clock::{Clock, Step};
 use super::control::Conversation;
 use super::desk::SandboxStatus;
+use super::desk::Visitors;
 use super::http::Exchange;
 use super::inspect::{Claim, Inspector};
 use super::listener::Listener;
@@ -429,6 +430,7 @@ impl Service {
             inspector: self.inspector.as_ref(),
             meters: &self.meters,
             facts: &self.facts,
+            visitors: self.doors.visitors(),
         };
         if let (true, Some(door)) = (ready.control, &mut self.doors.control) {
             door.serve(now, &mut front).map_err(failed)?;
@@ -441,6 +443,14 @@ impl Service {
 }
 
 impl Doors {
+    fn visitors(&self) -> [Visitors; 2] {
+        [
+            self.control.as_ref().map(Listener::turned_away),
+            self.http.as_ref().map(Listener::turned_away),
+        ]
+        .map(Option::unwrap_or_default)
+    }
+
     fn poll_timeout(&self) -> Option<Instant> {
         let control = self.control.as_ref().and_then(Listener::poll_timeout);
         let http = self.http.as_ref().and_then(Listener::poll_timeout);

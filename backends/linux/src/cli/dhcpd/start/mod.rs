@@ -3,12 +3,13 @@
 mod leases;
 mod reload;
 
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Instant as Monotonic;
 
+use rustix::process::Gid;
 use whohas::dhcp::server::{Growable, Server};
 
 use super::super::failure::{Failure, Outcome};
@@ -16,7 +17,7 @@ use super::super::privilege;
 use super::super::random::random;
 use super::super::signals::Signals;
 use super::clock::Clock;
-use super::config::{Config, LogFormat, LogLevel, Problems, Store};
+use super::config::{Config, HttpAddress, LogFormat, LogLevel, Problems, Store};
 use super::listener::{Door, DoorError, Listener};
 use super::log::{Field, Kind, Level, Log};
 use super::meters::Meters;
@@ -137,18 +138,42 @@ fn set_up(source: &Source, config: &Config, warnings: &Problems) -> Result<Servi
 fn open(config: &Config) -> Result<Opened, Failure> {
     let sockets = Sockets::open(&config.interfaces)?;
     let store = OpenStore::open(config)?;
-    let control = config.control_socket.as_deref().map(|path| {
+    let group = config.control_group.as_deref().map(group).transpose()?;
+    let unix = |path: &Path| {
         make_room(path);
-        Door::unix(path, None).map_err(door_failure)
+        Door::unix(path, group).map_err(door_failure)
+    };
+    let control = config.control_socket.as_deref().map(unix);
+    let http = config.http.as_ref().map(|address| match address {
+        HttpAddress::Tcp(address) => Door::tcp(*address).map_err(door_failure),
+        HttpAddress::Unix(path) => unix(path),
     });
-    let http = config.http;
-    let http = http.map(|address| Door::tcp(address).map_err(door_failure));
     Ok(Opened {
         sockets,
         store,
         control: control.transpose()?,
         http: http.transpose()?,
     })
+}
+
+/// The group of a name or number, as the host's own list has it.
+fn group(name: &str) -> Result<Gid, Failure> {
+    let list = fs::read_to_string("/etc/group")
+        .map_err(|error| Failure::device("cannot read /etc/group", error))?;
+    let number = name.parse().ok().or_else(|| number_of(name, &list));
+    let number = number.ok_or_else(|| {
+        Failure::usage(format!(
+            "control-group: there is no group `{name}` in /etc/group; add it, or write its number"
+        ))
+    })?;
+    Ok(Gid::from_raw(number))
+}
+
+/// The number of a group in a list of lines such as `adm:x:4:syslog`.
+fn number_of(name: &str, list: &str) -> Option<u32> {
+    let mut lines = list.lines().map(|line| line.split(':'));
+    let mut line = lines.find(|line| line.clone().next() == Some(name))?;
+    line.nth(2)?.parse().ok()
 }
 
 /// Makes the directory of a socket. If that fails, so will the socket, and says why.
@@ -171,7 +196,11 @@ fn door_failure(error: DoorError) -> Failure {
 fn reach(source: &Source, config: &Config) -> Reach {
     let files = source.file().into_iter();
     let read = files.chain(&config.imports).chain(&config.import_leases);
-    let control = config.control_socket.iter();
+    let http = match &config.http {
+        Some(HttpAddress::Unix(path)) => Some(path),
+        Some(HttpAddress::Tcp(_)) | None => None,
+    };
+    let control = config.control_socket.iter().chain(http);
     Reach {
         // Also where links lead to, as long as they do not come to lead elsewhere.
         read: read
@@ -205,5 +234,21 @@ const fn level(level: LogLevel) -> Level {
         LogLevel::Notice => Level::Notice,
         LogLevel::Info => Level::Info,
         LogLevel::Debug => Level::Debug,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_found_by_its_whole_name() {
+        let list = "root:x:0:\nadmin:x:7:a,b\nadm:x:4:syslog\nbroken\nodd:x:many:\n";
+        assert_eq!(number_of("adm", list), Some(4));
+        for none in ["ad", "x", "broken", "odd", ""] {
+            assert_eq!(number_of(none, list), None, "{none}");
+        }
+        assert_eq!(group("12").ok(), Some(Gid::from_raw(12)));
+        assert!(group("no such group").is_err());
     }
 }

@@ -64,7 +64,7 @@ fn unchangeable(old: &Config, new: &Config) -> Option<&'static str> {
         ),
         (
             "the control socket",
-            old.control_socket != new.control_socket,
+            old.control_socket != new.control_socket || old.control_group != new.control_group,
         ),
         ("the HTTP address", old.http != new.http),
         ("the limit of leases", old.max_leases != new.max_leases),
