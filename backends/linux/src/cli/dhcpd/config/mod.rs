@@ -77,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) control_group: Option<String>,
     /// Where metrics and the status page are, if anywhere.
     pub(crate) http: Option<HttpAddress>,
+    /// Names by which browsers may reach them, besides addresses.
+    pub(crate) http_names: Vec<Box<str>>,
     /// How the daemon tells what happens.
     pub(crate) log: Log,
     /// The files and directories besides that the configuration was read from.

@@ -12,7 +12,7 @@ use whohas::dhcp::store::dnsmasq::Times;
 use super::dnsmasq::{self, Imports};
 use super::network::ClientKey;
 use super::section::{At, Section};
-use super::subnet::{self, Common};
+use super::subnet::{self, Common, HostName};
 use super::value::Value;
 use super::{Config, HttpAddress, Log, LogFormat, LogLevel, Store, check};
 
@@ -39,6 +39,7 @@ pub(super) fn read(root: Section<'_>, files: &Imports<'_>) -> Option<Config> {
     }
     let classes = root.sections("class", "[[class]]").into_iter();
     let classes = classes.filter_map(|section| subnet::class(section, &common));
+    let (http, http_names) = http(&root);
     let config = Config {
         interfaces,
         classes: check::classes(classes.collect(), report),
@@ -55,7 +56,8 @@ pub(super) fn read(root: Section<'_>, files: &Imports<'_>) -> Option<Config> {
         control_group: root
             .get::<GroupOrNone>("control-group")
             .and_then(|at| at.value.0),
-        http: http(&root),
+        http,
+        http_names,
         log: log(&root),
         imports: imports.reservations,
     };
@@ -225,8 +227,11 @@ fn control_socket(root: &Section<'_>) -> Option<PathBuf> {
     }
 }
 
-fn http(root: &Section<'_>) -> Option<HttpAddress> {
-    let section = root.section("http", "[http]")?;
+/// Where, and by which names besides.
+fn http(root: &Section<'_>) -> (Option<HttpAddress>, Vec<Box<str>>) {
+    let Some(section) = root.section("http", "[http]") else {
+        return (None, Vec::new());
+    };
     let address = section.require::<HttpAddress>("address");
     let override_key = "allow-other-hosts";
     let allowed = section.get(override_key).is_some_and(|at| at.value);
@@ -241,11 +246,14 @@ fn http(root: &Section<'_>) -> Option<HttpAddress> {
         let hint = format!("write `127.0.0.1`, or {override_key} = true to show them all leases");
         root.report().add(mark.error(message).hint(hint));
     }
+    let names = section.list::<HostName>("names").into_iter();
+    let names = names.map(|at| at.value.0).collect();
     section.finish(|_| None);
-    address.map(|At { value, mark }| match value {
+    let address = address.map(|At { value, mark }| match value {
         HttpAddress::Tcp(address) => HttpAddress::Tcp(address),
         HttpAddress::Unix(value) => HttpAddress::Unix(root.resolve(At { value, mark }).value),
-    })
+    });
+    (address, names)
 }
 
 fn log(root: &Section<'_>) -> Log {

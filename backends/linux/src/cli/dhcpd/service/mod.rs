@@ -81,6 +81,8 @@ pub(super) struct Facts {
     pub(super) store_path: Option<String>,
     pub(super) sandbox: SandboxStatus,
     pub(super) probes: bool,
+    /// Names of this host that visitors may use.
+    pub(super) names: Vec<Box<str>>,
 }
 
 /// How far the store is.

@@ -130,6 +130,7 @@ fn set_up(source: &Source, config: &Config, warnings: &Problems) -> Result<Servi
             store_path: path(&config.store).map(|path| path.display().to_string()),
             sandbox,
             probes: config.policy.probe.is_some(),
+            names: config.http_names.clone(),
         },
         progress: Progress::default(),
     })
