@@ -162,6 +162,14 @@ pub enum Event {
         /// The number of the probe that was answered.
         probe: u8,
     },
+    /// Two machines call themselves by one identifier, as clones of one disk do, or one machine does so at
+    /// two interfaces: whoever has the address has answered, while another hardware address asked for it.
+    Clones {
+        /// The address.
+        ip: Ipv4Addr,
+        /// Who has it.
+        mac: UnicastMac,
+    },
     /// No probe for an address could be sent. Whoever asked for it gets it all the same.
     NotProbed {
         /// The address.

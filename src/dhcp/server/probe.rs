@@ -199,7 +199,10 @@ impl<S: Storage> Server<S> {
         let owner = slot.identity().and_then(|own| own.hardware.mac());
         let used_by = match verdict {
             // Whoever has it may have it, under whatever name he asks.
-            Verdict::InUse { by, .. } if owner == Some(by) => None,
+            Verdict::InUse { by, .. } if owner == Some(by) => {
+                self.tell(Event::Clones { ip, mac: by });
+                None
+            }
             Verdict::InUse { by, probe } => Some((by, probe)),
             Verdict::Free { .. } | Verdict::NotProbed => None,
         };

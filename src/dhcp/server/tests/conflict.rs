@@ -108,9 +108,17 @@ fn the_owner_that_comes_under_another_hardware_address_is_no_conflict() {
     rig.answers(&named(selecting(mac(1), own)));
     // Its other interface still answers for it.
     rig.squatters.push((own, mac(1)));
-    rig.says(&named(request(mac(2)).requesting(own)));
-    rig.sleep(rig.now + Duration::from_millis(300));
-    assert_eq!(rig.hears().kind(), MessageType::Ack);
+    let clones = Event::Clones {
+        ip: own,
+        mac: mac(1),
+    };
+    for (from, told) in [(mac(1), false), (mac(2), true)] {
+        rig.told();
+        rig.says(&named(request(from).requesting(own)));
+        rig.sleep(rig.now + Duration::from_millis(300));
+        assert_eq!(rig.hears().kind(), MessageType::Ack);
+        assert_eq!(rig.told().contains(&clones), told);
+    }
 }
 
 #[test]

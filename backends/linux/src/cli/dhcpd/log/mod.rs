@@ -55,6 +55,7 @@ impl Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     InUse,
+    Clones,
     NotProbed,
     AnswersForAll,
     Declining,
@@ -82,8 +83,9 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::InUse,
+        Self::Clones,
         Self::NotProbed,
         Self::AnswersForAll,
         Self::Declining,
@@ -106,6 +108,7 @@ impl Kind {
     const fn name(self) -> &'static str {
         match self {
             Self::InUse => "in_use",
+            Self::Clones => "clones",
             Self::NotProbed => "not_probed",
             Self::AnswersForAll => "answers_for_all",
             Self::Declining => "declining",
@@ -210,6 +213,11 @@ impl<W: Write> Log<W> {
                 let fields = [Field::text("mac", mac)];
                 let message = "answers for all addresses, and is not believed";
                 self.tell(now, Warning, Kind::AnswersForAll, message, &fields);
+            }
+            Event::Clones { ip, mac } => {
+                let fields = [Field::text("ip", ip), Field::text("mac", mac)];
+                let message = "two stations say one client identifier";
+                self.tell(now, Warning, Kind::Clones, message, &fields);
             }
             Event::NotProbed { ip } => {
                 let fields = [Field::text("ip", ip)];

@@ -42,6 +42,7 @@ fn every_event() -> Vec<Event> {
             mac: mac(),
             probe: 1,
         },
+        Event::Clones { ip, mac: mac() },
         Event::NotProbed { ip },
         Event::AnswersForAll { mac: mac() },
         Event::DeclinedNothing { client },
@@ -66,6 +67,7 @@ fn every_event_has_its_line() {
         text(log),
         "\
 <4>address in use ip=10.0.0.5 mac=02:00:00:00:00:09 probe=1
+<4>two stations say one client identifier ip=10.0.0.5 mac=02:00:00:00:00:09
 <4>given without a probe, as none could be sent ip=10.0.0.5
 <4>answers for all addresses, and is not believed mac=02:00:00:00:00:09
 <4>decline ignored: it names no address client_mac=02:00:00:00:00:09
@@ -220,6 +222,6 @@ fn every_event_can_be_told_at_every_level_and_in_every_format() {
             }
             text(log).lines().count()
         });
-        assert_eq!(told, [0, 7, 8, 12, 12], "{format:?}");
+        assert_eq!(told, [0, 8, 9, 13, 13], "{format:?}");
     }
 }
