@@ -233,7 +233,10 @@ impl<S: Storage> Server<S> {
             None => {
                 if verdict == Verdict::NotProbed {
                     self.counters.probe(ProbeResult::NotProbed);
-                    self.tell(Event::NotProbed { ip });
+                    // If it was not only to inform.
+                    if asked.is_some() {
+                        self.tell(Event::NotProbed { ip });
+                    }
                 } else {
                     self.counters.probe(ProbeResult::Free);
                 }

@@ -224,7 +224,7 @@ wire_test! {
         let file = folder.write("dhcpd.toml", &text);
         let check = || ran(&["dhcpd", "--check", "--config", &file]);
         assert_eq!(check().code, Some(0));
-        fs::set_permissions(&file, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
         let ran = check();
         assert_eq!(ran.code, Some(2), "{ran:?}");
         assert!(ran.err.contains("Permission denied"), "{ran:?}");

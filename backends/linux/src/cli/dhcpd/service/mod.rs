@@ -346,7 +346,8 @@ impl Service {
             }
         }
         while let Some(transmit) = self.server.poll_transmit(known, self.sockets.room()) {
-            let payload = &self.sockets.room()[..transmit.len];
+            let payload = self.sockets.room().get(..transmit.len);
+            let payload = payload.unwrap_or_default();
             trace::sent(&mut self.log, now, &transmit, payload);
             self.sockets.post(&transmit);
             let took = now - transmit.asked_at;

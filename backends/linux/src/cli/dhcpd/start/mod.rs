@@ -1,4 +1,5 @@
-//! Open, drop, parse what others may have written; then serve, one generation of the configuration after the other.
+//! Open, drop, parse what others may have written; then serve, one generation of the configuration after
+//! the other.
 
 mod leases;
 mod reload;
