@@ -46,6 +46,15 @@ impl Sample {
         }
     }
 
+    /// Whether it says something of what is now.
+    pub(crate) fn lasts(&self, now: Instant) -> bool {
+        match self.kind {
+            Kind::Free => false,
+            Kind::LeasedForEver => true,
+            Kind::Leased | Kind::Declined | Kind::InUse | Kind::InUseBySomebody => self.time > now,
+        }
+    }
+
     /// What a record says.
     pub(crate) fn of(record: &Record<'_>) -> Self {
         let Record { ip, claim } = *record;

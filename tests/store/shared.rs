@@ -52,14 +52,14 @@ impl Store for Shared {
         self.submitted.push((change.ticket, change.expects, value));
     }
 
-    fn commit(&mut self, _now: Instant) {
+    fn commit(&mut self, now: Instant) {
         let mut cluster = self.cluster.borrow_mut();
         for (ticket, expects, value) in self.submitted.drain(..) {
             let ip = value.record().ip;
-            let version = cluster
-                .keys
-                .get(&ip)
-                .map_or(Version(0), |(version, _value)| *version);
+            let known = cluster.keys.get(&ip);
+            // What has ended is none for whoever knows of none.
+            let known = known.filter(|(version, value)| value.lasts(now) || *version == expects);
+            let version = known.map_or(Version(0), |(version, _value)| *version);
             let result = if cluster.is_down {
                 Err(Refusal::Unavailable)
             } else if version != expects {

@@ -186,7 +186,7 @@ const STAGES: [Stage; 21] = [
     },
     Stage {
         name: "fuzz",
-        about: "no fuzz target crashes in 20 seconds each",
+        about: "no fuzz target crashes in 10 seconds each",
         needs: &[Need::Nightly, Need::CargoFuzz],
         work: Work::Timed {
             default: fuzz::DEFAULT_DURATION,

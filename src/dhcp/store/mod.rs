@@ -114,7 +114,9 @@ pub enum Cause {
     },
 }
 
-/// How often a record has been written, as its store counts; zero where there is none.
+/// How often a record has been written, as its store counts; zero where there is none, so also once it
+/// was [made free](Claim::Free). Servers forget what has ended: a change that expects none replaces a record
+/// whose time is over, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Version(pub u64);

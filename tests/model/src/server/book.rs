@@ -105,6 +105,8 @@ struct Flight {
 pub(super) struct Book {
     pub(super) records: BTreeMap<Ipv4Addr, Saved>,
     versions: BTreeMap<Ipv4Addr, Version>,
+    /// How often anything was written.
+    written: u64,
     flights: Vec<Flight>,
 }
 
@@ -127,38 +129,37 @@ impl Book {
     }
 
     /// Decides on a change: it is made, unless somebody else was first.
-    pub(super) fn decide(&mut self, which: usize, available: bool) -> Outcome {
+    pub(super) fn decide(&mut self, now: Instant, which: usize, available: bool) -> Outcome {
         let Flight {
             ticket,
             expects,
             ip,
             saved,
         } = self.flights.remove(which);
-        let version = self.versions.entry(ip).or_default();
+        // What has ended is none for whoever knows of none.
+        let lasts = self.records.get(&ip).is_some_and(|saved| saved.lasts(now));
+        let known = self.versions.get(&ip).copied();
+        let version = known.filter(|&version| lasts || version == expects);
+        let version = version.unwrap_or_default();
         let result = match available {
             false => Err(Refusal::Unavailable),
-            true if *version != expects => Err(Refusal::Taken),
-            true => {
-                *version = expects.next();
-                match saved {
-                    Some(saved) => self.records.insert(ip, saved),
-                    None => self.records.remove(&ip),
-                };
-                Ok(*version)
-            }
+            true if version != expects => Err(Refusal::Taken),
+            true => Ok(self.write(ip, saved)),
         };
         Outcome { ticket, result }
     }
 
-    /// Somebody else writes a record.
+    /// Writes a record, or removes it: then nothing is left that could have a version.
     pub(super) fn write(&mut self, ip: Ipv4Addr, saved: Option<Saved>) -> Version {
-        match saved {
-            Some(saved) => self.records.insert(ip, saved),
-            None => self.records.remove(&ip),
+        let Some(saved) = saved else {
+            self.records.remove(&ip);
+            self.versions.remove(&ip);
+            return Version::default();
         };
-        let version = self.versions.entry(ip).or_default();
-        *version = version.next();
-        *version
+        self.records.insert(ip, saved);
+        self.written += 1;
+        self.versions.insert(ip, Version(self.written));
+        Version(self.written)
     }
 
     /// A store that has been opened anew counts anew, and what was on the way is lost.

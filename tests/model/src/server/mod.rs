@@ -266,7 +266,7 @@ impl<S: Storage> Life<S> {
         self.declined.remove(&ip);
         if self.server.learn(self.now, version, &record).is_err() {
             // Nobody here knows it.
-            self.book.records.remove(&ip);
+            self.book.write(ip, None);
         }
     }
 
@@ -310,7 +310,7 @@ impl<S: Storage> Life<S> {
             How::Good | How::Fine | How::Unavailable => None,
         };
         let available = !matches!(how, How::Unavailable);
-        let outcome = self.book.decide(which, available);
+        let outcome = self.book.decide(self.now, which, available);
         if outcome.result == Err(Refusal::Taken) {
             self.promises.remove(&ip);
             self.declined.remove(&ip);
