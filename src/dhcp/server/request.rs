@@ -252,8 +252,16 @@ impl<S: Storage> Server<S> {
         };
         self.refresh(now, at);
         let slot = self.table.slot(at);
-        if slot.is_given() && slot.hardware == ask.identity.hardware && !slot.is_of(&ask.identity) {
-            let _ = self.table.set_client(at, &ask.identity, ask.host_name());
+        if !slot.is_given() || slot.hardware != ask.identity.hardware || slot.is_of(&ask.identity) {
+            return;
+        }
+        let stored = slot.state == State::Leased || self.is_committing(at);
+        if self.table.set_client(at, &ask.identity, ask.host_name()) {
+            // What is being answered, or written, is by the other one.
+            self.unpark(at);
+            if stored {
+                self.table.queue_write(at);
+            }
         }
     }
 
