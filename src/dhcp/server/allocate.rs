@@ -125,7 +125,7 @@ impl<S: Storage> Server<S> {
         self.is_possible(ask, ip)
             && match ask.reserved() {
                 Some(reserved) if reserved == ip => true,
-                Some(reserved) if self.is_available(ask, reserved) => false,
+                Some(reserved) if self.is_available(&ask.identity, reserved) => false,
                 Some(_) | None => ask.is_pooled(ip) && !backend.is_reserved(ip),
             }
     }
@@ -141,24 +141,16 @@ impl<S: Storage> Server<S> {
     }
 
     /// Whether nobody else has an address, and nothing is known against it.
-    fn is_available(&self, ask: &Ask<'_, '_>, ip: Ipv4Addr) -> bool {
+    fn is_available(&self, client: &Identity<'_>, ip: Ipv4Addr) -> bool {
         let Some(at) = self.table.find(ip) else {
             return true;
         };
         let slot = self.table.slot(at);
         match slot.state {
             State::Vacant | State::Free => true,
-            State::Offered | State::Leased => self.has(ask, at),
+            State::Offered | State::Leased => slot.is_of(client),
             State::Quarantined => false,
         }
-    }
-
-    /// Whether an address is the client's, or is kept for it and was given to the same host under another
-    /// name: a boot loader and the system that it starts have identifiers of their own.
-    pub(super) fn has(&self, ask: &Ask<'_, '_>, at: Position) -> bool {
-        let slot = self.table.slot(at);
-        let is_same_host = slot.is_given() && slot.hardware == ask.identity.hardware;
-        slot.is_of(&ask.identity) || (is_same_host && ask.reserved() == Some(slot.ip))
     }
 
     /// Holds this very address for a client, if it is available.
@@ -174,7 +166,7 @@ impl<S: Storage> Server<S> {
         let at = match self.table.find(ip) {
             Some(at) => {
                 self.refresh(now, at);
-                if !self.is_available(ask, ip) {
+                if !self.is_available(&ask.identity, ip) {
                     return Ok(None);
                 }
                 at
@@ -200,13 +192,13 @@ impl<S: Storage> Server<S> {
 
     /// Holds an available address for a client. A lease is held anyhow.
     fn hold(&mut self, now: Instant, ask: &Ask<'_, '_>, at: Position) -> Result<(), DropReason> {
-        let known = self.table.slot(at).is_of(&ask.identity);
-        if !known && !self.end_lease(at) {
-            self.unpark(at);
-        }
-        let state = self.table.slot(at).state;
+        let slot = self.table.slot(at);
+        let (state, known) = (slot.state, slot.is_of(&ask.identity));
         if state == State::Leased {
             return Ok(());
+        }
+        if !known {
+            self.unpark(at);
         }
         if !self.table.set_client(at, &ask.identity, ask.host_name()) {
             return Err(DropReason::Identity);

@@ -36,8 +36,11 @@ impl<S: Storage> Server<S> {
         if !self.is_ours(server, arrival, ask) {
             return Err(DropReason::OtherServer);
         }
-        let ip = ask.requested.ok_or(DropReason::Option)?;
         let client = ask.identity.hardware;
+        let Some(ip) = ask.requested else {
+            self.tell(Event::DeclinedNothing { client });
+            return Err(DropReason::Option);
+        };
         self.tell(Event::Declining { ip, client });
         let found = self.table.find(ip).filter(|&at| {
             self.refresh(now, at);

@@ -162,6 +162,19 @@ pub enum Event {
         /// The number of the probe that was answered.
         probe: u8,
     },
+    /// Two machines call themselves by one identifier, as clones of one disk do, or one machine does so at
+    /// two interfaces: whoever has the address has answered, while another hardware address asked for it.
+    Clones {
+        /// The address.
+        ip: Ipv4Addr,
+        /// Who has it.
+        mac: UnicastMac,
+    },
+    /// No probe for an address could be sent. Whoever asked for it gets it all the same.
+    NotProbed {
+        /// The address.
+        ip: Ipv4Addr,
+    },
     /// One station answers for many addresses that were to be offered: a router that does proxy ARP,
     /// most likely. What it says is believed no more for a while, and the addresses that were put into
     /// quarantine because of it are free again.
@@ -173,6 +186,11 @@ pub enum Event {
     Declining {
         /// The address.
         ip: Ipv4Addr,
+        /// The client.
+        client: ClientHardware,
+    },
+    /// A client declines something, but does not say what: nothing has changed.
+    DeclinedNothing {
         /// The client.
         client: ClientHardware,
     },

@@ -27,8 +27,9 @@ pub struct Subnet<'a> {
     pub lease_times: LeaseTimes,
     /// Where clients boot from.
     pub boot: Boot<'a>,
-    /// Whether there is no other server here: then whoever asks for a lease that nothing is known of is
-    /// told to begin anew, and not left to ask in vain (RFC 2131 section 4.3.2).
+    /// Whether there is no other server here: then whoever starts with a lease that nothing is known of is
+    /// told to begin anew, and not left to ask in vain (RFC 2131 section 4.3.2). Who asks all servers for
+    /// more time of such a lease is left to the one that gave it.
     pub authoritative: bool,
     /// The address by which clients know the server, if not the one that their request came to (a
     /// virtual one, for example).

@@ -199,7 +199,10 @@ impl<S: Storage> Server<S> {
         let owner = slot.identity().and_then(|own| own.hardware.mac());
         let used_by = match verdict {
             // Whoever has it may have it, under whatever name he asks.
-            Verdict::InUse { by, .. } if owner == Some(by) => None,
+            Verdict::InUse { by, .. } if owner == Some(by) => {
+                self.tell(Event::Clones { ip, mac: by });
+                None
+            }
             Verdict::InUse { by, probe } => Some((by, probe)),
             Verdict::Free { .. } | Verdict::NotProbed => None,
         };
@@ -228,10 +231,15 @@ impl<S: Storage> Server<S> {
                 self.somebody_has(now, backend, at, by, asked, &request);
             }
             None => {
-                self.counters.probe(match verdict {
-                    Verdict::NotProbed => ProbeResult::NotProbed,
-                    Verdict::Free { .. } | Verdict::InUse { .. } => ProbeResult::Free,
-                });
+                if verdict == Verdict::NotProbed {
+                    self.counters.probe(ProbeResult::NotProbed);
+                    // If it was not only to inform.
+                    if asked.is_some() {
+                        self.tell(Event::NotProbed { ip });
+                    }
+                } else {
+                    self.counters.probe(ProbeResult::Free);
+                }
                 self.nobody_has(now, backend, at, parked, asked, request);
             }
         }

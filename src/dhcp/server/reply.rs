@@ -123,11 +123,9 @@ fn destination(message: &Message<'_>, asked: &Asked, ip: Ipv4Addr) -> Destinatio
         return Destination::Relay(header.relay_ip);
     }
     let mac = header.hardware.mac();
-    let has_ip = !header.client_ip.is_unspecified();
     match (asked.reply, mac) {
-        // It may not have the address that it asks from; but behind a router nobody else hears us.
-        (Reply::Nak(_), _) if asked.place.local || !has_ip => Destination::Broadcast,
-        _ if has_ip => Destination::Client {
+        (Reply::Nak(_), _) => Destination::Broadcast,
+        _ if !header.client_ip.is_unspecified() => Destination::Client {
             ip: header.client_ip,
             mac: mac.filter(|_| asked.place.local),
         },

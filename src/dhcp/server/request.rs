@@ -147,12 +147,15 @@ impl<S: Storage> Server<S> {
             }
             (Asking::Selecting, Standing::Foreign) => Refused::NotAvailable,
             (Asking::Renewing, Standing::Free | Standing::Foreign) => Refused::Unknown,
+            (Asking::Rebooting, Standing::Taken | Standing::Free | Standing::Foreign)
+                if authoritative =>
+            {
+                Refused::Unknown
+            }
+            // It may be another server's.
             (Asking::Rebooting, Standing::Taken)
             | (Asking::Rebooting | Asking::Rebinding, Standing::Free | Standing::Foreign) => {
-                if !authoritative {
-                    return Err(DropReason::Unknown);
-                }
-                Refused::Unknown
+                return Err(DropReason::Unknown);
             }
         };
         self.refuse(refused, asked, bytes)
@@ -180,10 +183,11 @@ impl<S: Storage> Server<S> {
         let found = self.table.find(ip);
         if let Some(at) = found {
             self.refresh(now, at);
-            if self.table.slot(at).state == State::Quarantined {
+            let slot = self.table.slot(at);
+            if slot.state == State::Quarantined {
                 return Standing::Conflict;
             }
-            if self.has(ask, at) {
+            if slot.is_of(&ask.identity) {
                 return if self.may_have(backend, ask, ip) {
                     Standing::Own(at)
                 } else {
@@ -248,8 +252,16 @@ impl<S: Storage> Server<S> {
         };
         self.refresh(now, at);
         let slot = self.table.slot(at);
-        if slot.is_given() && slot.hardware == ask.identity.hardware && !slot.is_of(&ask.identity) {
-            let _ = self.table.set_client(at, &ask.identity, ask.host_name());
+        if !slot.is_given() || slot.hardware != ask.identity.hardware || slot.is_of(&ask.identity) {
+            return;
+        }
+        let stored = slot.state == State::Leased || self.is_committing(at);
+        if self.table.set_client(at, &ask.identity, ask.host_name()) {
+            // What is being answered, or written, is by the other one.
+            self.unpark(at);
+            if stored {
+                self.table.queue_write(at);
+            }
         }
     }
 

@@ -10,24 +10,9 @@ pub(super) struct Batch {
     pub(super) frames: Vec<u8>,
     /// What each is called, and the version of its record when it is written; or why it will not be.
     changes: Vec<(Ticket, Result<Version, Refusal>)>,
-    /// Whether the records are all there are: none is to be left but these.
-    pub(super) is_everything: bool,
 }
 
 impl Batch {
-    /// All there is.
-    pub(super) fn everything<'r>(records: impl Iterator<Item = Record<'r>>) -> Self {
-        let mut batch = Self {
-            is_everything: true,
-            ..Self::default()
-        };
-        for record in records {
-            // One that does not fit was never promised.
-            let _ = batch.push_record(&record);
-        }
-        batch
-    }
-
     pub(super) fn len(&self) -> usize {
         self.changes.len()
     }

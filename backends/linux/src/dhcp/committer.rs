@@ -8,12 +8,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use rustix::event::EventfdFlags;
-use whohas::dhcp::store::{Change, Outcome, Record, Refusal};
+use whohas::dhcp::store::{Change, Outcome, Refusal};
 
 use super::batch::Batch;
 use super::status::Status;
@@ -31,8 +33,6 @@ pub(super) trait Sink: Send + 'static {
     fn repair(&mut self) -> Result<(), Trouble>;
     /// Makes a batch durable. If that fails, nothing of it will be found once it is repaired.
     fn write(&mut self, frames: &[u8]) -> Result<(), Trouble>;
-    /// These records are all there are. The next repair makes them durable.
-    fn replace(&mut self, frames: &[u8]);
     /// Does what can wait. In how long there will be more to do, if nothing else comes first.
     fn tend(&mut self, status: &mut Status) -> Option<Duration>;
 }
@@ -62,7 +62,8 @@ struct Shared {
 /// What the loop and the thread hand each other.
 #[derive(Debug, Default)]
 struct Desk {
-    batches: VecDeque<Batch>,
+    /// The next one.
+    batch: Batch,
     outcomes: VecDeque<Outcome>,
     status: Status,
     /// The thread sleeps until it is called.
@@ -82,6 +83,7 @@ impl Committer {
             shared: Arc::clone(&shared),
             sink,
             backoff: Backoff::new(options),
+            has_panicked: false,
         };
         let thread = Builder::new().name("lease-store".into());
         Ok(Self {
@@ -110,18 +112,7 @@ impl Committer {
             return;
         }
         let mut desk = self.shared.desk();
-        match desk.batches.back_mut() {
-            Some(waiting) if !waiting.is_everything => waiting.append(&mut self.gathered),
-            _written_apart => desk.batches.push_back(mem::take(&mut self.gathered)),
-        }
-        self.shared.call(desk);
-    }
-
-    pub(super) fn replace<'r>(&mut self, records: impl Iterator<Item = Record<'r>>) {
-        self.commit();
-        let everything = Batch::everything(records);
-        let mut desk = self.shared.desk();
-        desk.batches.push_back(everything);
+        desk.batch.append(&mut self.gathered);
         self.shared.call(desk);
     }
 
@@ -179,7 +170,7 @@ impl Shared {
     /// The next batch, which may be empty at that time, and whether it is the last one.
     fn next(&self, at: Option<Instant>) -> (Batch, bool) {
         let mut desk = self.desk();
-        while desk.batches.is_empty() && !desk.is_closing {
+        while desk.batch.is_empty() && !desk.is_closing {
             let left = at.map(|at| at.saturating_duration_since(Instant::now()));
             desk.is_waiting = true;
             desk = match left {
@@ -195,8 +186,7 @@ impl Shared {
             };
         }
         desk.is_waiting = false;
-        let batch = desk.batches.pop_front().unwrap_or_default();
-        (batch, desk.is_closing && desk.batches.is_empty())
+        (mem::take(&mut desk.batch), desk.is_closing)
     }
 }
 
@@ -205,6 +195,8 @@ struct Writer<S> {
     shared: Arc<Shared>,
     sink: S,
     backoff: Backoff,
+    /// Nobody knows what has become of the sink, and it is left alone: whatever comes is refused.
+    has_panicked: bool,
 }
 
 impl<S: Sink> Writer<S> {
@@ -212,30 +204,39 @@ impl<S: Sink> Writer<S> {
         let mut wake = self.backoff.retry_at;
         loop {
             let (batch, is_last) = self.shared.next(wake);
-            if batch.is_everything {
-                self.sink.replace(&batch.frames);
-                self.backoff.repair_now();
-            }
             if is_last {
                 self.backoff.hurry();
             }
             let began = Instant::now();
-            let written = self.write(&batch, began);
+            let written = self.attempt(|this| this.write(&batch, began));
+            let written = written.unwrap_or_else(|| Err(Some(panicked())));
             self.tell(&batch, began, written);
             if is_last {
                 break;
             }
             let mut status = self.shared.desk().status.clone();
-            let tend = self
-                .sink
-                .tend(&mut status)
-                .map(|wait| Instant::now() + wait);
+            let tend = self.attempt(|this| this.sink.tend(&mut status));
+            let tend = tend.flatten().map(|wait| Instant::now() + wait);
             self.shared.desk().status = status;
             wake = [self.backoff.retry_at, tend].into_iter().flatten().min();
             if !batch.is_empty() {
                 sleep(PACE.saturating_sub(began.elapsed()));
             }
         }
+    }
+
+    /// Does something with the sink, unless that has panicked, or panics now. Were the thread to end,
+    /// those who wait for it would wait for ever.
+    fn attempt<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        if self.has_panicked {
+            return None;
+        }
+        let done = catch_unwind(AssertUnwindSafe(|| act(self))).ok();
+        if done.is_none() {
+            self.has_panicked = true;
+            self.backoff.retry_at = None;
+        }
+        done
     }
 
     fn write(&mut self, batch: &Batch, now: Instant) -> Result<(), Option<Trouble>> {
@@ -278,6 +279,11 @@ impl<S: Sink> Writer<S> {
     }
 }
 
+fn panicked() -> Trouble {
+    let why = "the thread that does has panicked, and said why; start the program anew";
+    Trouble::new("writing", Path::new("leases"), io::Error::other(why))
+}
+
 /// When to try again what has failed.
 struct Backoff {
     first: Duration,
@@ -298,10 +304,6 @@ impl Backoff {
         }
     }
 
-    fn repair_now(&mut self) {
-        self.retry_at = Some(Instant::now());
-    }
-
     fn hurry(&mut self) {
         self.retry_at = self.retry_at.map(|_later| Instant::now());
     }
@@ -314,5 +316,60 @@ impl Backoff {
     fn succeeded(&mut self) {
         self.retry_at = None;
         self.wait = self.first;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use whohas::dhcp::store::{Claim, Record, Ticket, Version};
+
+    use super::*;
+
+    /// Panics at the second batch.
+    struct Broken(u32);
+
+    impl Sink for Broken {
+        fn repair(&mut self) -> Result<(), Trouble> {
+            Ok(())
+        }
+
+        fn write(&mut self, _frames: &[u8]) -> Result<(), Trouble> {
+            self.0 += 1;
+            assert_eq!(self.0, 1, "as a bug would have it");
+            Ok(())
+        }
+
+        fn tend(&mut self, _status: &mut Status) -> Option<Duration> {
+            None
+        }
+    }
+
+    #[test]
+    fn what_comes_after_a_panic_is_refused_and_the_status_says_why() {
+        let mut committer = Committer::start(Broken(0), &Options::default()).unwrap();
+        let mut outcome = |n| {
+            let change = Change {
+                ticket: Ticket(n),
+                expects: Version::default(),
+                record: Record {
+                    ip: [192, 0, 2, 7].into(),
+                    claim: Claim::Free,
+                },
+            };
+            committer.submit(&change);
+            committer.commit();
+            crate::wait_readable(&committer, None).unwrap();
+            let outcome = committer.poll_outcome().expect("it is told");
+            assert_eq!(outcome.ticket, Ticket(n));
+            (outcome.result, committer.status().trouble)
+        };
+        let (result, trouble) = outcome(1);
+        assert!(result.is_ok() && trouble.is_none());
+        for n in 2..5 {
+            let (result, trouble) = outcome(n);
+            assert_eq!(result, Err(Refusal::Unavailable));
+            let trouble = trouble.expect("it says why").to_string();
+            assert!(trouble.starts_with("writing leases: ") && trouble.contains("panicked"));
+        }
     }
 }

@@ -11,8 +11,9 @@ use whohas::dhcp::store::Record;
 use whohas::dhcp::store::dnsmasq::Document;
 use whohas::dhcp::store::log::{self, MOST_FRAME};
 
+use super::image::{self, Image};
 use super::lease_file::{Files, LeaseFile, Place, replace_all, set_all};
-use super::{LoadError, Options, Trouble, image};
+use super::{LoadError, Options, Trouble};
 
 /// The end of the log that writes; a last time when it is dropped.
 #[derive(Debug)]
@@ -43,22 +44,23 @@ struct Desk {
 struct News {
     /// The last frame of each address: however long a disk takes, there are no more than addresses.
     frames: BTreeMap<Ipv4Addr, Box<[u8]>>,
-    /// Whether these are all there are.
-    is_everything: bool,
 }
 
 impl Export {
+    /// Has a file say what is in these records and nothing else of IPv4, from now on.
     pub(super) fn start(
         file: LeaseFile,
-        document: Document,
+        mut document: Document,
+        records: &Image,
         options: &Options,
     ) -> Result<Self, LoadError> {
+        let is_behind = replace_all(&mut document, |take| records.each(take));
         let shared = Arc::<Shared>::default();
         let writer = Writer {
             shared: Arc::clone(&shared),
             file,
             document,
-            is_behind: false,
+            is_behind,
             delay: options.export_after,
         };
         let thread = Builder::new().name("lease-export".into());
@@ -77,17 +79,6 @@ impl Export {
     pub(super) fn take(&self, frames: &[u8]) {
         let mut desk = self.shared.desk();
         image::each(frames, |record| desk.news.note(record));
-        self.shared.work.notify_one();
-    }
-
-    /// Takes all records there are.
-    pub(super) fn replace(&self, each: impl FnOnce(&mut dyn FnMut(&Record<'_>))) {
-        let mut news = News {
-            is_everything: true,
-            ..News::default()
-        };
-        each(&mut |record| news.note(record));
-        self.shared.desk().news = news;
         self.shared.work.notify_one();
     }
 }
@@ -110,10 +101,6 @@ impl Watch {
 }
 
 impl News {
-    fn is_empty(&self) -> bool {
-        self.frames.is_empty() && !self.is_everything
-    }
-
     fn note(&mut self, record: &Record<'_>) {
         // What comes out of a frame fits into one.
         if let Ok(frame) = log::frame(record, &mut [0; MOST_FRAME]) {
@@ -148,10 +135,7 @@ impl Writer {
                     image::each(frame, &mut *take);
                 }
             };
-            self.is_behind |= match news.is_everything {
-                true => replace_all(&mut self.document, records),
-                false => set_all(&mut self.document, records),
-            };
+            self.is_behind |= set_all(&mut self.document, records);
             if self.is_behind {
                 let files = Files::of(&self.document);
                 let trouble = self.file.write(&files, Place::NewOrSame).err();
@@ -167,7 +151,7 @@ impl Writer {
     /// What is new, and whether nothing will be new after that.
     fn next(&self) -> (News, bool) {
         let mut desk = self.shared.desk();
-        while desk.news.is_empty() && !self.is_behind && !desk.is_closing {
+        while desk.news.frames.is_empty() && !self.is_behind && !desk.is_closing {
             let waited = self.shared.work.wait(desk);
             desk = waited.unwrap_or_else(PoisonError::into_inner);
         }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::committer::Sink;
 use super::export::Export;
-use super::image::{self, Image};
+use super::image::Image;
 use super::status::Status;
 use super::{Options, StateDirectory, Trouble};
 
@@ -243,17 +243,6 @@ impl Sink for LogFile {
         Ok(())
     }
 
-    fn replace(&mut self, frames: &[u8]) {
-        self.image = Image::default();
-        self.image.apply(frames);
-        if !matches!(self.health, Health::Damaged) {
-            self.health = Health::Lost;
-        }
-        if let Some(export) = &self.export {
-            export.replace(|take| image::each(frames, take));
-        }
-    }
-
     fn tend(&mut self, status: &mut Status) -> Option<Duration> {
         let now = Instant::now();
         let wait = match &self.postponed {
@@ -293,6 +282,7 @@ mod tests {
     use whohas::dhcp::store::log::{self, MOST_FRAME};
     use whohas::dhcp::store::{Cause, Claim, Record};
 
+    use super::super::image;
     use super::*;
 
     #[test]

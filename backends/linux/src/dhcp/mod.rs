@@ -38,7 +38,8 @@
 //! passed, twice as long after each failure. Then what it may have left behind is taken away first; and
 //! if `fdatasync` has failed, everything is written anew, as the kernel may have dropped any of it. When
 //! that succeeds changes are taken again, without anybody's help. [`Status::trouble`] says what is wrong
-//! meanwhile.
+//! meanwhile. After a panic, which is a bug of ours, all changes are refused until the program is started
+//! anew.
 //!
 //! # Files
 //!

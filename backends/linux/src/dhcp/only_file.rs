@@ -5,7 +5,7 @@ use std::time::Duration;
 use whohas::dhcp::store::dnsmasq::Document;
 
 use super::committer::Sink;
-use super::lease_file::{Files, LeaseFile, Place, replace_all, wall};
+use super::lease_file::{Files, LeaseFile, Place, wall};
 use super::{Status, Trouble, image};
 
 #[derive(Debug)]
@@ -63,11 +63,6 @@ impl Sink for OnlyFile {
             }
         }
         saved
-    }
-
-    fn replace(&mut self, frames: &[u8]) {
-        replace_all(&mut self.document, |set| image::each(frames, set));
-        self.is_behind = true;
     }
 
     fn tend(&mut self, status: &mut Status) -> Option<Duration> {

@@ -56,9 +56,7 @@ impl FileStore {
                 if report.imported > 0 && !matches!(health, Health::Damaged) {
                     health = Health::Lost;
                 }
-                let export = Export::start(file, document, &options)?;
-                export.replace(|take| image.each(take));
-                Some(export)
+                Some(Export::start(file, document, &image, &options)?)
             }
             None => None,
         };
@@ -90,15 +88,6 @@ impl FileStore {
     ) -> Result<(Self, LoadReport), LoadError> {
         let committer = Committer::start(sink, options).map_err(LoadError::Thread)?;
         Ok((Self { committer, export }, report))
-    }
-
-    /// These records are all there are from now on, in one go: either all of them will be found, or what
-    /// was there before. For a server whose clock has been set, all of whose times have moved.
-    ///
-    /// It has no outcome: while it cannot be written, [`Status::trouble`] says so, and changes are
-    /// refused.
-    pub fn replace<'r>(&mut self, records: impl IntoIterator<Item = Record<'r>>) {
-        self.committer.replace(records.into_iter());
     }
 
     /// How it is doing.

@@ -84,25 +84,6 @@ fn a_log_that_has_grown_is_written_anew_while_it_is_written() {
 }
 
 #[test]
-fn what_a_clock_that_was_set_has_moved_is_there_in_one_go() {
-    let folder = Folder::new();
-    let path = folder.file("state");
-    let (mut store, ..) = desk::start(&path, quick());
-    let old: Vec<_> = (0..20).map(|n| lease(n, 0)).collect();
-    assert_eq!(commit(&mut store, &old), [Ok(()); 20]);
-    let new: Vec<_> = (10..30).map(|n| lease(n, 1)).collect();
-    store.replace(new.iter().copied());
-    assert_eq!(commit(&mut store, &[lease(10, 2)]), [Ok(())]);
-    drop(store);
-
-    let mut expected = Contents::new();
-    for record in new.iter().chain([&lease(10, 2)]) {
-        note(&mut expected, record);
-    }
-    assert_eq!(desk::start(&path, quick()).2, expected);
-}
-
-#[test]
 fn what_is_committed_while_it_is_written_is_written_together() {
     let folder = Folder::new();
     let (mut store, ..) = desk::start(&folder.file("state"), quick());

@@ -108,9 +108,17 @@ fn the_owner_that_comes_under_another_hardware_address_is_no_conflict() {
     rig.answers(&named(selecting(mac(1), own)));
     // Its other interface still answers for it.
     rig.squatters.push((own, mac(1)));
-    rig.says(&named(request(mac(2)).requesting(own)));
-    rig.sleep(rig.now + Duration::from_millis(300));
-    assert_eq!(rig.hears().kind(), MessageType::Ack);
+    let clones = Event::Clones {
+        ip: own,
+        mac: mac(1),
+    };
+    for (from, told) in [(mac(1), false), (mac(2), true)] {
+        rig.told();
+        rig.says(&named(request(from).requesting(own)));
+        rig.sleep(rig.now + Duration::from_millis(300));
+        assert_eq!(rig.hears().kind(), MessageType::Ack);
+        assert_eq!(rig.told().contains(&clones), told);
+    }
 }
 
 #[test]
@@ -153,8 +161,10 @@ fn probing_fails_open() {
     rig.driver_takes = false;
     rig.says(&discover(mac(1)));
     rig.sleep(after(300));
-    assert_eq!(rig.hears().kind(), MessageType::Offer);
+    let offer = rig.hears();
+    assert_eq!(offer.kind(), MessageType::Offer);
     assert_eq!(rig.server.counters().probes(ProbeResult::NotProbed), 1);
+    assert_eq!(rig.told(), [Event::NotProbed { ip: offer.ip() }]);
 }
 
 #[test]
@@ -288,7 +298,10 @@ fn a_stranger_declines_in_vain() {
         assert_eq!(counters.declines(DeclineVerdict::Stranger), times);
     }
     let unsaid = says(MessageType::Decline, mac(1)).to(SERVER);
+    rig.told();
     assert_eq!(rig.says(&unsaid), Received::Dropped(DropReason::Option));
+    let client = unsaid.hardware;
+    assert_eq!(rig.told(), [Event::DeclinedNothing { client }]);
     let elsewhere = says(MessageType::Decline, mac(1))
         .requesting(own)
         .to(ip(253));

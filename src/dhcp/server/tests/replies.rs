@@ -106,14 +106,14 @@ fn a_client_behind_a_router_is_told_through_it() {
     let ip = offer.ip();
     let there = Destination::Client { ip, mac: None };
     assert_eq!(ack.transmit.destination, there);
-    // Also that it may not have the address any more: nobody there hears what is told to all here.
+    // That it may not have the address any more is told to all (RFC 2131 section 4.1).
     rig.server.release(rig.now, ip);
     rig.drain();
     let offer = rig.answers(&discover(mac(2)).requesting(ip).through(relay));
     assert_eq!(offer.ip(), ip);
     let nak = rig.answers(&renewing(mac(1), ip));
     assert_eq!(nak.kind(), MessageType::Nak);
-    assert_eq!(nak.transmit.destination, there);
+    assert_eq!(nak.transmit.destination, Destination::Broadcast);
 }
 
 #[test]

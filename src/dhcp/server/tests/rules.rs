@@ -71,7 +71,7 @@ const TABLE: [(Before, [Then; 4], [Then; 3]); 11] = {
         (
             Before::Nothing,
             [Ack, Silent, UNKNOWN, Silent],
-            [UNKNOWN; 3],
+            [UNKNOWN, UNKNOWN, Silent],
         ),
         (Before::Offered, [Ack; 4], [Ack; 3]),
         (Before::OfferLapsed, [Ack; 4], [Ack; 3]),
@@ -93,7 +93,7 @@ const TABLE: [(Before, [Then; 4], [Then; 3]); 11] = {
         (
             Before::NotInThePool,
             [GONE, Silent, UNKNOWN, Silent],
-            [UNKNOWN; 3],
+            [UNKNOWN, UNKNOWN, Silent],
         ),
     ]
 };
@@ -481,6 +481,31 @@ fn what_is_kept_for_a_host_stays_its_from_the_boot_loader_to_the_system() {
     let says = says(MessageType::Release, mac(1)).having(ip(99)).to(SERVER);
     rig.says(&says.with(61, system));
     assert_ne!(rig.answers(&discover(mac(2)).with(61, loader)).ip(), ip(99));
+}
+
+/// The answer to the one identifier was once sent when the address was the other one's.
+#[test]
+fn what_is_written_for_one_identifier_is_promised_to_no_other() {
+    let mut rig = rig(POLICY);
+    let reservations = [reserved(ClientKey::Hardware(mac(1)), Some(ip(99)))];
+    let addresses = [ip(99)];
+    rig.subnets[0].reservations = &reservations;
+    rig.subnets[0].reserved = &addresses;
+    let (loader, system) = (&b"\0board"[..], &b"\xffsystem"[..]);
+    rig.answers(&discover(mac(1)).with(61, loader));
+    rig.disk = Disk::Slow;
+    rig.says(&selecting(mac(1), ip(99)).with(61, loader));
+    rig.says(&selecting(mac(1), ip(99)).with(61, system));
+    rig.disk = Disk::Good;
+    rig.drain();
+    let ack = rig.hears();
+    assert_eq!(ack.kind(), MessageType::Ack);
+    assert_eq!(ack.option(61).as_deref(), Some(system));
+    assert!(rig.heard.is_empty());
+    let Some(Saved::Leased { client_id, .. }) = &rig.book.get(&ip(99)) else {
+        panic!("no lease is kept");
+    };
+    assert_eq!(client_id.as_deref(), Some(system));
 }
 
 #[test]

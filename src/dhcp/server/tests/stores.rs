@@ -412,6 +412,15 @@ fn a_clock_that_was_wrong_takes_what_it_has_promised_along() {
     let mut expected = [(given, Some(START + LEASE)), (bad, Some(until))];
     expected.sort();
     assert_eq!(stored, expected);
+    // Whoever starts with what is stored now knows the same.
+    let mut again = self::rig(POLICY);
+    for (&ip, saved) in &rig.book {
+        let claim = saved.claim();
+        again.server.load(START, &Record { ip, claim }).unwrap();
+    }
+    for ip in [given, bad] {
+        assert_eq!(again.state(ip), rig.state(ip));
+    }
     let until = START + POLICY.offer_hold;
     assert_eq!(rig.state(offered), Some(BindingState::Offered { until }));
     rig.told();

@@ -1,7 +1,8 @@
 //! `whohas dhcpd`: a DHCP server that asks before it gives, and keeps what it promised.
 //!
-//! It starts in an order that leaves an intruder nothing: what needs a privilege is opened, then
-//! everything is given up, and only then the first byte is read that somebody else wrote.
+//! It starts in an order that leaves an intruder nothing. The configuration, and what it imports, is
+//! read while no privilege is raised; what needs one is opened with just that; then everything is given
+//! up, and only then the first lease or packet is read.
 
 mod args;
 mod clock;
@@ -28,6 +29,7 @@ pub(super) use args::Dhcpd;
 use std::io::Write;
 
 use super::failure::{Failure, Outcome};
+use super::privilege;
 use config::TEMPLATE;
 use source::Source;
 
@@ -35,6 +37,7 @@ pub(super) fn run(arguments: &Dhcpd) -> Result<Outcome, Failure> {
     if let Some(question) = &arguments.ask {
         return control::ask(question);
     }
+    privilege::lower()?;
     let serve = &arguments.serve;
     if serve.print_config_template {
         return print(TEMPLATE);

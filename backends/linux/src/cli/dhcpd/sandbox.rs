@@ -1,4 +1,4 @@
-//! What the daemon gives up before it looks at the first byte from elsewhere. Capabilities are gone
+//! What the daemon gives up before it looks at the first lease or packet. Capabilities are gone
 //! already, with the sockets that they opened; here it gives up other files (Landlock) and the system
 //! calls that only an intruder would need (seccomp).
 //!

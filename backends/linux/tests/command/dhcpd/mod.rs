@@ -5,6 +5,7 @@ mod daemon;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -79,6 +80,52 @@ wire_test! {
         let counters = String::from_utf8(counters.expect("nstat is in iproute2").stdout).unwrap();
         let unreachable = counters.lines().find(|line| line.starts_with("IcmpInDest")).unwrap();
         assert_eq!(unreachable.split_whitespace().nth(1), Some("0"), "{counters}");
+    }
+}
+
+wire_test! {
+    fn each_message_has_a_line_for_those_who_look_for_an_error() {
+        let (peer, folder) = (Peer::new(), Folder::new());
+        let (state, socket) = (folder.file("state"), folder.file("control"));
+        let file = folder.write("dhcpd.toml", &format!(
+            "interfaces = [\"{US}\"]\ncontrol-socket = \"{socket}\"\n\
+             [log]\nlevel = \"debug\"\n\
+             [store]\ndirectory = \"{state}\"\n\
+             [[subnet]]\nprefix = \"10.0.0.0/16\"\npools = [\"10.0.0.100-10.0.0.100\"]\n"
+        ));
+        let daemon = Daemon::start(&folder, &["--config", &file]);
+        assert_eq!(leased(&folder, &peer, &[]), "10.0.0.100");
+        for (event, kind) in [
+            ("received", "discover"), ("sent", "offer"), ("received", "request"), ("sent", "ack"),
+        ] {
+            let line = daemon.logs(event);
+            assert_eq!((&line["type"], &line["client_mac"]), (&kind.into(), &THEIR_MAC.into()), "{line}");
+        }
+        daemon.stop();
+    }
+}
+
+wire_test! {
+    /// Of a dnsmasq on a device whose clock forgets the time.
+    fn lease_files_may_say_how_long_leases_are() {
+        let (_peer, folder) = (Peer::new(), Folder::new());
+        let (state, socket) = (folder.file("state"), folder.file("control"));
+        let import = folder.write("import", "3600 02:00:00:00:00:66 10.0.0.166 * *\n");
+        let export = folder.file("export");
+        let file = folder.write("dhcpd.toml", &format!(
+            "interfaces = [\"{US}\"]\ncontrol-socket = \"{socket}\"\n\
+             [store]\ndirectory = \"{state}\"\n\
+             [dnsmasq]\nimport-leases = \"{import}\"\nexport-leases = \"{export}\"\ntimes = \"length\"\n\
+             [[subnet]]\nprefix = \"10.0.0.0/16\"\npools = [\"10.0.0.100-10.0.0.199\"]\n"
+        ));
+        let daemon = Daemon::start(&folder, &["--config", &file]);
+        let leases = ask(&folder, &["leases"]);
+        assert!(leases.out.contains("10.0.0.166"), "{leases:?}");
+        daemon.stop();
+        let exported = fs::read_to_string(&export).unwrap();
+        let (length, rest) = exported.split_once(' ').unwrap();
+        assert_eq!(rest, "02:00:00:00:00:66 10.0.0.166 * *\n");
+        assert!((1..=3_600).contains(&length.parse::<u32>().unwrap()), "{exported}");
     }
 }
 
@@ -166,6 +213,21 @@ wire_test! {
         let file = folder.write("template.toml", &template.out);
         let checked = ran(&["dhcpd", "--check", "--config", &file]);
         assert_eq!((checked.code, checked.err.as_str()), (Some(0), ""), "{checked:?}");
+    }
+}
+
+wire_test! {
+    /// As root, too: what may override the modes of files is not raised.
+    fn the_configuration_is_read_without_power() {
+        let folder = Folder::new();
+        let text = ran(&["dhcpd", "--print-config-template"]).out;
+        let file = folder.write("dhcpd.toml", &text);
+        let check = || ran(&["dhcpd", "--check", "--config", &file]);
+        assert_eq!(check().code, Some(0));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+        let ran = check();
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.err.contains("Permission denied"), "{ran:?}");
     }
 }
 

@@ -30,6 +30,7 @@ use std::{fs, io};
 use toml::de::DeTable;
 use whohas::Prefix;
 use whohas::dhcp::server::{Plan, PlanError, Policy, Pool};
+use whohas::dhcp::store::dnsmasq::Times;
 use whohas::wire::dhcp::LeaseTime;
 
 pub(crate) use network::{Class, ClientKey, Subnet};
@@ -68,12 +69,16 @@ pub(crate) struct Config {
     pub(crate) import_leases: Option<PathBuf>,
     /// A lease file of dnsmasq's that is kept up to date.
     pub(crate) export_leases: Option<PathBuf>,
+    /// What times in such files mean, and in the store if it is one.
+    pub(crate) lease_file_times: Times,
     /// Where the daemon takes commands, if anywhere.
     pub(crate) control_socket: Option<PathBuf>,
     /// The group whose members may command it besides.
     pub(crate) control_group: Option<String>,
     /// Where metrics and the status page are, if anywhere.
     pub(crate) http: Option<HttpAddress>,
+    /// Names by which browsers may reach them, besides addresses.
+    pub(crate) http_names: Vec<Box<str>>,
     /// How the daemon tells what happens.
     pub(crate) log: Log,
     /// The files and directories besides that the configuration was read from.

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use whohas::conflict::QuickTiming;
 use whohas::dhcp::server::Policy;
+use whohas::dhcp::store::dnsmasq::Times;
 
 use super::dnsmasq::{self, Imports};
 use super::network::ClientKey;
 use super::section::{At, Section};
-use super::subnet::{self, Common};
+use super::subnet::{self, Common, HostName};
 use super::value::Value;
 use super::{Config, HttpAddress, Log, LogFormat, LogLevel, Store, check};
 
@@ -38,6 +39,7 @@ pub(super) fn read(root: Section<'_>, files: &Imports<'_>) -> Option<Config> {
     }
     let classes = root.sections("class", "[[class]]").into_iter();
     let classes = classes.filter_map(|section| subnet::class(section, &common));
+    let (http, http_names) = http(&root);
     let config = Config {
         interfaces,
         classes: check::classes(classes.collect(), report),
@@ -49,11 +51,13 @@ pub(super) fn read(root: Section<'_>, files: &Imports<'_>) -> Option<Config> {
         store: store(&root, &imports),
         import_leases: imports.import_leases,
         export_leases: imports.export_leases.map(|at| at.value),
+        lease_file_times: imports.times,
         control_socket: control_socket(&root),
         control_group: root
             .get::<GroupOrNone>("control-group")
             .and_then(|at| at.value.0),
-        http: http(&root),
+        http,
+        http_names,
         log: log(&root),
         imports: imports.reservations,
     };
@@ -87,6 +91,7 @@ struct DnsmasqPaths {
     reservations: Vec<PathBuf>,
     import_leases: Option<PathBuf>,
     export_leases: Option<At<PathBuf>>,
+    times: Times,
 }
 
 fn dnsmasq_section(root: &Section<'_>, files: &Imports<'_>) -> (DnsmasqPaths, dnsmasq::Imported) {
@@ -104,6 +109,7 @@ fn dnsmasq_section(root: &Section<'_>, files: &Imports<'_>) -> (DnsmasqPaths, dn
         reservations,
         import_leases: path(&section, "import-leases"),
         export_leases: section.get("export-leases").map(|at| section.resolve(at)),
+        times: section.get("times").map_or(Times::Expiry, |at| at.value),
     };
     section.finish(|_| None);
     (paths, imported)
@@ -221,8 +227,11 @@ fn control_socket(root: &Section<'_>) -> Option<PathBuf> {
     }
 }
 
-fn http(root: &Section<'_>) -> Option<HttpAddress> {
-    let section = root.section("http", "[http]")?;
+/// Where, and by which names besides.
+fn http(root: &Section<'_>) -> (Option<HttpAddress>, Vec<Box<str>>) {
+    let Some(section) = root.section("http", "[http]") else {
+        return (None, Vec::new());
+    };
     let address = section.require::<HttpAddress>("address");
     let override_key = "allow-other-hosts";
     let allowed = section.get(override_key).is_some_and(|at| at.value);
@@ -237,11 +246,14 @@ fn http(root: &Section<'_>) -> Option<HttpAddress> {
         let hint = format!("write `127.0.0.1`, or {override_key} = true to show them all leases");
         root.report().add(mark.error(message).hint(hint));
     }
+    let names = section.list::<HostName>("names").into_iter();
+    let names = names.map(|at| at.value.0).collect();
     section.finish(|_| None);
-    address.map(|At { value, mark }| match value {
+    let address = address.map(|At { value, mark }| match value {
         HttpAddress::Tcp(address) => HttpAddress::Tcp(address),
         HttpAddress::Unix(value) => HttpAddress::Unix(root.resolve(At { value, mark }).value),
-    })
+    });
+    (address, names)
 }
 
 fn log(root: &Section<'_>) -> Log {
@@ -347,6 +359,18 @@ impl Value for StoreKind {
             "dnsmasq" => Some(Self::Dnsmasq),
             "log" => Some(Self::Log),
             "memory" => Some(Self::Memory),
+            _ => None,
+        }
+    }
+}
+
+impl Value for Times {
+    const WHAT: &'static str = "`expiry` or `length`";
+
+    fn of_text(text: &str) -> Option<Self> {
+        match text {
+            "expiry" => Some(Self::Expiry),
+            "length" => Some(Self::Length),
             _ => None,
         }
     }

@@ -138,6 +138,13 @@ fn doors_are_sockets_for_a_group_or_ports() {
     let tcp = HttpAddress::Tcp(([127, 0, 0, 1], 80).into());
     let lines = "control-group = false\n[http]\naddress = \"127.0.0.1:80\"";
     assert_eq!(read(lines).unwrap(), (None, Some(tcp)));
+    let lines = "[http]\naddress = \"127.0.0.1:80\"\nnames = \"dhcp.example.org\"";
+    let text = format!(
+        "interfaces = \"eth0\"\n{lines}\n[[subnet]]\nprefix = \"10.0.0.0/24\"\n\
+         pools = \"10.0.0.100-10.0.0.199\""
+    );
+    let (config, _) = parse_text(&text).unwrap();
+    assert_eq!(config.http_names, ["dhcp.example.org".into()]);
     for bad in ["unix:", "/run/http.sock", "0.0.0.0:80"] {
         let lines = format!("[http]\naddress = \"{bad}\"");
         assert!(read(&lines).is_err(), "{bad}");

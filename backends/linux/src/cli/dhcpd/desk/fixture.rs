@@ -26,6 +26,7 @@ pub(in crate::cli::dhcpd) struct Fixture {
     pub(in crate::cli::dhcpd) server: Server<Growable>,
     pub(in crate::cli::dhcpd) meters: Meters,
     pub(in crate::cli::dhcpd) status: Status,
+    pub(in crate::cli::dhcpd) names: Vec<Box<str>>,
 }
 
 pub(in crate::cli::dhcpd) fn mac(number: u32) -> UnicastMac {
@@ -73,6 +74,7 @@ impl Fixture {
             server: Server::new(policy, Growable::new(1 << 20), 7),
             meters: Meters::default(),
             status: status(u64::from(count)),
+            names: vec!["dhcp.example.org".into()],
         };
         let first = u32::from(Ipv4Addr::new(10, 0, 0, 10));
         // In an order that is not that of the addresses.
@@ -235,6 +237,10 @@ impl Desk for Fixture {
 
     fn meters(&self) -> &Meters {
         &self.meters
+    }
+
+    fn names(&self) -> &[Box<str>] {
+        &self.names
     }
 
     fn status(&self) -> Status {

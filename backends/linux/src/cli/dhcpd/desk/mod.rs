@@ -29,6 +29,8 @@ pub(super) trait Desk {
     fn counters(&self) -> Counters;
     /// What was counted and timed around it.
     fn meters(&self) -> &Meters;
+    /// Names that visitors may call this host by, besides its addresses.
+    fn names(&self) -> &[Box<str>];
     /// Everything else.
     fn status(&self) -> Status;
 }

@@ -32,11 +32,11 @@ pub(in crate::cli::dhcpd) struct Exchange {
 impl Exchange {
     /// Takes the next request, if it is whole; whatever comes before one may be an empty line
     /// (RFC 9112 section 2.2).
-    fn next_request(&mut self) -> Option<Result<Request, Code>> {
+    fn next_request(&mut self, names: &[Box<str>]) -> Option<Result<Request, Code>> {
         if self.input.is_empty() {
             return None;
         }
-        let request = request::parse(&self.input, self.guarded).transpose()?;
+        let request = request::parse(&self.input, self.guarded, names).transpose()?;
         match &request {
             Ok(request) => drop(self.input.drain(..request.len)),
             // Where the next one begins is anybody's guess.
@@ -82,7 +82,7 @@ impl Dialogue for Exchange {
         if !self.output().is_empty() || self.over {
             return;
         }
-        let Some(request) = self.next_request() else {
+        let Some(request) = self.next_request(desk.names()) else {
             self.over = self.ended;
             return;
         };

@@ -303,6 +303,19 @@ fn events(out: &mut String, meters: &Meters, now: Instant) -> fmt::Result {
             Event::InUse { ip: at, mac, .. } => {
                 write!(out, "{} is in use by <span class=mono>{mac}</span>", ip(at))?;
             }
+            Event::Clones { ip: at, mac } => write!(
+                out,
+                "<span class=mono>{mac}</span> has {}, and another station asks for it by the same client \
+                 identifier",
+                ip(at)
+            )?,
+            Event::NotProbed { ip: at } => write!(out, "{} was given without a probe", ip(at))?,
+            Event::DeclinedNothing { client } => {
+                write!(
+                    out,
+                    "<span class=mono>{client}</span> declines, but names no address"
+                )?;
+            }
             Event::Declining { ip: at, client } => {
                 write!(out, "<span class=mono>{client}</span> declines {}", ip(at))?;
             }

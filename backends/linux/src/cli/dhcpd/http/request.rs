@@ -29,8 +29,13 @@ pub(super) struct Request {
 /// Reads a head; `None` if more of it is to come.
 ///
 /// `guarded` says that the system vouches for the visitor. If not, it is asked which host it thinks it
-/// talks to: a page from elsewhere whose name was made to lead here must not read along.
-pub(super) fn parse(bytes: &[u8], guarded: bool) -> Result<Option<Request>, Code> {
+/// talks to, which may have these `names`: a page from elsewhere whose name was made to lead here must not
+/// read along.
+pub(super) fn parse(
+    bytes: &[u8],
+    guarded: bool,
+    names: &[Box<str>],
+) -> Result<Option<Request>, Code> {
     let mut fields = [EMPTY_HEADER; FIELDS];
     let mut request = httparse::Request::new(&mut fields);
     let len = match request.parse(bytes) {
@@ -70,7 +75,7 @@ pub(super) fn parse(bytes: &[u8], guarded: bool) -> Result<Option<Request>, Code
     match host {
         // RFC 9112 section 3.2.
         None if version == 1 => return Err(Code::BadRequest),
-        Some(host) if !guarded && !is_here(host) => return Err(Code::Misdirected),
+        Some(host) if !guarded && !is_here(host, names) => return Err(Code::Misdirected),
         _ => {}
     }
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -83,15 +88,17 @@ pub(super) fn parse(bytes: &[u8], guarded: bool) -> Result<Option<Request>, Code
     }))
 }
 
-/// Whether this is a way to name this host that nobody else's name server has a say in.
-fn is_here(host: &str) -> bool {
+/// Whether this is a way to name this host: one that nobody else's name server has a say in, or one of
+/// its names.
+fn is_here(host: &str, names: &[Box<str>]) -> bool {
     let host = host.trim();
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
     let literal = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || literal.parse::<IpAddr>().is_ok()
+    let mut names = names.iter().map(Box::as_ref).chain(["localhost"]);
+    names.any(|known| name.eq_ignore_ascii_case(known)) || literal.parse::<IpAddr>().is_ok()
 }
 
 /// The value of a field of a query, `%` and `+` undone; cut off where it is longer than any that

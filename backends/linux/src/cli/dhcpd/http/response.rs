@@ -50,7 +50,8 @@ impl Code {
             Self::NotFound => "There are /, /metrics and /healthz.\n",
             Self::MethodNotAllowed => "Only GET and HEAD: nothing can be changed from here.\n",
             Self::Misdirected => {
-                "Use the address, such as 127.0.0.1, or localhost: other names may be anybody's.\n"
+                "Use the address, such as 127.0.0.1, or localhost, or one of `names` in [http]: others may be \
+                 anybody's.\n"
             }
             Self::HeadTooLarge => "A request has at most 8 KiB and 64 header fields.\n",
             Self::VersionNotSupported => "HTTP/1.0 and HTTP/1.1 are spoken here.\n",

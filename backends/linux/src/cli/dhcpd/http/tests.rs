@@ -87,12 +87,17 @@ fn requests_are_answered_by_the_book() {
 /// A page from elsewhere may have its name lead to this host, and then read what its visitor's
 /// browser can.
 #[test]
-fn only_addresses_and_localhost_are_names_of_this_host() {
+fn only_addresses_localhost_and_what_was_written_are_names_of_this_host() {
     for (host, status) in [
         ("localhost", "200 OK"),
         ("LOCALHOST:80", "200 OK"),
         ("127.0.0.1:9099", "200 OK"),
         ("[::1]:9099", "200 OK"),
+        ("DHCP.example.org:9099", "200 OK"),
+        ("dhcp.example.org", "200 OK"),
+        ("example.org", "421 Misdirected Request"),
+        ("x.dhcp.example.org", "421 Misdirected Request"),
+        ("dhcp.example.org.evil.example", "421 Misdirected Request"),
         ("evil.example", "421 Misdirected Request"),
         ("localhost.evil.example:9099", "421 Misdirected Request"),
         ("127.0.0.1.evil.example", "421 Misdirected Request"),

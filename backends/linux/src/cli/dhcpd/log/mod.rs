@@ -55,6 +55,8 @@ impl Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     InUse,
+    Clones,
+    NotProbed,
     AnswersForAll,
     Declining,
     Declined,
@@ -64,6 +66,12 @@ pub(super) enum Kind {
     Renewed,
     Released,
     Expired,
+    /// A message that came and was understood.
+    Received,
+    /// A message that came and was dropped.
+    Dropped,
+    /// A reply.
+    Sent,
     /// The store, its errors above all.
     Store,
     /// The configuration.
@@ -75,8 +83,10 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 19] = [
         Self::InUse,
+        Self::Clones,
+        Self::NotProbed,
         Self::AnswersForAll,
         Self::Declining,
         Self::Declined,
@@ -86,6 +96,9 @@ impl Kind {
         Self::Renewed,
         Self::Released,
         Self::Expired,
+        Self::Received,
+        Self::Dropped,
+        Self::Sent,
         Self::Store,
         Self::Reload,
         Self::Interface,
@@ -95,6 +108,8 @@ impl Kind {
     const fn name(self) -> &'static str {
         match self {
             Self::InUse => "in_use",
+            Self::Clones => "clones",
+            Self::NotProbed => "not_probed",
             Self::AnswersForAll => "answers_for_all",
             Self::Declining => "declining",
             Self::Declined => "declined",
@@ -104,6 +119,9 @@ impl Kind {
             Self::Renewed => "renewed",
             Self::Released => "released",
             Self::Expired => "expired",
+            Self::Received => "received",
+            Self::Dropped => "dropped",
+            Self::Sent => "sent",
             Self::Store => "store",
             Self::Reload => "reload",
             Self::Interface => "interface",
@@ -167,6 +185,11 @@ impl<W: Write> Log<W> {
         self.level = level;
     }
 
+    /// Whether lines of this level are told at all.
+    pub(super) fn tells(&self, level: Level) -> bool {
+        level <= self.level
+    }
+
     /// Tells what a server has to tell. The time is the server's: since the Unix epoch.
     pub(super) fn event(&mut self, now: Instant, event: &Event) {
         use Level::{Info, Notice, Warning};
@@ -190,6 +213,21 @@ impl<W: Write> Log<W> {
                 let fields = [Field::text("mac", mac)];
                 let message = "answers for all addresses, and is not believed";
                 self.tell(now, Warning, Kind::AnswersForAll, message, &fields);
+            }
+            Event::Clones { ip, mac } => {
+                let fields = [Field::text("ip", ip), Field::text("mac", mac)];
+                let message = "two stations say one client identifier";
+                self.tell(now, Warning, Kind::Clones, message, &fields);
+            }
+            Event::NotProbed { ip } => {
+                let fields = [Field::text("ip", ip)];
+                let message = "given without a probe, as none could be sent";
+                self.tell(now, Warning, Kind::NotProbed, message, &fields);
+            }
+            Event::DeclinedNothing { client } => {
+                let fields = [Field::text("client_mac", client)];
+                let message = "decline ignored: it names no address";
+                self.tell(now, Warning, Kind::Declining, message, &fields);
             }
             Event::Declining { ip, client } => {
                 let fields = [Field::text("ip", ip), Field::text("client_mac", client)];
@@ -262,7 +300,7 @@ impl<W: Write> Log<W> {
         message: &str,
         fields: &[Field<'_>],
     ) {
-        if level > self.level {
+        if !self.tells(level) {
             return;
         }
         let limit = &mut self.limits[kind as usize];

@@ -54,6 +54,10 @@ impl Desk for Front<'_, '_> {
         self.meters
     }
 
+    fn names(&self) -> &[Box<str>] {
+        &self.facts.names
+    }
+
     fn status(&self) -> Status {
         Status {
             uptime: self.facts.started.elapsed(),

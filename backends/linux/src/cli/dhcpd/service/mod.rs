@@ -9,6 +9,7 @@
 mod front;
 mod known;
 mod store;
+mod trace;
 
 use std::time::{Duration, Instant as Monotonic};
 
@@ -80,6 +81,8 @@ pub(super) struct Facts {
     pub(super) store_path: Option<String>,
     pub(super) sandbox: SandboxStatus,
     pub(super) probes: bool,
+    /// Names of this host that visitors may use.
+    pub(super) names: Vec<Box<str>>,
 }
 
 /// How far the store is.
@@ -215,6 +218,7 @@ impl Service {
                 Incoming::Datagram(arrival, payload) => {
                     let received = server.receive(now, known, &arrival, payload);
                     meters.received(now, &received);
+                    trace::received(log, now, &arrival, payload, &received);
                 }
                 Incoming::Arp {
                     interface,
@@ -342,6 +346,9 @@ impl Service {
             }
         }
         while let Some(transmit) = self.server.poll_transmit(known, self.sockets.room()) {
+            let payload = self.sockets.room().get(..transmit.len);
+            let payload = payload.unwrap_or_default();
+            trace::sent(&mut self.log, now, &transmit, payload);
             self.sockets.post(&transmit);
             let took = now - transmit.asked_at;
             self.meters.replied(now, transmit.kind, took);

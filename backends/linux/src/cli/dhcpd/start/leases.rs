@@ -30,7 +30,8 @@ pub(super) enum OpenStore {
 impl OpenStore {
     pub(super) fn open(config: &Config) -> Result<Self, Failure> {
         let lease_file = |path: &PathBuf| {
-            LeaseFile::open(path, Times::Expiry).map_err(|trouble| cannot("keep leases", trouble))
+            LeaseFile::open(path, config.lease_file_times)
+                .map_err(|trouble| cannot("keep leases", trouble))
         };
         Ok(match &config.store {
             Store::Log { directory } => Self::Log {
@@ -83,6 +84,7 @@ pub(super) fn written(config: &Config) -> Vec<PathBuf> {
 /// Takes over what dnsmasq has promised, and keeps it before anybody is served.
 pub(super) fn import(
     file: &Path,
+    times: Times,
     now: Instant,
     server: &mut Server<Growable>,
     store: &mut Kept,
@@ -96,7 +98,7 @@ pub(super) fn import(
         }
     };
     let mut report = LoadReport::default();
-    let document = Document::parse(now, Times::Expiry, &text, &[], |skipped| {
+    let document = Document::parse(now, times, &text, &[], |skipped| {
         report.skipped += 1;
         report.lines.push(format!("{}: {skipped}", file.display()));
     });

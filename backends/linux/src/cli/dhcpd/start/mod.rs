@@ -1,4 +1,5 @@
-//! Open, drop, parse; then serve, one generation of the configuration after the other.
+//! Open, drop, parse what others may have written; then serve, one generation of the configuration after
+//! the other.
 
 mod leases;
 mod reload;
@@ -101,7 +102,8 @@ fn set_up(source: &Source, config: &Config, warnings: &Problems) -> Result<Servi
     let mut server = Server::new(config.policy, Growable::reserved(limit), seed);
     let (mut store, records) = store.read(now, &mut server, &mut log)?;
     if let (Some(file), 0) = (&config.import_leases, records) {
-        leases::import(file, now, &mut server, &mut store, &mut log)?;
+        let times = config.lease_file_times;
+        leases::import(file, times, now, &mut server, &mut store, &mut log)?;
     }
     sockets.set_virtual_ips(virtual_ips(config));
     let cannot_listen = |error| Failure::device("cannot wait for visitors", error);
@@ -129,6 +131,7 @@ fn set_up(source: &Source, config: &Config, warnings: &Problems) -> Result<Servi
             store_path: path(&config.store).map(|path| path.display().to_string()),
             sandbox,
             probes: config.policy.probe.is_some(),
+            names: config.http_names.clone(),
         },
         progress: Progress::default(),
     })

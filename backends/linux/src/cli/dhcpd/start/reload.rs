@@ -44,6 +44,7 @@ pub(super) fn reload(source: &Source, old: Config, service: &mut Service) -> Con
     service.server.set_policy(new.policy);
     service.sockets.set_virtual_ips(virtual_ips(&new));
     service.facts.probes = new.policy.probe.is_some();
+    service.facts.names.clone_from(&new.http_names);
     log.set_level(super::level(new.log.level));
     log.tell(now, Level::Notice, Kind::Reload, "reloaded", &[]);
     new
@@ -57,6 +58,10 @@ fn unchangeable(old: &Config, new: &Config) -> Option<&'static str> {
         (
             "where leases are exported to",
             old.export_leases != new.export_leases,
+        ),
+        (
+            "what times in lease files mean",
+            old.lease_file_times != new.lease_file_times,
         ),
         (
             "the control socket",
