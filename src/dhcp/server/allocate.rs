@@ -20,9 +20,13 @@ use crate::cache::Prefix;
 use crate::time::Instant;
 use crate::wire::can_be_host;
 
-/// How many addresses are tried from where the client's hash points to.
-const TRIES: u32 = 16;
-/// How many addresses, and how many of a list, one search looks at. The next one goes on from there.
+/// To how many places the client's hash points, and how many addresses are tried from each.
+const PLACES: u64 = 4;
+const TRIES: u64 = 16;
+/// How many addresses one search for an unused one goes over after that. The next one goes on from there, so
+/// all of them together go over a pool once.
+const LEAPS: usize = 65_536;
+/// How many of a list one search looks at.
 const STEPS: usize = 1_024;
 /// Among how many addresses in quarantine the oldest is looked for.
 const RETESTS: usize = 128;
@@ -247,15 +251,17 @@ impl<S: Storage> Server<S> {
         };
         // The same for the same client in another life.
         let size = u64::from(last - first) + 1;
-        let start = ask.identity.hash(0) % size;
-        for step in 0..u64::from(TRIES).min(size) {
-            let ip = Ipv4Addr::from_bits(first + ((start + step) % size) as u32);
-            if fits(self, ip) {
-                return Some(ip);
+        for place in 0..PLACES {
+            let start = ask.identity.hash(place) % size;
+            for step in 0..TRIES.min(size) {
+                let ip = Ipv4Addr::from_bits(first + ((start + step) % size) as u32);
+                if fits(self, ip) {
+                    return Some(ip);
+                }
             }
         }
         let mut found = None;
-        for _ in 0..STEPS {
+        for _ in 0..LEAPS {
             let Ok(ip) = u32::try_from(cursor).map(Ipv4Addr::from_bits) else {
                 break;
             };

@@ -695,6 +695,37 @@ fn thousands_that_are_kept_for_hosts_that_are_off_hide_no_free_address() {
 }
 
 #[test]
+fn thousands_of_leases_in_a_row_hide_no_unused_address() {
+    let mut rig = rig_of(POLICY, Growable::new(70_000));
+    let pools = [Pool {
+        first: Ipv4Addr::new(10, 0, 0, 1),
+        last: Ipv4Addr::new(10, 0, 255, 254),
+    }];
+    rig.subnets[0].prefix = Prefix::new(ip(0), 16).unwrap();
+    rig.subnets[0].pools = &pools;
+    // As imported from a server that gives the lowest first.
+    for n in 1..=64_000_u32 {
+        let [_, _, c, d] = n.to_be_bytes();
+        let hardware = UnicastMac::new([2, 9, 9, 9, c, d]).unwrap();
+        let holder = Holder {
+            hardware: ClientHardware::ethernet(hardware),
+            client_id: None,
+            host_name: None,
+        };
+        let claim = Claim::Leased {
+            holder,
+            expiry: Expiry::Never,
+        };
+        let ip = Ipv4Addr::new(10, 0, c, d);
+        rig.server.load(START, &Record { ip, claim }).unwrap();
+    }
+    for client in 1..=100 {
+        let offer = rig.answers(&discover(mac(client)));
+        assert_eq!(offer.kind(), MessageType::Offer, "{client}");
+    }
+}
+
+#[test]
 fn a_full_table_forgets_what_is_free_and_never_what_is_not() {
     let mut rig = rig_of(POLICY, Fixed::<3>::new());
     let leased: Vec<_> = (1..4).map(|last| rig.lease(mac(last))).collect();
