@@ -1,6 +1,7 @@
 //! What perfdhcp is asked to do, and what it says.
 
 use std::fmt;
+use std::fs;
 use std::process::Command;
 use std::str::FromStr;
 
@@ -31,6 +32,8 @@ pub(crate) struct Outcome {
     seconds: f64,
     discovers: f64,
     acks: f64,
+    /// How many answers perfdhcp's own socket had no room for.
+    missed: f64,
     /// The mean time to the OFFER, in milliseconds.
     pub(crate) offer: f64,
     /// The mean time to the ACK, in milliseconds.
@@ -55,6 +58,11 @@ impl Outcome {
         self.acks / self.seconds
     }
 
+    /// How many of them did not, though perfdhcp would have had room for the answer.
+    pub(crate) fn lost(&self) -> f64 {
+        (self.discovers - self.acks - self.missed).max(0.0)
+    }
+
     pub(crate) fn is_lossless(&self) -> bool {
         self.discovers > 0.0 && self.acks == self.discovers
     }
@@ -73,13 +81,14 @@ impl fmt::Display for Outcome {
             seconds,
             discovers,
             acks,
+            missed,
             offer,
             ack,
             took,
         } = self;
         write!(
             f,
-            "{asked} {seconds} {discovers} {acks} {offer} {ack} {took}"
+            "{asked} {seconds} {discovers} {acks} {missed} {offer} {ack} {took}"
         )
     }
 }
@@ -90,13 +99,14 @@ impl FromStr for Outcome {
     fn from_str(line: &str) -> Result<Self, ()> {
         let numbers = line.split(' ').map(|word| word.parse().map_err(drop));
         let numbers: Vec<f64> = numbers.collect::<Result<_, _>>()?;
-        let [asked, seconds, discovers, acks, offer, ack, took] =
+        let [asked, seconds, discovers, acks, missed, offer, ack, took] =
             numbers.try_into().map_err(drop)?;
         Ok(Self {
             asked,
             seconds,
             discovers,
             acks,
+            missed,
             offer,
             ack,
             took,
@@ -158,6 +168,7 @@ impl Load {
                 command.args(["--scenario", "avalanche", "-R", &clients.to_string()])
             }
         };
+        let missed_before = missed();
         let output = command.arg(SERVER.to_string()).output();
         let output = output.expect("perfdhcp is in the Debian package kea-admin");
         let said = String::from_utf8_lossy(&output.stdout);
@@ -165,7 +176,10 @@ impl Load {
         let ran = matches!(output.status.code(), Some(0 | 3));
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(ran, "{command:?}: {said}{error}");
-        self.read(&said)
+        Outcome {
+            missed: missed() - missed_before,
+            ..self.read(&said)
+        }
     }
 
     /// What perfdhcp has printed.
@@ -187,6 +201,7 @@ impl Load {
             seconds,
             discovers: figure(offers, "sent packets:"),
             acks: figure(acks, "received packets:"),
+            missed: 0.0,
             offer,
             ack,
             took: said
@@ -194,6 +209,18 @@ impl Load {
                 .map_or(0.0, |(_, took)| clock(took)),
         }
     }
+}
+
+/// How many datagrams found no room in the sockets of this namespace so far.
+fn missed() -> f64 {
+    let counters = fs::read_to_string("/proc/net/snmp").expect("the kernel counts");
+    let mut lines = counters.lines().filter(|line| line.starts_with("Udp: "));
+    let (names, values) = (lines.next(), lines.next());
+    let (names, values) = (names.unwrap_or_default(), values.unwrap_or_default());
+    let mut pairs = names.split(' ').zip(values.split(' '));
+    let found = pairs.find(|(name, _)| *name == "RcvbufErrors");
+    let (_, value) = found.expect("it counts these, too");
+    value.parse().expect("a number")
 }
 
 /// The number behind these words; zero if there was nothing to count.

@@ -8,7 +8,9 @@
 //!   server that has just been started. perfdhcp itself falls behind at some rate; the rate that it really
 //!   began exchanges at is what counts, and if it could not go higher there is a line *perfdhcp saturated*.
 //! - *latency at half of it*: the mean time to the OFFER and that to the ACK, added.
-//! - *goodput at twice of it*: completed exchanges a second when twice as many are begun.
+//! - *goodput at twice of it*: completed exchanges a second when twice as many are begun; and how many of
+//!   the others were not lost by perfdhcp itself, whose socket has room for few answers: the kernel counts
+//!   those that it had none for.
 //! - *burst*: 5,000 clients at once that ask again until they have their lease; the time until all do.
 //! - *memory per lease*: how much more of it is resident with 100,000 leases than with none.
 //! - *probed OFFER*, *ACK while others are probed for*: with conflict detection as it comes, few clients; the mean time
@@ -154,6 +156,8 @@ fn rates(plan: &Plan, far: &mut Far, server: Server, leases: u32) {
         twice.completed(),
         "DORA/s",
     );
+    let lost = case("lost by the server at twice of it");
+    print(&lost, server.name, twice.lost(), "DORA");
 }
 
 /// The time until everybody has a lease who comes at once.
