@@ -35,7 +35,7 @@
 //! | [`wire`] | bytes to values that cannot be illegal, and back | nobody |
 //! | [`cache`] | the states of a neighbour, holds, timers, policy, limits | `wire`, `time` |
 //! | [`conflict`] | RFC 5227: is this address free, and does it stay ours? | `wire`, `time` |
-//! | `dhcp` | a DHCP client: how this host gets its address (feature `dhcp`) | `wire`, `time` |
+//! | `dhcp` | DHCP: how this host gets its address, and how it gives addresses to others (feature `dhcp`) | `wire`, `time`, `conflict` |
 //! | [`resolver`] | the [`Resolver`] and [`Hold`] traits, [`LocalResolver`], and `resolver::shared` for many queues | `cache` |
 //! | `link` | IP packets over any Ethernet driver of embassy-net-driver, and adapters for other stacks (feature `link`) | `resolver`, `conflict` |
 //! | `net` | TCP, UDP and DNS as embedded-nal-async and embedded-io-async (feature `net`) | `link` |
@@ -50,7 +50,7 @@
 //!   `alloc`.
 //! - `defmt`: `defmt::Format` on every public value (not on the machines themselves).
 //! - `log`: events told to the `log` facade when they are polled.
-//! - `dhcp`: the DHCP client; with `net`, also what runs it on a stack.
+//! - `dhcp`: the DHCP client and server; with `net`, also what runs the client on a stack.
 //! - `link`: IP packets over any driver of embassy-net-driver 0.2.
 //! - `smoltcp-v0.14`: drivers and links as devices of smoltcp 0.14; implies `link`.
 //! - `net`: TCP, UDP and DNS as embedded-nal-async 0.9 and embedded-io-async 0.7; implies `link`.
@@ -62,12 +62,26 @@
 //! |---|---|---|
 //! | entries | the storage's capacity | the least useful entry nobody holds goes; else [`HoldError::TableFull`] |
 //! | neighbours that do not answer | `Policy::unresolved_eighths` of the capacity | the oldest that nobody holds goes; else [`HoldError::TooManyUnresolved`] |
-//! | holds on one entry | 2^32 - 1 | [`HoldError::TooManyHolds`] |
+//! | holds on one entry | 2^32 - 1; 2^16 - 1 where [`Bounds::SlotNumber`] is `u8` | [`HoldError::TooManyHolds`] |
 //! | requests to one neighbour | one per `Policy::retransmit` | they wait |
 //! | requests to all neighbours | `Policy::request_rate` | they wait, in turn |
-//! | replies | `Policy::reply_rate`, and four that the driver has not taken | counted as dropped |
-//! | events not fetched | eight | [`cache::Event::Lost`], counted |
+//! | replies | `Policy::reply_rate`, and [`Bounds::Replies`] that the driver has not taken | counted as dropped |
+//! | events not fetched | [`Bounds::Events`] | [`cache::Event::Lost`], counted |
+//! | own addresses | [`Bounds::Addresses`] | [`cache::AddressError::TooMany`] |
+//! | prefixes that we answer for | [`Bounds::Proxied`] | [`cache::AddressError::TooMany`] |
+//! | leases that frames are inspected against | the storage of [`cache::Inspect`] | [`cache::TooManyLeases`] |
 //! | tasks that wait | the resolver's `WAKERS` | all are woken, and look again |
+//!
+//! The storage brings its [`Bounds`] along: `Fixed<16>` and `Growable` the [usual](cache::Usual) ones,
+//! which is eight addresses, prefixes and events and four replies; `Fixed<16, Small>` those of a
+//! [small](cache::Small) device with one address. Or your own.
+//!
+//! [`Bounds`]: cache::Bounds
+//! [`Bounds::Addresses`]: cache::Bounds::Addresses
+//! [`Bounds::Events`]: cache::Bounds::Events
+//! [`Bounds::Proxied`]: cache::Bounds::Proxied
+//! [`Bounds::Replies`]: cache::Bounds::Replies
+//! [`Bounds::SlotNumber`]: cache::Bounds::SlotNumber
 //!
 //! The limit for one neighbour lives in its entry. When that entry is removed or made to begin anew,
 //! by a command, by eviction or because the link went down, the memory of its last request goes with

@@ -62,6 +62,24 @@ impl Instant {
     }
 }
 
+/// A time that lies about for long. A chip loads it as two words, and has better uses for RAM than to
+/// align them as one; in what it computes with, that would cost more than it saves.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(target_pointer_width = "32", repr(packed(4)))]
+pub(crate) struct Stored(Instant);
+
+impl Stored {
+    #[inline]
+    pub(crate) const fn new(time: Instant) -> Self {
+        Self(time)
+    }
+
+    #[inline]
+    pub(crate) const fn get(self) -> Instant {
+        self.0
+    }
+}
+
 /// The whole microseconds of a duration, saturating.
 ///
 /// Spelled out: `Duration::as_micros` answers in 128 bits, and a checked product of 64 bits is a
@@ -85,6 +103,14 @@ pub(crate) fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<I
         (one, None) => one,
         (None, other) => other,
     }
+}
+
+/// The time from `shortest` to `longest`, both included and in microseconds, that a uniform `random` picks.
+/// Spans end at 71 minutes, where 32 random bits cannot tell microseconds apart any more.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
+pub(crate) fn between(shortest: u64, longest: u64, random: u32) -> u64 {
+    let span = longest.saturating_sub(shortest).min(u32::MAX.into());
+    shortest.saturating_add((u64::from(random) * (span + 1)) >> u32::BITS)
 }
 
 impl Add<Duration> for Instant {
@@ -164,7 +190,8 @@ pub(crate) const JITTER: u64 = 1_000_000;
 /// A small step back (two threads that read the clock and swapped places) is taken as no time at
 /// all. A large one means that the clock was set anew: time goes on from where it was, so that no
 /// timer waits for the old time to come round again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(target_pointer_width = "32", repr(packed(4)))] // as `Stored`
 pub(crate) struct Monotonic {
     /// The latest time of the caller's.
     caller: u64,

@@ -4,14 +4,14 @@
 use core::fmt;
 use core::net::Ipv4Addr;
 
-use heapless::Vec;
-
+use super::bounds::{Bounds, List, ListOf, Usual};
 use super::hold::HoldError;
 use super::key::Key;
-use crate::time::Instant;
+use crate::time::{Instant, Stored};
 use crate::wire::{MacAddr, VlanId, can_be_host};
 
-/// How many own addresses a cache can have, and how many prefixes it can answer for.
+/// How many own addresses a cache with the usual bounds can have, how many prefixes it can answer for,
+/// and how many own addresses a link can have at most.
 pub const MAX_ADDRESSES: usize = 8;
 
 /// An address with the prefix it lies in, on one VLAN or the untagged segment.
@@ -96,7 +96,7 @@ impl Prefix {
     }
 
     /// Whether an address in the prefix can be a host's there: neither the prefix's own nor everybody's.
-    #[cfg(feature = "link")]
+    #[cfg(any(feature = "dhcp", feature = "link"))]
     #[inline]
     pub(crate) const fn is_host(self, ip: Ipv4Addr) -> bool {
         let host = ip.to_bits() & !self.mask();
@@ -104,13 +104,13 @@ impl Prefix {
     }
 
     /// The lowest of all addresses in the prefix.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "dhcp", feature = "std"))]
     pub(crate) const fn first(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.ip.to_bits() & self.mask())
     }
 
     /// The highest.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "dhcp", feature = "std"))]
     pub(crate) const fn last(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.ip.to_bits() | !self.mask())
     }
@@ -189,8 +189,10 @@ pub enum AddressError {
     /// A prefix has at most 32 bits.
     #[error("a prefix of {0} bits: an IPv4 address has 32")]
     PrefixLen(u8),
-    /// More than [`MAX_ADDRESSES`].
-    #[error("more than {MAX_ADDRESSES} addresses; answer for further ones with a proxy prefix")]
+    /// More than the storage's [`Bounds`] have room for; a link has it for [`MAX_ADDRESSES`].
+    #[error(
+        "more addresses than there is room for: choose larger `Bounds`, or answer for some with a proxy prefix"
+    )]
     TooMany,
 }
 
@@ -198,8 +200,9 @@ pub enum AddressError {
 ///
 /// The parts of its prefix are side by side with the rest, which makes 16 bytes instead of 24.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(target_pointer_width = "32", repr(packed(2)))] // as `Stored`: there may be one only
 pub(super) struct OwnAddress {
-    pub(super) not_before: Instant,
+    not_before: Stored,
     ip: Ipv4Addr,
     vlan: Option<VlanId>,
     len: u8,
@@ -210,7 +213,7 @@ impl OwnAddress {
     const fn new(prefix: Prefix, announcements: u8, not_before: Instant) -> Self {
         let Prefix { ip, len, vlan } = prefix;
         Self {
-            not_before,
+            not_before: Stored::new(not_before),
             ip,
             vlan,
             len,
@@ -226,34 +229,43 @@ impl OwnAddress {
     pub(super) const fn key(&self) -> Key {
         self.prefix().key()
     }
+
+    /// The next announcement has to wait until then.
+    pub(super) fn not_before(&self) -> Instant {
+        self.not_before.get()
+    }
+
+    pub(super) fn announce_not_before(&mut self, time: Instant) {
+        self.not_before = Stored::new(time);
+    }
 }
 
 /// Own addresses and the prefixes we answer for.
 #[derive(Clone, Debug)]
-pub(crate) struct Addresses {
-    own: Vec<OwnAddress, MAX_ADDRESSES, u8>,
-    proxied: Vec<Prefix, MAX_ADDRESSES, u8>,
+pub(crate) struct Addresses<B: Bounds = Usual> {
+    own: ListOf<B::Addresses, OwnAddress>,
+    proxied: ListOf<B::Proxied, Prefix>,
 }
 
-impl Addresses {
+impl<B: Bounds> Addresses<B> {
     pub(crate) const fn new() -> Self {
         Self {
-            own: Vec::new(),
-            proxied: Vec::new(),
+            own: List::EMPTY,
+            proxied: List::EMPTY,
         }
     }
 
     /// The own addresses with their prefixes.
     pub(crate) fn prefixes(&self) -> impl Iterator<Item = Prefix> {
-        self.own.iter().map(OwnAddress::prefix)
+        self.own().iter().map(OwnAddress::prefix)
     }
 
     pub(super) fn own(&self) -> &[OwnAddress] {
-        &self.own
+        self.own.view()
     }
 
     pub(super) fn own_mut(&mut self) -> &mut [OwnAddress] {
-        &mut self.own
+        self.own.view_mut()
     }
 
     /// Replaces the own addresses; new ones are to be announced `announcements` times.
@@ -263,31 +275,35 @@ impl Addresses {
         announcements: u8,
         now: Instant,
     ) -> Result<(), AddressError> {
-        let mut own: Vec<OwnAddress, MAX_ADDRESSES, u8> = Vec::new();
+        let mut own = ListOf::<B::Addresses, OwnAddress>::EMPTY;
         for &prefix in prefixes {
             prefix.check_host()?;
-            if own.iter().any(|other| other.key() == prefix.key()) {
+            if own.view().iter().any(|other| other.key() == prefix.key()) {
                 return Err(AddressError::Twice(prefix.ip));
             }
-            let known = self.own.iter().find(|known| known.key() == prefix.key());
+            let known = self.own().iter().find(|known| known.key() == prefix.key());
             let address = match known {
-                Some(known) => OwnAddress::new(prefix, known.announcements, known.not_before),
+                Some(known) => OwnAddress::new(prefix, known.announcements, known.not_before()),
                 None => OwnAddress::new(prefix, announcements, now),
             };
-            own.push(address).map_err(|_| AddressError::TooMany)?;
+            let kept = own.view_mut().push(address);
+            kept.map_err(|_| AddressError::TooMany)?;
         }
         self.own = own;
         Ok(())
     }
 
     pub(super) fn set_proxied(&mut self, prefixes: &[Prefix]) -> Result<(), AddressError> {
-        self.proxied = Vec::from_slice(prefixes).map_err(|_| AddressError::TooMany)?;
+        let mut proxied = ListOf::<B::Proxied, Prefix>::EMPTY;
+        let kept = proxied.view_mut().extend_from_slice(prefixes);
+        kept.map_err(|_| AddressError::TooMany)?;
+        self.proxied = proxied;
         Ok(())
     }
 
     #[cfg_attr(target_pointer_width = "64", inline)] // longer than a call: not on a chip
     pub(super) fn is_own(&self, key: Key) -> bool {
-        self.own.iter().any(|own| own.key() == key)
+        self.own().iter().any(|own| own.key() == key)
     }
 
     /// Whether we answer requests for the address: our own, or one in a proxied prefix.
@@ -297,7 +313,7 @@ impl Addresses {
     }
 
     fn proxies(&self, key: Key) -> bool {
-        self.proxied.iter().any(|prefix| prefix.covers(key))
+        self.proxied.view().iter().any(|prefix| prefix.covers(key))
     }
 
     /// Whether we answer an RFC 5227 probe: for a single address as for our own, but never for a
@@ -306,6 +322,7 @@ impl Addresses {
         self.is_own(key)
             || self
                 .proxied
+                .view()
                 .iter()
                 .any(|prefix| prefix.len == 32 && prefix.covers(key))
     }
@@ -351,7 +368,7 @@ impl Addresses {
     pub(crate) fn check_neighbour(&self, key: Key) -> Result<(), HoldError> {
         match self.destination(key) {
             Destination::OnLink { .. } => Ok(()),
-            Destination::OffLink if self.own.is_empty() => Err(HoldError::NoAddress),
+            Destination::OffLink if self.own().is_empty() => Err(HoldError::NoAddress),
             Destination::OffLink => Err(HoldError::OffLink),
             other @ (Destination::Broadcast
             | Destination::Invalid
@@ -365,9 +382,7 @@ impl Addresses {
         match self.destination(key) {
             Destination::OnLink { source } => Some(source),
             Destination::OffLink => self
-                .own
-                .iter()
-                .map(OwnAddress::prefix)
+                .prefixes()
                 .find(|own| own.vlan == key.vlan)
                 .map(Prefix::ip),
             Destination::Broadcast

@@ -8,6 +8,9 @@
 pub enum DropReason {
     /// Hardware or protocol addresses of an illegal length.
     AddressLength,
+    /// The sender claims an address that is leased to another station; see
+    /// [`Inspect`](super::Inspect). An event tells of it.
+    ClaimsLeasedAddress,
     /// The sender claims one of our own addresses. An event tells of it.
     ClaimsOurAddress,
     /// The frame contradicts an entry that is not to be changed by it.
@@ -56,8 +59,9 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::AddressLength,
+        Self::ClaimsLeasedAddress,
         Self::ClaimsOurAddress,
         Self::Contradiction,
         Self::Denied,
@@ -86,6 +90,7 @@ impl DropReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::AddressLength => "address_length",
+            Self::ClaimsLeasedAddress => "claims_leased_address",
             Self::ClaimsOurAddress => "claims_our_address",
             Self::Contradiction => "contradiction",
             Self::Denied => "denied",
@@ -193,7 +198,6 @@ pub(super) enum Count {
     Joined,
     Moved,
     Queries,
-    Received,
     Replies,
     RepliesWithheld,
     RequestsWithoutSource,
@@ -237,10 +241,11 @@ impl Tally {
     pub(super) fn snapshot(&self) -> Counters {
         let wide = |count: usize| count as u64;
         let count = |count: Count| wide(self.counts[count as usize]);
+        let (accepted, dropped) = (count(Count::Accepted), self.dropped.map(wide));
         Counters {
-            received: count(Count::Received),
-            accepted: count(Count::Accepted),
-            dropped: Drops(self.dropped.map(wide)),
+            received: dropped.into_iter().fold(accepted, u64::saturating_add),
+            accepted,
+            dropped: Drops(dropped),
             broadcast_requests: count(Count::BroadcastRequests),
             unicast_requests: count(Count::UnicastRequests),
             requests_without_source: count(Count::RequestsWithoutSource),

@@ -82,8 +82,8 @@ impl Entry {
             subject: slot.key.subject(),
             state,
             mac: slot.state.mac(),
-            holds: slot.holds,
-            until: timed.then(|| clock.for_caller(slot.deadline)),
+            holds: slot.holds(),
+            until: timed.then(|| clock.for_caller(slot.deadline())),
         })
     }
 }

@@ -2,8 +2,7 @@
 
 use core::fmt;
 
-use heapless::Deque;
-
+use super::bounds::{Bounds, List, ListOf, Usual, take_first};
 use super::key::Key;
 use crate::wire::UnicastMac;
 
@@ -33,6 +32,15 @@ pub enum Event {
     },
     /// Many entries changed at once (link, own address, flush): look at all that matters to you.
     Flushed,
+    /// Another station says that it has an address which was leased to this one. It is not believed.
+    LeaseClaimed {
+        /// The address.
+        key: Key,
+        /// The station that has the lease.
+        leased_to: UnicastMac,
+        /// Who claims it.
+        by: UnicastMac,
+    },
     /// More happened than could be kept: look at all that matters to you.
     Lost,
     /// The neighbour has another address than before. Holds follow.
@@ -77,6 +85,8 @@ pub enum Removal {
     Evicted,
     /// Nobody used it for too long.
     Expired,
+    /// The address was leased to another station. Holds on it go on: the neighbour is asked for.
+    Leased,
 }
 
 impl fmt::Display for Event {
@@ -89,6 +99,9 @@ impl fmt::Display for Event {
                 claimed,
             } => write!(f, "{key} is at {known}, but {claimed} claims it too"),
             Self::Flushed => f.write_str("what was learnt is forgotten"),
+            Self::LeaseClaimed { key, leased_to, by } => {
+                write!(f, "{key} is leased to {leased_to}, but {by} claims it")
+            }
             Self::Lost => f.write_str("more happened than could be kept"),
             Self::Moved { key, from, to } => write!(f, "{key} moved from {from} to {to}"),
             Self::Removed { key, cause } => write!(f, "{key} is {cause}"),
@@ -105,6 +118,7 @@ impl fmt::Display for Removal {
             Self::Denied => "denied",
             Self::Evicted => "evicted for a newcomer",
             Self::Expired => "expired",
+            Self::Leased => "leased to another station",
         })
     }
 }
@@ -114,7 +128,10 @@ impl Event {
     /// Logs it at the level at which an operator wants to read of it.
     pub(crate) fn log(&self) {
         let level = match self {
-            Self::AddressClaimed { .. } | Self::Conflict { .. } | Self::Lost => log::Level::Warn,
+            Self::AddressClaimed { .. }
+            | Self::Conflict { .. }
+            | Self::LeaseClaimed { .. }
+            | Self::Lost => log::Level::Warn,
             Self::Moved { .. } | Self::Unreachable { .. } => log::Level::Info,
             Self::Flushed | Self::Removed { .. } | Self::Resolved { .. } => log::Level::Debug,
         };
@@ -122,77 +139,86 @@ impl Event {
     }
 }
 
-const CAPACITY: usize = 8;
-
 /// The events not yet fetched. Too many of them become one [`Event::Lost`].
 ///
 /// They may have two readers: one that [notes](Self::note) each as soon as it is there, and one that
 /// fetches them when it likes, or never. What was noted makes room for what was not.
 #[derive(Debug)]
-pub(crate) struct Events {
-    waiting: Deque<Event, CAPACITY>,
+pub(crate) struct Events<B: Bounds = Usual> {
+    waiting: ListOf<B::Events, Event>,
     /// How many of them were noted: the first.
     noted: u8,
-    lost: bool,
-    /// Some are lost that were not noted.
-    lost_unnoted: bool,
+    lost: Lost,
 }
 
-impl Events {
+/// Whom to tell that events were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Lost {
+    None,
+    /// All were noted.
+    ByFetcher,
+    ByBoth,
+}
+
+impl<B: Bounds> Events<B> {
     pub(crate) const fn new() -> Self {
         Self {
-            waiting: Deque::new(),
+            waiting: List::EMPTY,
             noted: 0,
-            lost: false,
-            lost_unnoted: false,
+            lost: Lost::None,
         }
     }
 
     /// Keeps the event, or says false and notes that one was lost.
     pub(crate) fn push(&mut self, event: Event) -> bool {
-        if self.noted > 0 && self.waiting.is_full() {
+        if self.noted > 0 && self.waiting.view().is_full() {
             self.pop_front();
-            self.lost = true;
+            self.lost = self.lost.max(Lost::ByFetcher);
         }
-        let kept = self.waiting.push_back(event).is_ok();
-        self.lost |= !kept;
-        self.lost_unnoted |= !kept;
+        let kept = self.waiting.view_mut().push(event).is_ok();
+        if !kept {
+            self.lost = Lost::ByBoth;
+        }
         kept
     }
 
     /// The next for who notes them; it stays for who fetches them.
     pub(crate) fn note(&mut self) -> Option<Event> {
-        let next = self.waiting.get(self.noted.into()).copied();
-        if next.is_some() {
+        if let Some(&next) = self.waiting.view().get(usize::from(self.noted)) {
             self.noted += 1;
+            return Some(next);
         }
-        next.or_else(|| core::mem::take(&mut self.lost_unnoted).then_some(Event::Lost))
+        if self.lost != Lost::ByBoth {
+            return None;
+        }
+        self.lost = Lost::ByFetcher;
+        Some(Event::Lost)
     }
 
     /// Fetches the next.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Event> {
         self.pop_front().or_else(|| {
-            self.lost_unnoted = false;
-            core::mem::take(&mut self.lost).then_some(Event::Lost)
+            let lost = core::mem::replace(&mut self.lost, Lost::None);
+            (lost != Lost::None).then_some(Event::Lost)
         })
     }
 
     #[cfg_attr(target_pointer_width = "64", inline)] // longer than a call: not on a chip
     fn pop_front(&mut self) -> Option<Event> {
-        let event = self.waiting.pop_front()?;
+        let event = take_first(self.waiting.view_mut())?;
         self.noted = self.noted.saturating_sub(1);
         Some(event)
     }
 
     /// Nothing is to be noted.
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.len() == usize::from(self.noted) && !self.lost_unnoted
+        self.waiting.view().len() == usize::from(self.noted) && self.lost != Lost::ByBoth
     }
 
     /// The next would be lost without having been noted.
     pub(super) fn is_full(&self) -> bool {
-        self.noted == 0 && self.waiting.is_full()
+        self.noted == 0 && self.waiting.view().is_full()
     }
 }
 
@@ -201,6 +227,9 @@ mod tests {
     use core::net::Ipv4Addr;
 
     use super::*;
+    use crate::cache::bounds::sealed::Room;
+
+    const CAPACITY: usize = <Usual as Bounds>::Events::MOST;
 
     fn event(n: u8) -> Event {
         let key = Ipv4Addr::new(10, 0, 0, n).into();
@@ -209,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_was_noted_makes_room_and_the_loss_is_told_to_who_fetches_alone() {
-        let mut events = Events::new();
+        let mut events = Events::<Usual>::new();
         for n in 0..=CAPACITY as u8 {
             assert!(events.push(event(n)));
             assert_eq!(events.note(), Some(event(n)));
@@ -225,7 +254,7 @@ mod tests {
 
     #[test]
     fn what_was_not_noted_makes_no_room_and_its_loss_is_told_to_both() {
-        let mut events = Events::new();
+        let mut events = Events::<Usual>::new();
         for n in 0..CAPACITY as u8 {
             assert!(events.push(event(n)));
         }
@@ -245,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_is_fetched_before_it_was_noted_is_not_noted_later() {
-        let mut events = Events::new();
+        let mut events = Events::<Usual>::new();
         events.push(event(1));
         events.note();
         events.push(event(2));

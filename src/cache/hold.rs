@@ -3,7 +3,7 @@
 use super::counters::Count;
 use super::event::Event;
 use super::key::{Key, Packed, Subject};
-use super::slot::{Queue, Rank, Slot};
+use super::slot::{Index, Queue, Rank};
 use super::state::State;
 use super::storage::Storage;
 use super::table::Position;
@@ -78,7 +78,7 @@ pub enum HoldError {
     #[error("neighbours are in as many blocks of addresses as there may be: raise `Shape::blocks`")]
     TooManyBlocks,
     /// The counter is at its end.
-    #[error("the neighbour is held 4,294,967,295 times")]
+    #[error("the neighbour is held as often as can be counted: release some")]
     TooManyHolds,
     /// The share of the table for neighbours that nobody has answered for is used up.
     #[error("too many neighbours are unanswered: try again when some have been given up")]
@@ -133,8 +133,8 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         let Some(slot) = self.table.slot_mut(at) else {
             return;
         };
-        slot.holds = slot.holds.saturating_sub(1);
-        if slot.holds == 0 {
+        slot.set_holds(slot.holds().saturating_sub(1));
+        if !slot.is_held() {
             self.abandon(at);
         }
     }
@@ -144,7 +144,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     #[cfg(feature = "std")]
     pub(crate) fn set_held(&mut self, key: Key, held: bool) -> Result<Glance, HoldError> {
         let known = self.table.find(Packed::from(key));
-        let is_held = known.is_some_and(|at| self.table.slot(at).holds > 0);
+        let is_held = known.is_some_and(|at| self.table.slot(at).is_held());
         let at = match known {
             _ if is_held == held => known,
             _ if held => Some(self.hold_at(key, known)?),
@@ -170,7 +170,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         Glance {
             mac: slot.and_then(|slot| slot.state.mac()),
             failed: slot.is_some_and(|slot| matches!(slot.state, State::Failed { .. })),
-            held: slot.is_some_and(|slot| slot.holds > 0),
+            held: slot.is_some_and(|slot| slot.holds() > 0),
         }
     }
 
@@ -220,13 +220,15 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     }
 
     fn join(&mut self, at: Position) -> Result<Position, HoldError> {
-        let &Slot { state, holds, .. } = self.table.slot(at);
+        let slot = self.table.slot(at);
+        let (state, first) = (slot.state, !slot.is_held());
         if state == State::Denied {
             return Err(HoldError::Denied);
         }
-        let first = holds == 0;
-        let holds = holds.checked_add(1).ok_or(HoldError::TooManyHolds)?;
-        self.table.set_holds(at, holds);
+        let holds = slot.holds().checked_add(1);
+        if !holds.is_some_and(|holds| self.table.set_holds(at, holds)) {
+            return Err(HoldError::TooManyHolds);
+        }
         self.counters.add(Count::Joined);
         if let State::Incomplete { asked } = state
             && first
@@ -344,10 +346,10 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// Removes an entry and tells those whom it concerns.
     pub(super) fn remove_entry(&mut self, at: Position, cause: Removal) {
         let slot = self.table.slot(at);
-        let (subject, state, held) = (slot.key.subject(), slot.state, slot.holds > 0);
+        let (subject, state, held) = (slot.key.subject(), slot.state, slot.is_held());
         self.table.remove(at);
         if state == State::Denied {
-            self.deny_rules = self.deny_rules.saturating_sub(1);
+            self.deny_rules = Index::new(self.deny_rules.get().saturating_sub(1));
         }
         if let Subject::Address(key) = subject
             && (state.mac().is_some() || held)
@@ -407,7 +409,7 @@ mod tests {
         let joined = cache.counters().joined;
         assert_eq!(cache.hold(PEER), Err(HoldError::TooManyHolds));
         assert_eq!(cache.hold_again(&first), None);
-        assert_eq!(cache.table.slot(at).holds, u32::MAX);
+        assert_eq!(cache.table.slot(at).holds(), u32::MAX);
         assert_eq!(
             cache.counters().joined,
             joined,
@@ -425,7 +427,7 @@ mod tests {
         for hold in [first, second] {
             cache.release(hold);
         }
-        assert_eq!(cache.table.slot(at).holds, 1);
+        assert_eq!(cache.table.slot(at).holds(), 1);
         cache.release(third);
         assert!(cache.is_empty(), "nobody wants it, nothing was sent");
     }

@@ -1,19 +1,19 @@
 //! The global limits: a token bucket.
 
 use super::policy::Rate;
-use crate::time::{Instant, micros_of};
+use crate::time::{Instant, Stored, micros_of};
 
 /// A token bucket, kept as the one time at which it would be full again (the generic cell rate
 /// algorithm): no refill to run, no remainder to lose.
 #[derive(Debug)]
 pub(super) struct Bucket {
-    full_at: Instant,
+    full_at: Stored,
 }
 
 impl Bucket {
     pub(super) const fn new() -> Self {
         Self {
-            full_at: Instant::ZERO,
+            full_at: Stored::new(Instant::ZERO),
         }
     }
 
@@ -21,7 +21,7 @@ impl Bucket {
     pub(super) fn next(&self, rate: Rate) -> Instant {
         let Rate { interval, burst } = rate;
         let saved_up = micros_of(interval).saturating_mul(u64::from(burst.max(1) - 1));
-        Instant::from_micros(self.full_at.as_micros().saturating_sub(saved_up))
+        Instant::from_micros(self.full_at.get().as_micros().saturating_sub(saved_up))
     }
 
     /// Takes a token if there is one.
@@ -29,7 +29,7 @@ impl Bucket {
     pub(super) fn take(&mut self, now: Instant, rate: Rate) -> bool {
         let there = self.next(rate) <= now;
         if there {
-            self.full_at = self.full_at.max(now) + rate.interval;
+            self.full_at = Stored::new(self.full_at.get().max(now) + rate.interval);
         }
         there
     }

@@ -35,11 +35,7 @@ impl<S: Storage> Slots<S> {
     }
 
     fn links(&mut self, lane: Lane, at: Position) -> Option<&mut Links<S::Index>> {
-        let slot = self.get_mut(at)?;
-        Some(match lane {
-            Lane::Timer => &mut slot.timer,
-            Lane::Order => &mut slot.order,
-        })
+        Some(self.get_mut(at)?.links_mut(lane))
     }
 
     /// Puts `next` behind `at`, for what was there.
@@ -63,25 +59,39 @@ pub(super) enum Lane {
     Order,
 }
 
-/// The two ends of a list.
+/// A list, by its first slot. It goes round: before the first is the last, and after that the first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List<I> {
     first: I,
-    last: I,
 }
 
 impl<I: Index> List<I> {
-    pub(super) const EMPTY: Self = Self {
-        first: I::NONE,
-        last: I::NONE,
-    };
+    pub(super) const EMPTY: Self = Self { first: I::NONE };
 
     pub(super) fn first(self) -> Position {
         self.first.get()
     }
 
-    pub(super) fn last(self) -> Position {
-        self.last.get()
+    pub(super) fn last<S: Storage + Sealed<Index = I>>(
+        self,
+        slots: &Slots<S>,
+        lane: Lane,
+    ) -> Position {
+        slots.get(self.first()).links(lane).prev.get()
+    }
+
+    /// Who is before `at`; nobody is before the first.
+    pub(super) fn before<S: Storage + Sealed<Index = I>>(
+        self,
+        slots: &Slots<S>,
+        lane: Lane,
+        at: Position,
+    ) -> Position {
+        if at == self.first() {
+            NOBODY
+        } else {
+            slots.get(at).links(lane).prev.get()
+        }
     }
 
     pub(super) fn is_empty(self) -> bool {
@@ -96,19 +106,24 @@ impl<I: Index> List<I> {
         before: Position,
         at: Position,
     ) {
-        let next = match before {
-            NOBODY => core::mem::replace(&mut self.first, I::new(at)),
-            _ => slots.set_next(lane, before, I::new(at)),
+        let new = I::new(at);
+        let prev = match before {
+            NOBODY => self.last(slots, lane),
+            _ => before,
         };
-        match next.get() {
-            NOBODY => self.last = I::new(at),
-            next => slots.set_prev(lane, next, I::new(at)),
-        }
+        let (next, prev) = match prev {
+            NOBODY => (new, new),
+            prev => {
+                let next = slots.set_next(lane, prev, new);
+                slots.set_prev(lane, next.get(), new);
+                (next, I::new(prev))
+            }
+        };
         if let Some(links) = slots.links(lane, at) {
-            *links = Links {
-                next,
-                prev: I::new(before),
-            };
+            *links = Links { next, prev };
+        }
+        if before == NOBODY {
+            self.first = new;
         }
     }
 
@@ -121,15 +136,10 @@ impl<I: Index> List<I> {
         let Some(&mut Links { next, prev }) = slots.links(lane, at) else {
             return;
         };
-        match prev.get() {
-            NOBODY => self.first = next,
-            prev => {
-                slots.set_next(lane, prev, next);
-            }
-        }
-        match next.get() {
-            NOBODY => self.last = prev,
-            next => slots.set_prev(lane, next, prev),
+        slots.set_next(lane, prev.get(), next);
+        slots.set_prev(lane, next.get(), prev);
+        if self.first() == at {
+            self.first = if next.get() == at { I::NONE } else { next };
         }
     }
 }

@@ -18,7 +18,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// The entry's deadline has passed.
     pub(super) fn fire(&mut self, at: Position) {
         let slot = self.table.slot(at);
-        let held = slot.holds > 0;
+        let held = slot.is_held();
         match slot.state {
             State::Incomplete { .. } | State::Failed { .. } if !held => self.table.remove(at),
             // RFC 4861 7.2.2: ask again, up to a maximum; then it is unreachable.
@@ -104,7 +104,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// The address is known, but nobody vouches for it any more, or not yet. Whoever holds it wants
     /// it verified.
     pub(super) fn become_stale(&mut self, at: Position, mac: UnicastMac) {
-        if self.table.slot(at).holds > 0 {
+        if self.table.slot(at).is_held() {
             self.verify_soon(at, mac);
         } else {
             self.enter(
@@ -214,7 +214,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     pub(super) fn settle_rank(&mut self, at: Position) {
         let slot = self.table.slot(at);
         let rank = match slot.state {
-            _held if slot.holds > 0 => Rank::None,
+            _held if slot.is_held() => Rank::None,
             State::Free | State::Static { .. } | State::Denied => Rank::None,
             State::Incomplete { .. } | State::Failed { .. } => Rank::Unresolved,
             State::Stale { .. } => Rank::Stale,
@@ -232,7 +232,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             Queue::STALE => self.policy().stale_time,
             _ => return None,
         };
-        Some(slot.deadline - wait)
+        Some(slot.deadline() - wait)
     }
 
     fn all_probes(&self) -> u8 {
@@ -260,7 +260,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             if !slot.state.is_dynamic() {
                 continue;
             }
-            match judge(self.addresses.destination(key), slot.holds) {
+            match judge(self.addresses.destination(key), slot.holds()) {
                 Fate::Keep => continue,
                 Fate::Remove => self.table.remove(at),
                 Fate::AskAnew => self.ask_anew(at),
@@ -298,7 +298,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         let announcements = self.policy().announcements;
         for own in self.addresses.own_mut() {
             own.announcements = announcements;
-            own.not_before = own.not_before.max(now);
+            own.announce_not_before(own.not_before().max(now));
         }
     }
 

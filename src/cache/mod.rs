@@ -7,15 +7,18 @@
 //! Reading order of the files: `state` is what can be known of a neighbour, `machine` the arrows
 //! between those states, `receive` and `transmit` the two directions of the wire, `hold` the counted
 //! claims. `policy` says how much is believed and how long is waited, `limit` how often anything is
-//! sent; `address` is our own side of the segment. `key` is what an entry is found by; `table`,
-//! `list`, `slot` and `storage` keep entries without ever searching for one. `event`, `entry` and `counters`
-//! are what others see.
+//! sent; `address` is our own side of the segment, `inspect` what DHCP knows of the others. `key` is
+//! what an entry is found by; `table`, `list`, `slot` and `storage` keep entries without ever searching
+//! for one, and `bounds` says how much room there is beside them. `event`, `entry` and `counters` are
+//! what others see.
 
 mod address;
+mod bounds;
 mod counters;
 mod entry;
 mod event;
 mod hold;
+mod inspect;
 mod key;
 mod limit;
 mod list;
@@ -32,6 +35,7 @@ use core::time::Duration;
 
 pub(crate) use address::Addresses;
 pub use address::{AddressError, Destination, MAX_ADDRESSES, Prefix};
+pub use bounds::{Bounds, Room, Small, UpTo, Usual};
 pub use counters::{Counters, DropReason, Drops};
 pub use entry::{Entry, EntryState};
 pub(crate) use event::Events;
@@ -39,6 +43,7 @@ pub use event::{Event, Removal};
 #[cfg(feature = "std")]
 pub(crate) use hold::Glance;
 pub use hold::{HoldError, HoldKey, Status};
+pub use inspect::{Inspect, TooManyLeases};
 pub use key::{Key, Subject};
 pub use policy::{LinkDown, Policy, Profile, Rate, Strict, Trust};
 pub use receive::Received;
@@ -52,7 +57,7 @@ use crate::wire::UnicastMac;
 use counters::{Count, Tally};
 use key::Packed;
 use limit::Bucket;
-use slot::{Queue, Rank};
+use slot::{Index, Queue, Rank};
 use state::State;
 use table::{Position, Table};
 use transmit::Replies;
@@ -124,26 +129,32 @@ use transmit::Replies;
 /// # cache.release(mqtt);
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
+// In this order, which has no gaps, and in which the table is where the cache is: that makes code shorter.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Cache<S: Storage, P: Profile = Policy> {
     table: Table<S>,
     profile: P,
     clock: Monotonic,
-    mac: Option<UnicastMac>,
-    link_down: bool,
-    addresses: Addresses,
-    /// Until then, others' claims on our addresses are only counted.
-    claims_told_until: Instant,
-    /// How many deny rules there are: with none, no frame pays for looking.
-    deny_rules: usize,
+    /// How often others' claims on our addresses are told, and not only counted.
+    claims_told: Bucket,
     requests: Bucket,
     reply_limit: Bucket,
-    replies: Replies,
-    events: Events,
+    addresses: Addresses<S::Bounds>,
     counters: Tally,
+    replies: Replies<S::Bounds>,
+    events: Events<S::Bounds>,
+    mac: Option<UnicastMac>,
+    link_down: bool,
+    /// How many deny rules there are: with none, no frame pays for looking.
+    deny_rules: S::Index,
 }
 
 impl<S: Storage, P: Profile> Cache<S, P> {
+    /// How many own addresses it can have.
+    pub(crate) const MOST_ADDRESSES: usize =
+        <<S::Bounds as Bounds>::Addresses as bounds::sealed::Room>::MOST;
+
     /// An empty cache. The link counts as up; nothing is sent before [`set_mac`](Self::set_mac) and
     /// [`set_addresses`](Self::set_addresses).
     pub const fn new(policy: P, storage: S) -> Self {
@@ -160,8 +171,8 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             mac: None,
             link_down: false,
             addresses: Addresses::new(),
-            claims_told_until: Instant::ZERO,
-            deny_rules: 0,
+            claims_told: Bucket::new(),
+            deny_rules: Index::NONE,
             requests: Bucket::new(),
             reply_limit: Bucket::new(),
             replies: Replies::new(),
@@ -231,7 +242,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
 
     /// Our own side of the segment.
     #[cfg(feature = "std")]
-    pub(crate) fn own_side(&self) -> &Addresses {
+    pub(crate) fn own_side(&self) -> &Addresses<S::Bounds> {
         &self.addresses
     }
 
@@ -271,7 +282,8 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// becomes an ordinary one.
     pub fn verify(&mut self, now: Instant, key: impl Into<Key>) -> Result<(), NotKnown> {
         self.clock.advance(now);
-        let at = self.table.find(Packed::from(key.into())).ok_or(NotKnown)?;
+        let key = key.into();
+        let at = self.table.find(Packed::from(key)).ok_or(NotKnown)?;
         let state = self.table.slot(at).state;
         match state {
             State::Reachable { mac, .. }
@@ -283,6 +295,8 @@ impl<S: Storage, P: Profile> Cache<S, P> {
                 return Err(NotKnown);
             }
         }
+        // What was static did not have to agree with a lease.
+        self.heed_lease(key);
         Ok(())
     }
 
@@ -344,7 +358,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             None => {
                 let at = self.make_room(packed, State::Denied, Rank::Live);
                 let at = at.ok_or(InsertError::TableFull)?;
-                self.deny_rules += 1;
+                self.deny_rules = Index::new(self.deny_rules.get() + 1);
                 at
             }
         };
@@ -380,7 +394,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         let slot = self.table.slot(at);
         match slot.state {
             State::Denied | State::Free => return false,
-            State::Static { .. } if slot.holds > 0 => {
+            State::Static { .. } if slot.is_held() => {
                 self.ask_anew(at);
                 // Its holders look again, and find that they wait.
                 self.tell(Event::Removed {
@@ -508,7 +522,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         let mut fired = 0;
         for queue in self.table.busy().timers() {
             while let Some(at) = self.table.first_in(queue)
-                && self.table.slot(at).deadline <= now
+                && self.table.slot(at).deadline() <= now
                 && fired < FIRED_AT_ONCE
                 && !self.events.is_full()
             {
@@ -558,7 +572,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         let mut next = self.next_transmit();
         for queue in self.table.busy().timers() {
             if let Some(at) = self.table.first_in(queue) {
-                let deadline = self.table.slot(at).deadline;
+                let deadline = self.table.slot(at).deadline();
                 next = Some(next.map_or(deadline, |next| next.min(deadline)));
             }
         }

@@ -7,7 +7,8 @@ use core::time::Duration;
 
 use super::key::Key;
 use super::slot::Queue;
-use crate::wire::HardwareTypes;
+use crate::time::Instant;
+use crate::wire::{HardwareTypes, UnicastMac};
 
 /// What a kind of frame may do to the cache, apart from answering a request of our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -240,6 +241,19 @@ pub trait Profile: fmt::Debug {
     /// has not heard of yet.
     #[inline]
     fn may_forget(&self, _key: Key) -> bool {
+        true
+    }
+
+    /// Whom the address was given to, if that is known: frames in which another station claims it
+    /// are refused. [`Inspect`](super::Inspect) knows, and keeps what the cache has learnt in step.
+    #[inline]
+    fn leased_to(&self, _now: Instant, _key: Key) -> Option<UnicastMac> {
+        None
+    }
+
+    /// Such a frame was refused; whether an event is to tell of it.
+    #[inline]
+    fn lease_claimed(&mut self, _key: Key) -> bool {
         true
     }
 }

@@ -3,8 +3,8 @@
 use super::counters::{Count, DropReason};
 use super::event::Event;
 use super::key::{Key, Packed};
-use super::policy::Trust;
-use super::slot::{Queue, Rank};
+use super::policy::{Rate, Trust};
+use super::slot::{Index, Queue, Rank};
 use super::state::State;
 use super::storage::Storage;
 use super::table::Position;
@@ -57,7 +57,6 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     pub fn receive(&mut self, now: Instant, frame: &[u8]) -> Received {
         self.drained();
         self.clock.advance(now);
-        self.counters.add(Count::Received);
         match self.hear(frame) {
             Ok(()) => {
                 self.counters.add(Count::Accepted);
@@ -132,7 +131,8 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         if packet.is_probe() {
             return Ok(());
         }
-        self.check_sender(sender, packet.sender_mac)
+        self.check_sender(sender, packet.sender_mac)?;
+        self.inspect(sender, packet.sender_mac)
     }
 
     fn merge_and_answer(&mut self, heard: &Heard<'_>) -> Result<(), DropReason> {
@@ -155,7 +155,8 @@ impl<S: Storage, P: Profile> Cache<S, P> {
                 .find(packed)
                 .is_some_and(|at| self.table.slot(at).state == State::Denied)
         };
-        self.deny_rules > 0 && (denied(Packed::from(sender)) || denied(Packed::from(mac)))
+        self.deny_rules != Index::NONE
+            && (denied(Packed::from(sender)) || denied(Packed::from(mac)))
     }
 
     /// Whether a neighbour can have the sender's address.
@@ -185,9 +186,11 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// frames, and nobody else gains by hearing of each.
     fn own_address_claimed(&mut self, key: Key, by: UnicastMac) {
         self.counters.add(Count::Conflicts);
-        let now = self.clock.now();
-        if self.claims_told_until <= now {
-            self.claims_told_until = now + self.policy().retransmit;
+        let rate = Rate {
+            interval: self.policy().retransmit,
+            burst: 1,
+        };
+        if self.claims_told.take(self.clock.now(), rate) {
             self.tell(Event::AddressClaimed { key, by });
         }
     }
@@ -298,7 +301,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             State::Failed {
                 step,
                 asking: false,
-            } if trust >= Trust::Verify && self.table.slot(at).holds > 0 => {
+            } if trust >= Trust::Verify && self.table.slot(at).is_held() => {
                 self.table
                     .set_state(at, State::Failed { step, asking: true });
                 self.ask(at);
@@ -369,7 +372,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
                     return Err(DropReason::Contradiction);
                 };
                 // What nobody holds is not worth a frame: it will be verified when it is used.
-                if slot.holds > 0 {
+                if slot.is_held() {
                     self.probe(at, known);
                 } else {
                     self.become_stale(at, known);

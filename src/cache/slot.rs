@@ -2,8 +2,9 @@
 //! order and its hash chain. Nothing is kept beside the slots, so nothing has to be searched.
 
 use super::key::Packed;
+use super::list::Lane;
 use super::state::State;
-use crate::time::Instant;
+use crate::time::{Instant, Stored};
 
 /// How a slot names another one: 1 and up, 0 for nobody. Starting at 1 makes an empty table all
 /// zeros.
@@ -12,27 +13,43 @@ pub trait Index: Copy + PartialEq + core::fmt::Debug + 'static {
     type Alignment: Copy + core::fmt::Debug;
     /// What such a slot has of the hash index: a bucket, or nothing.
     type Bucket: Copy + core::fmt::Debug;
+    /// What counts the holds of such a slot: as small as the table.
+    type Holds: Copy + core::fmt::Debug + Into<u32> + TryFrom<u32>;
+    const NO_HOLDS: Self::Holds;
     const NO_BUCKET: Self::Bucket;
     const NONE: Self;
+    /// How many slots can be named.
+    const MOST: usize;
     /// What is seen of a slot that is not there.
     const FREE_SLOT: &'static Slot<Self>;
     fn new(position: usize) -> Self;
     fn get(self) -> usize;
 }
 
-impl Index for u16 {
-    type Alignment = ();
-    type Bucket = Self;
-    const NO_BUCKET: Self = 0;
-    const NONE: Self = 0;
-    const FREE_SLOT: &'static Slot<Self> = &Slot::FREE;
-    fn new(position: usize) -> Self {
-        position as Self
-    }
-    fn get(self) -> usize {
-        usize::from(self)
-    }
+/// Those of tables in place, whose slots have the buckets too.
+macro_rules! in_place {
+    ($number:ty, $holds:ty) => {
+        impl Index for $number {
+            type Alignment = ();
+            type Bucket = Self;
+            type Holds = $holds;
+            const NO_HOLDS: $holds = 0;
+            const NO_BUCKET: Self = 0;
+            const NONE: Self = 0;
+            const MOST: usize = Self::MAX as usize - 1;
+            const FREE_SLOT: &'static Slot<Self> = &Slot::FREE;
+            fn new(position: usize) -> Self {
+                position as Self
+            }
+            fn get(self) -> usize {
+                usize::from(self)
+            }
+        }
+    };
 }
+
+in_place!(u8, u16);
+in_place!(u16, u32);
 
 /// A slot that lies across two cache lines costs two misses in a table too large for the cache.
 #[cfg(feature = "alloc")]
@@ -44,8 +61,11 @@ pub struct CacheLine;
 impl Index for u32 {
     type Alignment = CacheLine;
     type Bucket = ();
+    type Holds = Self;
+    const NO_HOLDS: Self = 0;
     const NO_BUCKET: () = ();
     const NONE: Self = 0;
+    const MOST: usize = Self::MAX as usize - 1;
     const FREE_SLOT: &'static Slot<Self> = &Slot::FREE;
     fn new(position: usize) -> Self {
         position as Self
@@ -73,10 +93,10 @@ impl<I: Index> Links<I> {
 #[derive(Clone, Copy, Debug)]
 pub struct Slot<I: Index> {
     /// When the timer queue that the slot is in will fire for it.
-    pub(super) deadline: Instant,
+    deadline: Stored,
     /// Counts the entries that have lived here, so that a key to an earlier one opens nothing.
     pub(super) generation: u32,
-    pub(super) holds: u32,
+    holds: I::Holds,
     /// When ARP itself last vouched for the address, coarse and wrapping after 50 days. Only read
     /// while a `max_age` is set, which is shorter.
     pub(super) learned: u32,
@@ -86,8 +106,8 @@ pub struct Slot<I: Index> {
     pub(super) queue: Queue,
     /// Which part of the eviction order, if any.
     pub(super) rank: Rank,
-    pub(super) timer: Links<I>,
-    pub(super) order: Links<I>,
+    timer: Links<I>,
+    order: Links<I>,
     /// The next slot with the same bucket, or the next free one.
     pub(super) chain: I,
     /// The first slot of the bucket with this slot's number; unrelated to the entry here.
@@ -98,9 +118,9 @@ pub struct Slot<I: Index> {
 
 impl<I: Index> Slot<I> {
     pub(super) const FREE: Self = Self {
-        deadline: Instant::ZERO,
+        deadline: Stored::new(Instant::ZERO),
         generation: 0,
-        holds: 0,
+        holds: I::NO_HOLDS,
         learned: 0,
         key: Packed::EMPTY,
         state: State::Free,
@@ -112,6 +132,47 @@ impl<I: Index> Slot<I> {
         bucket: I::NO_BUCKET,
         _alignment: [],
     };
+
+    #[inline]
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline.get()
+    }
+
+    pub(super) fn set_deadline(&mut self, deadline: Instant) {
+        self.deadline = Stored::new(deadline);
+    }
+
+    pub(super) fn links(&self, lane: Lane) -> Links<I> {
+        match lane {
+            Lane::Timer => self.timer,
+            Lane::Order => self.order,
+        }
+    }
+
+    pub(super) fn links_mut(&mut self, lane: Lane) -> &mut Links<I> {
+        match lane {
+            Lane::Timer => &mut self.timer,
+            Lane::Order => &mut self.order,
+        }
+    }
+
+    #[inline]
+    pub(super) fn holds(&self) -> u32 {
+        self.holds.into()
+    }
+
+    #[inline]
+    pub(super) fn is_held(&self) -> bool {
+        self.holds() > 0
+    }
+
+    /// False if that is more than can be counted.
+    #[inline]
+    pub(super) fn set_holds(&mut self, holds: u32) -> bool {
+        I::Holds::try_from(holds)
+            .map(|holds| self.holds = holds)
+            .is_ok()
+    }
 }
 
 /// A timer queue. Each holds the entries that wait for the same length of time, in the order in
@@ -134,10 +195,15 @@ impl Queue {
     pub(super) const EXPIRY: Self = Self(6);
     const FIRST_BACKOFF: u8 = 7;
     const LAST_BACKOFF: u8 = 15;
-    pub(super) const COUNT: usize = 16;
+    /// How many have a list.
+    pub(super) const COUNT: usize = Self::LAST_BACKOFF as usize;
 
     /// The last back-off step; longer silences stay there.
     pub(super) const LAST_STEP: u8 = Self::LAST_BACKOFF - Self::FIRST_BACKOFF;
+
+    const fn bit(self) -> u16 {
+        1 << (self.0 & 0x0f)
+    }
 
     pub(super) fn backoff(step: u8) -> Self {
         Self(
@@ -147,8 +213,9 @@ impl Queue {
         )
     }
 
+    /// The number of its list, from 0 up. [`NONE`](Self::NONE) has one that no list has.
     pub(super) const fn number(self) -> usize {
-        (self.0 & 0x0f) as usize
+        (self.0 as usize).wrapping_sub(1)
     }
 }
 
@@ -160,11 +227,11 @@ impl Queues {
     pub(super) const EMPTY: Self = Self(0);
 
     pub(super) fn insert(&mut self, queue: Queue) {
-        self.0 |= 1 << queue.number();
+        self.0 |= queue.bit();
     }
 
     pub(super) fn remove(&mut self, queue: Queue) {
-        self.0 &= !(1 << queue.number());
+        self.0 &= !queue.bit();
     }
 
     /// Those of them that fire at a deadline.
@@ -191,7 +258,13 @@ pub(super) enum Rank {
 }
 
 impl Rank {
-    pub(super) const COUNT: usize = 4;
+    /// How many have a list.
+    pub(super) const COUNT: usize = Self::Live as usize;
+
+    /// The number of its list, from 0 up. [`None`](Self::None) has one that no list has.
+    pub(super) const fn number(self) -> usize {
+        (self as usize).wrapping_sub(1)
+    }
 }
 
 #[cfg(test)]
@@ -199,7 +272,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_of_the_fixed_table_takes_48_bytes_and_one_of_the_growable_a_cache_line() {
+    fn a_slot_takes_40_or_48_bytes_in_place_and_on_the_heap_a_cache_line() {
+        assert_eq!(size_of::<Slot<u8>>(), 40);
         assert_eq!(size_of::<Slot<u16>>(), 48);
         #[cfg(feature = "alloc")]
         assert_eq!(size_of::<Slot<u32>>(), 64);

@@ -6,6 +6,8 @@
 #[cfg(feature = "alloc")]
 use zerocopy::FromZeros;
 
+use super::bounds::sealed::Room;
+use super::bounds::{Bounds, Usual};
 use super::slot::{Index, Slot};
 
 /// A slice of slots that may grow. Implemented by [`Fixed`] and `Growable`; sealed, because the
@@ -13,11 +15,13 @@ use super::slot::{Index, Slot};
 pub trait Storage: sealed::Sealed {}
 
 pub(super) mod sealed {
-    use super::{Index, Slot};
+    use super::{Bounds, Index, Slot};
 
     pub trait Sealed {
         /// How slots name each other.
         type Index: Index;
+        /// How much room there is for everything else.
+        type Bounds: Bounds;
 
         fn slots(&self) -> &[Slot<Self::Index>];
         fn slots_mut(&mut self) -> &mut [Slot<Self::Index>];
@@ -36,26 +40,33 @@ pub(super) mod sealed {
     }
 }
 
-/// `N` slots of 48 bytes in place: no allocator needed, fit for a `static`.
+/// `N` slots in place: no allocator needed, fit for a `static`.
 ///
-/// `N` is 1 to 65,534; anything else does not compile:
+/// How large a slot is, and what there is room for beside them, is for the [`Bounds`] to say:
+/// `Fixed<16>` has the [`Usual`] ones, `Fixed<16, Small>` those of a [small](super::Small) device.
+///
+/// `N` is 1 to 65,534, or to 254 if slots are numbered by `u8`; anything else does not compile:
 ///
 /// ```compile_fail
 /// let none = whohas::cache::Fixed::<0>::new();
 /// ```
 #[derive(Debug)]
-pub struct Fixed<const N: usize> {
-    slots: [Slot<u16>; N],
+pub struct Fixed<const N: usize, B: Bounds = Usual> {
+    slots: [Slot<B::SlotNumber>; N],
 }
 
-impl<const N: usize> Fixed<N> {
+impl<const N: usize, B: Bounds> Fixed<N, B> {
     /// All slots free.
     pub const fn new() -> Self {
         const {
             assert!(N > 0, "a cache needs at least one slot");
             assert!(
-                N < u16::MAX as usize,
-                "use `Growable` for more than 65,534 slots"
+                N <= B::SlotNumber::MOST,
+                "number the slots by `u16`, or use `Growable` for more than 65,534"
+            );
+            assert!(
+                B::Addresses::MOST > 0 && B::Events::MOST > 0 && B::Replies::MOST > 0,
+                "a cache needs room for an own address, an event and a reply"
             );
         }
         Self {
@@ -64,22 +75,23 @@ impl<const N: usize> Fixed<N> {
     }
 }
 
-impl<const N: usize> Default for Fixed<N> {
+impl<const N: usize, B: Bounds> Default for Fixed<N, B> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<const N: usize> Storage for Fixed<N> {}
+impl<const N: usize, B: Bounds> Storage for Fixed<N, B> {}
 
-impl<const N: usize> sealed::Sealed for Fixed<N> {
-    type Index = u16;
+impl<const N: usize, B: Bounds> sealed::Sealed for Fixed<N, B> {
+    type Index = B::SlotNumber;
+    type Bounds = B;
 
-    fn slots(&self) -> &[Slot<u16>] {
+    fn slots(&self) -> &[Slot<B::SlotNumber>] {
         &self.slots
     }
 
-    fn slots_mut(&mut self) -> &mut [Slot<u16>] {
+    fn slots_mut(&mut self) -> &mut [Slot<B::SlotNumber>] {
         &mut self.slots
     }
 
@@ -91,11 +103,11 @@ impl<const N: usize> sealed::Sealed for Fixed<N> {
         const { N.next_power_of_two() - 1 }
     }
 
-    fn bucket(&self, number: usize) -> Option<&u16> {
+    fn bucket(&self, number: usize) -> Option<&B::SlotNumber> {
         self.slots.get(number).map(|slot| &slot.bucket)
     }
 
-    fn bucket_mut(&mut self, number: usize) -> Option<&mut u16> {
+    fn bucket_mut(&mut self, number: usize) -> Option<&mut B::SlotNumber> {
         self.slots.get_mut(number).map(|slot| &mut slot.bucket)
     }
 
@@ -169,6 +181,7 @@ impl Storage for Growable {}
 #[cfg(feature = "alloc")]
 impl sealed::Sealed for Growable {
     type Index = u32;
+    type Bounds = Usual;
 
     fn slots(&self) -> &[Slot<u32>] {
         &self.slots

@@ -23,9 +23,9 @@ pub(super) struct Table<S: Storage> {
     ranks: [List<<S as Sealed>::Index>; Rank::COUNT],
     free: <S as Sealed>::Index,
     /// Slots from here on were never used and are in no list.
-    virgin: usize,
-    len: usize,
-    unresolved: usize,
+    virgin: <S as Sealed>::Index,
+    len: <S as Sealed>::Index,
+    unresolved: <S as Sealed>::Index,
     seed: u32,
 }
 
@@ -37,15 +37,15 @@ impl<S: Storage> Table<S> {
             busy: Queues::EMPTY,
             ranks: [List::EMPTY; Rank::COUNT],
             free: Index::NONE,
-            virgin: 0,
-            len: 0,
-            unresolved: 0,
+            virgin: Index::NONE,
+            len: Index::NONE,
+            unresolved: Index::NONE,
             seed,
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.len.get()
     }
 
     pub(super) fn capacity(&self) -> usize {
@@ -54,7 +54,7 @@ impl<S: Storage> Table<S> {
 
     /// How many entries are in a state that counts as unresolved.
     pub(super) fn unresolved(&self) -> usize {
-        self.unresolved
+        self.unresolved.get()
     }
 
     pub(super) fn slot(&self, at: Position) -> &Slot<S::Index> {
@@ -67,7 +67,7 @@ impl<S: Storage> Table<S> {
 
     /// All slots that were ever used, free ones included.
     pub(super) fn positions(&self) -> core::ops::RangeInclusive<Position> {
-        1..=self.virgin
+        1..=self.virgin.get()
     }
 
     // --- Finding, making and freeing entries ------------------------------------------------
@@ -91,9 +91,9 @@ impl<S: Storage> Table<S> {
         let slot = self.slot_mut(at)?;
         slot.key = key;
         slot.state = State::Free;
-        slot.holds = 0;
+        slot.set_holds(0);
         self.chain(at);
-        self.len += 1;
+        self.len = Index::new(self.len() + 1);
         self.set_state(at, state);
         Some(at)
     }
@@ -107,17 +107,16 @@ impl<S: Storage> Table<S> {
         let free = core::mem::replace(&mut self.free, Index::new(at));
         if let Some(slot) = self.slot_mut(at) {
             slot.generation = slot.generation.wrapping_add(1);
-            slot.holds = 0;
+            slot.set_holds(0);
             slot.key = Packed::EMPTY;
             slot.chain = free;
         }
-        self.len -= 1;
+        self.len = Index::new(self.len().wrapping_sub(1));
     }
 
-    pub(super) fn set_holds(&mut self, at: Position, holds: u32) {
-        if let Some(slot) = self.slot_mut(at) {
-            slot.holds = holds;
-        }
+    /// False if that is more than can be counted.
+    pub(super) fn set_holds(&mut self, at: Position, holds: u32) -> bool {
+        self.slot_mut(at).is_some_and(|slot| slot.set_holds(holds))
     }
 
     pub(super) fn set_state(&mut self, at: Position, state: State) {
@@ -126,10 +125,11 @@ impl<S: Storage> Table<S> {
         };
         let old = core::mem::replace(&mut slot.state, state);
         // Wrapping, because a sum that cannot go wrong should not bring a panic along.
-        self.unresolved = self
-            .unresolved
+        let unresolved = self
+            .unresolved()
             .wrapping_sub(usize::from(old.is_unresolved()))
             .wrapping_add(usize::from(state.is_unresolved()));
+        self.unresolved = Index::new(unresolved);
     }
 
     fn take_free(&mut self) -> Option<Position> {
@@ -138,7 +138,8 @@ impl<S: Storage> Table<S> {
             self.free = self.slot(at).chain;
             return Some(at);
         }
-        if self.virgin == self.slots.storage.slots().len() {
+        let virgin = self.virgin.get();
+        if virgin == self.slots.storage.slots().len() {
             let buckets = self.slots.storage.buckets();
             if !self.slots.storage.grow() {
                 return None;
@@ -147,8 +148,8 @@ impl<S: Storage> Table<S> {
                 self.split_bucket(added);
             }
         }
-        self.virgin += 1;
-        Some(self.virgin)
+        self.virgin = Index::new(virgin + 1);
+        Some(virgin + 1)
     }
 
     // --- The hash index: buckets, chained through the slots --------------------------------
@@ -233,23 +234,26 @@ impl<S: Storage> Table<S> {
 
     /// The first of a queue.
     pub(super) fn first_in(&self, queue: Queue) -> Option<Position> {
-        position(self.queues[queue.number()].first())
+        position(self.queues.get(queue.number())?.first())
     }
 
     /// Moves the entry to the place in `queue` that its deadline gives it: the end, as all entries
     /// of a queue wait equally long (see [`Queue`]).
     pub(super) fn arm(&mut self, at: Position, queue: Queue, deadline: Instant) {
         self.disarm(at);
-        let mut before = self.queues[queue.number()].last();
-        while before != NOBODY && self.slot(before).deadline > deadline {
-            before = self.slot(before).timer.prev.get();
+        let Some(list) = self.queues.get_mut(queue.number()) else {
+            return;
+        };
+        let mut before = list.last(&self.slots, Lane::Timer);
+        while before != NOBODY && self.slots.get(before).deadline() > deadline {
+            before = list.before(&self.slots, Lane::Timer, before);
         }
-        let Some(slot) = self.slot_mut(at) else {
+        let Some(slot) = self.slots.get_mut(at) else {
             return;
         };
         slot.queue = queue;
-        slot.deadline = deadline;
-        self.queues[queue.number()].insert_after(&mut self.slots, Lane::Timer, before, at);
+        slot.set_deadline(deadline);
+        list.insert_after(&mut self.slots, Lane::Timer, before, at);
         self.busy.insert(queue);
     }
 
@@ -258,8 +262,7 @@ impl<S: Storage> Table<S> {
             return;
         };
         let queue = core::mem::replace(&mut slot.queue, Queue::NONE);
-        if queue != Queue::NONE {
-            let list = &mut self.queues[queue.number()];
+        if let Some(list) = self.queues.get_mut(queue.number()) {
             list.remove(&mut self.slots, Lane::Timer, at);
             if list.is_empty() {
                 self.busy.remove(queue);
@@ -271,7 +274,7 @@ impl<S: Storage> Table<S> {
 
     /// The entry to evict first within a rank.
     pub(super) fn first_of(&self, rank: Rank) -> Option<Position> {
-        position(self.ranks[rank as usize].first())
+        position(self.ranks.get(rank.number())?.first())
     }
 
     /// Moves the entry to the end of `rank`: it will be the last of it to be evicted.
@@ -280,12 +283,12 @@ impl<S: Storage> Table<S> {
             return;
         };
         let old = core::mem::replace(&mut slot.rank, rank);
-        if old != Rank::None {
-            self.ranks[old as usize].remove(&mut self.slots, Lane::Order, at);
+        if let Some(list) = self.ranks.get_mut(old.number()) {
+            list.remove(&mut self.slots, Lane::Order, at);
         }
-        if rank != Rank::None {
-            let list = &mut self.ranks[rank as usize];
-            list.insert_after(&mut self.slots, Lane::Order, list.last(), at);
+        if let Some(list) = self.ranks.get_mut(rank.number()) {
+            let last = list.last(&self.slots, Lane::Order);
+            list.insert_after(&mut self.slots, Lane::Order, last, at);
         }
     }
 }

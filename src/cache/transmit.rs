@@ -5,8 +5,7 @@
 
 use core::net::Ipv4Addr;
 
-use heapless::Deque;
-
+use super::bounds::{Bounds, List, ListOf, take_first};
 use super::counters::Count;
 use super::key::{Key, Subject};
 use super::slot::Queue;
@@ -50,21 +49,21 @@ impl Reply {
 
 /// All of them. Few, because they are to be drained after each frame.
 #[derive(Debug)]
-pub(super) struct Replies(Deque<Reply, 4>);
+pub(super) struct Replies<B: Bounds>(ListOf<B::Replies, Reply>);
 
-impl Replies {
+impl<B: Bounds> Replies<B> {
     pub(super) const fn new() -> Self {
-        Self(Deque::new())
+        Self(List::EMPTY)
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.0.is_full()
+        self.0.view().is_full()
     }
 
     #[inline]
     pub(super) fn push(&mut self, reply: Reply) {
         // The caller has looked: there is room.
-        let _ = self.0.push_back(reply);
+        let _ = self.0.view_mut().push(reply);
     }
 }
 
@@ -153,7 +152,7 @@ impl<S: Storage, P: Profile> Cache<S, P> {
             packet,
             destination,
             vlan,
-        } = match self.replies.0.front() {
+        } = match self.replies.0.view().first() {
             Some(reply) => reply.made(mac),
             None => self.next_unasked(now, mac)?,
         };
@@ -182,17 +181,17 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// When [`poll_transmit`](Self::poll_transmit) will have something, as things stand.
     pub(super) fn next_transmit(&self) -> Option<Instant> {
         self.sender()?;
-        let reply = (!self.replies.0.is_empty()).then(|| self.clock.now());
+        let reply = (!self.replies.0.view().is_empty()).then(|| self.clock.now());
         let mut due = reply;
         for own in self.addresses.own() {
             if own.announcements > 0 {
-                due = earliest(due, Some(own.not_before));
+                due = earliest(due, Some(own.not_before()));
             }
         }
         let request = self.table.first_in(Queue::READY).map(|at| {
             self.requests
                 .next(self.policy().request_rate)
-                .max(self.table.slot(at).deadline)
+                .max(self.table.slot(at).deadline())
         });
         earliest(due, request)
     }
@@ -205,13 +204,13 @@ impl<S: Storage, P: Profile> Cache<S, P> {
     /// Forgets the replies that the driver has not taken: what they say is no longer true.
     pub(super) fn withdraw_replies(&mut self) {
         self.counters
-            .add_many(Count::RepliesWithheld, self.replies.0.len());
-        self.replies.0.clear();
+            .add_many(Count::RepliesWithheld, self.replies.0.view().len());
+        self.replies.0.view_mut().clear();
     }
 
     fn next_announcement(&self, now: Instant, mac: UnicastMac) -> Option<Outgoing> {
         let mut own = self.addresses.own().iter();
-        let number = own.position(|own| own.announcements > 0 && own.not_before <= now)?;
+        let number = own.position(|own| own.announcements > 0 && own.not_before() <= now)?;
         let prefix = self.addresses.own().get(number)?.prefix();
         let packet = ArpPacket::announcement(mac, prefix.ip());
         Some(Outgoing {
@@ -258,14 +257,14 @@ impl<S: Storage, P: Profile> Cache<S, P> {
         let now = self.clock.now();
         match origin {
             Origin::Reply => {
-                self.replies.0.pop_front();
+                take_first(self.replies.0.view_mut());
                 self.counters.add(Count::Replies);
             }
             Origin::Announcement(number) => {
                 let interval = self.policy().announce_interval;
                 if let Some(own) = self.addresses.own_mut().get_mut(number) {
                     own.announcements = own.announcements.saturating_sub(1);
-                    own.not_before = now + interval;
+                    own.announce_not_before(now + interval);
                 }
                 self.counters.add(Count::Announcements);
             }

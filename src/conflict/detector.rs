@@ -168,6 +168,8 @@ impl Detector {
     ///
     /// Attempts are limited by the conflicts of an interface, so keep the detector and
     /// [`set_ip`](Self::set_ip) when another address is tried.
+    // Large: made in one place.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub const fn new(
         mac: UnicastMac,
         ip: Ipv4Addr,

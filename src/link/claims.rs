@@ -7,7 +7,7 @@ use crate::cache::Prefix;
 use crate::conflict::{Defence, Detector, Event, NotClaimable, Outgoing, State, Timing};
 use crate::random::Random;
 use crate::time::{Instant, earliest};
-use crate::wire::{ArpPacket, EthernetFrame, HardwareTypes, UnicastMac, VlanId};
+use crate::wire::{ArpPacket, EthernetFrame, HardwareTypes, UnicastMac, VlanId, can_be_host};
 
 /// How many own addresses can be under conflict detection at a time.
 pub const MAX_CLAIMS: usize = 2;
@@ -75,8 +75,10 @@ impl Claims {
             detector: None,
             in_use: false,
         };
-        // Whether a host can have the address does not hang on our MAC address.
-        Detector::new(ANY_STATION, prefix.ip(), timing, defence)?;
+        // What a detector would say, once there is a MAC address for one.
+        if !can_be_host(prefix.ip()) {
+            return Err(NotClaimable(prefix.ip()));
+        }
         if let Some(mac) = mac {
             claim.begin(now, mac, up, &mut self.random);
         }
@@ -206,8 +208,3 @@ impl Claim {
 pub(super) fn same_address(one: Prefix, other: Prefix) -> bool {
     one.ip() == other.ip() && one.vlan() == other.vlan()
 }
-
-const ANY_STATION: UnicastMac = match UnicastMac::new([2, 0, 0, 0, 0, 0]) {
-    Ok(mac) => mac,
-    Err(_) => unreachable!(),
-};

@@ -11,7 +11,7 @@ use super::event::LinkEvent;
 use super::inner::{Core, Took};
 use super::route::{NextHop, Route, RouteError};
 use super::{ConfigurableLink, IpLink, NoWay};
-use crate::cache::{AddressError, Key, Prefix};
+use crate::cache::{AddressError, Prefix};
 use crate::conflict::{Defence, NotClaimable, State, Timing};
 use crate::resolver::Driven;
 use crate::time::{Clock, Instant};
@@ -368,15 +368,11 @@ impl<D: Driver, R: Driven, C: Clock, const MTU: usize, const PACKETS: usize, con
     }
 
     fn hold(&self, destination: Ipv4Addr) -> Result<Option<Self::Hold>, NoWay> {
-        let Core {
-            resolver, routes, ..
-        } = &self.core;
-        let is_known = |key: Key| resolver.lookup(key).is_some();
-        match routes.next_hop(None, destination, is_known) {
+        match self.core.next_hop(None, destination) {
             NextHop::Known { .. } => Ok(None),
             NextHop::Neighbour(key) => Ok(Some(self.core.hold(key, destination)?)),
             // The resolver says what is wrong with it.
-            NextHop::Local | NextHop::Invalid => Ok(Some(resolver.hold(destination)?)),
+            NextHop::Local | NextHop::Invalid => Ok(Some(self.core.resolver.hold(destination)?)),
             NextHop::Nowhere => Err(NoWay::NoRoute(destination)),
         }
     }

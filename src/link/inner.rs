@@ -108,7 +108,7 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
     pub(super) fn set_settled(&mut self, now: Instant, own: &[Prefix]) -> Result<(), AddressError> {
         let own: Vec<Prefix, MAX_ADDRESSES> =
             Vec::from_slice(own).map_err(|_| AddressError::TooMany)?;
-        if own.len() + self.claims.len() > MAX_ADDRESSES {
+        if own.len() + self.claims.len() > self.most_addresses() {
             return Err(AddressError::TooMany);
         }
         if let Some(twice) = own.iter().find(|prefix| self.claims.has(**prefix)) {
@@ -122,6 +122,11 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
         result
     }
 
+    /// For how many own addresses there is room, here and in the resolver.
+    pub(super) fn most_addresses(&self) -> usize {
+        self.resolver.most_addresses().min(MAX_ADDRESSES)
+    }
+
     /// Whether this address could be used beside the others.
     pub(super) fn check_claim(&self, prefix: Prefix) -> Result<(), AddressError> {
         prefix.check_host()?;
@@ -132,7 +137,7 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
         {
             return Err(AddressError::Twice(prefix.ip()));
         }
-        if self.settled.len() + self.claims.len() == MAX_ADDRESSES {
+        if self.settled.len() + self.claims.len() >= self.most_addresses() {
             return Err(AddressError::TooMany);
         }
         Ok(())
@@ -353,8 +358,7 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
         }
         let from = self.mac.ok_or(TxDrop::NotReady)?;
         let (source, destination) = ends(packet).ok_or(TxDrop::NotIpv4)?;
-        let is_known = |key: Key| self.resolver.lookup(key).is_some();
-        let key = match self.routes.next_hop(Some(source), destination, is_known) {
+        let key = match self.next_hop(Some(source), destination) {
             NextHop::Known { mac, vlan } => {
                 return Ok(Way::Station {
                     from,
@@ -379,6 +383,12 @@ impl<R: Driven, const PACKETS: usize, const BYTES: usize> Core<R, PACKETS, BYTES
             },
             None => Way::Wait(key),
         })
+    }
+
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    pub(super) fn next_hop(&self, source: Option<Ipv4Addr>, destination: Ipv4Addr) -> NextHop {
+        let is_known = |key: Key| self.resolver.lookup(key).is_some();
+        self.routes.next_hop(source, destination, is_known)
     }
 
     fn park(&mut self, key: Key, packet: &[u8]) -> Result<(), TxDrop> {

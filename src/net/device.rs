@@ -10,7 +10,7 @@ use smoltcp::phy::{self, Checksum, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
 
 use super::stats::{PacketStats, TcpStats, count};
-use super::tcp::{ListenerSlot, TcpSlot};
+use super::tcp::{ListenerSlot, Listening, TcpSlot};
 use super::udp::{self, UdpTable};
 use crate::cache::Prefix;
 use crate::link::IpLink;
@@ -65,6 +65,7 @@ pub(super) struct Inlet<'d, 'a, H> {
     pub(super) own: &'d [Prefix],
     pub(super) slots: &'d [TcpSlot<H>],
     pub(super) listeners: &'d [ListenerSlot],
+    pub(super) listening: Option<&'d Listening<H>>,
     pub(super) udp: &'d mut UdpTable<'a, H>,
     pub(super) packets: &'d mut PacketStats,
     pub(super) tcp: &'d mut TcpStats,
@@ -77,6 +78,8 @@ pub(super) struct Inlet<'d, 'a, H> {
 
 impl<H> Inlet<'_, '_, H> {
     /// Whether the packet ends here: dropped, or a datagram of ours.
+    // A frame of its own, as `Inner::poll` has.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn takes(&mut self, bytes: &[u8]) -> bool {
         count(&mut self.packets.received);
         let Ok(packet) = Ipv4Packet::parse(bytes) else {
@@ -117,17 +120,12 @@ impl<H> Inlet<'_, '_, H> {
         alone || header.protocol != IpProtocol::TCP && udp::is_for_us(destination, self.own)
     }
 
-    /// A listener without a socket to spare lets the peer try again, rather than refuse it.
     fn sorts_out(&mut self, packet: &Ipv4Packet<'_>) -> bool {
         self.segment = Segment::parse(packet);
-        let Some(segment) = self.segment.filter(Segment::opens) else {
+        let (Some(listening), Some(segment)) = (self.listening, &self.segment) else {
             return false;
         };
-        let port = segment.local.port();
-        let full = self.listeners.iter().any(|listener| listener.is_on(port))
-            && !self.slots.iter().any(|slot| {
-                slot.is_between(segment.local, segment.remote) || slot.is_armed_on(port)
-            });
+        let full = segment.opens() && (listening.is_full)(self.listeners, self.slots, segment);
         if full {
             count(&mut self.tcp.backlog_full);
         }

@@ -1,6 +1,6 @@
 //! A stack that gets its address by DHCP.
 
-use core::cell::{RefCell, RefMut};
+use core::cell::{Cell, RefCell, RefMut};
 use core::convert::Infallible;
 use core::fmt;
 use core::future::{Future, poll_fn};
@@ -9,16 +9,17 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
-use embedded_nal_async::{UdpStack, UnconnectedUdp};
+use embedded_nal_async::UdpStack;
 use heapless::Vec;
 
-use super::{BoundSocket, Net, UdpError, before, sleep_until, wait};
+use super::{BoundSocket, Net, UdpError, sleep_until, wait};
 use crate::Prefix;
+use crate::cache::Status;
 use crate::conflict::{self, Defence};
 use crate::dhcp::client::{Client, Config, Counters, Event, Lease, MESSAGE_LEN, State, Transmit};
 use crate::link::{ClaimError, ConfigurableLink, MAX_ROUTES, Route, RouteError};
 use crate::resolver::Hold;
-use crate::time::Timer;
+use crate::time::{Instant, Timer, earliest};
 use crate::wire::UnicastMac;
 use crate::wire::dhcp::{DHCP_CLIENT_PORT, DHCP_SERVER_PORT};
 
@@ -58,10 +59,15 @@ pub struct DhcpClient<'n, 'a, L: ConfigurableLink, T> {
     net: &'n Net<'a, L>,
     timer: T,
     detection: (conflict::Timing, Defence),
-    inner: RefCell<Inner<'n>>,
+    /// Gives the address back: not linked where nobody wants that. True as long as it is at it.
+    part: Cell<Option<Part<'n, 'a, L, T>>>,
+    inner: RefCell<Inner<'n, L::Hold>>,
 }
 
-struct Inner<'c> {
+/// As [`DhcpClient::part`] does.
+type Part<'n, 'a, L, T> = fn(&DhcpClient<'n, 'a, L, T>, &BoundSocket<'n, 'a, L>) -> bool;
+
+struct Inner<'c, H> {
     config: Config<'c>,
     /// There from when our MAC address is, which is the other half.
     client: Option<(Client<'c>, UnicastMac)>,
@@ -70,10 +76,21 @@ struct Inner<'c> {
     /// What the link claims for us, and the gateways that are ours to remove.
     claimed: Option<Prefix>,
     gateways: Vec<Ipv4Addr, 2>,
-    /// What those who wait are told.
-    lease: Option<Lease>,
+    parting: Option<Parting<H>>,
+    /// What was said last has not left.
+    unsent: bool,
+    /// Who wants to know of the lease.
     waiting: Vec<Waker, WAITING>,
     runner: Option<Waker>,
+}
+
+/// An address on its way back to its server: once it is gone nobody can be asked who that is.
+struct Parting<H> {
+    server: H,
+    /// Known or not, the server was told.
+    told: bool,
+    /// What is waited for until then: the server, and that what it is told has left.
+    until: Instant,
 }
 
 impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
@@ -83,6 +100,7 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
             net,
             timer,
             detection: (conflict::Timing::RFC5227, Defence::OncePerInterval),
+            part: Cell::new(None),
             inner: RefCell::new(Inner {
                 config,
                 client: None,
@@ -90,7 +108,8 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
                 wanted: true,
                 claimed: None,
                 gateways: Vec::new(),
-                lease: None,
+                parting: None,
+                unsent: false,
                 waiting: Vec::new(),
                 runner: None,
             }),
@@ -113,7 +132,7 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
 
     // As the stack's.
     #[cfg_attr(target_pointer_width = "32", inline(never))]
-    fn lock(&self) -> RefMut<'_, Inner<'n>> {
+    fn lock(&self) -> RefMut<'_, Inner<'n, L::Hold>> {
         self.inner.borrow_mut()
     }
 
@@ -133,29 +152,31 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
 
     /// The lease, if there is one now.
     pub fn current(&self) -> Option<Lease> {
-        self.inner.borrow().lease.clone()
+        self.inner.borrow().lease().cloned()
     }
 
     /// The lease, as soon as there is one. Cancel-safe.
     pub async fn lease(&self) -> Lease {
-        self.wait_for(Option::clone).await
+        self.wait_for(|inner| inner.lease().cloned()).await
     }
 
     /// Ends when the lease is not this one any more, and says which it is. Cancel-safe.
     pub async fn changed(&self, from: Option<&Lease>) -> Option<Lease> {
-        self.wait_for(|lease| (lease.as_ref() != from).then(|| lease.clone()))
+        self.wait_for(|inner| (inner.lease() != from).then(|| inner.lease().cloned()))
             .await
     }
 
     /// Gives the address back; ends when that is done. Needs somebody who [runs](Self::run) the
     /// client.
     pub async fn release(&self) {
+        self.part.set(Some(Self::part));
         {
             let mut inner = self.lock();
             inner.wanted = false;
             inner.wake_runner();
         }
-        self.wait_for(|lease| lease.is_none().then_some(())).await;
+        let is_gone = |inner: &Inner<'_, _>| inner.lease().is_none() && inner.parting.is_none();
+        self.wait_for(|inner| is_gone(inner).then_some(())).await;
     }
 
     /// Wants an address again after [`release`](Self::release).
@@ -168,19 +189,43 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
     /// Runs the client for ever. For one task; cancelled, it keeps the address but renews nothing.
     pub async fn run(&self) -> Result<Infallible, DhcpFailure> {
         let anywhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, DHCP_CLIENT_PORT);
-        let mut socket = self.net.udp().bind_multiple(anywhere.into()).await?;
+        let socket = self.net.udp().bind_multiple(anywhere.into()).await?;
         let mut buffer = [0; MESSAGE_LEN];
         loop {
-            self.look_at_link();
-            self.obey_owner(&socket, &mut buffer).await?;
-            self.send_all(&socket, &mut buffer).await?;
-            self.obey_client()?;
-            if let Some(len) = self.next_message(&mut socket, &mut buffer).await? {
-                let mut inner = self.lock();
-                if let Some((client, _)) = &mut inner.client {
-                    // The client counts what it drops.
-                    let _ = client.receive(self.timer.now(), &buffer[..len]);
+            let deadline = self.work(&socket, &mut buffer)?;
+            let mut sleep = pin!(sleep_until(&self.timer, deadline));
+            poll_fn(|context| {
+                let over = sleep.as_mut().poll(context).is_ready();
+                if over || self.poll_news(&socket, context) {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
                 }
+            })
+            .await;
+        }
+    }
+
+    /// Does all that there is to do. Says when there is more, if nothing else happens.
+    fn work(
+        &self,
+        socket: &BoundSocket<'n, 'a, L>,
+        buffer: &mut [u8; MESSAGE_LEN],
+    ) -> Result<Option<Instant>, DhcpFailure> {
+        loop {
+            self.look_at_link();
+            self.obey_owner(socket);
+            self.send(socket, buffer)?;
+            self.obey_client()?;
+            let received = socket.try_receive(buffer);
+            let mut inner = self.lock();
+            let Some(len) = received else {
+                return Ok(inner.deadline());
+            };
+            if let Some((client, _)) = &mut inner.client {
+                // What is longer than we have asked for is read as far as it goes, and the client
+                // counts what it drops.
+                let _ = client.receive(self.timer.now(), &buffer[..len.min(MESSAGE_LEN)]);
             }
         }
     }
@@ -228,47 +273,70 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
     }
 
     /// Starts and stops as the owner wants it.
-    async fn obey_owner(
-        &self,
-        socket: &BoundSocket<'_, '_, L>,
-        buffer: &mut [u8; MESSAGE_LEN],
-    ) -> Result<(), DhcpFailure> {
-        let server = {
-            let mut inner = self.lock();
-            let inner = &mut *inner;
-            let Some((client, _)) = &mut inner.client else {
-                return Ok(());
-            };
-            match (client.state(), inner.wanted) {
-                (State::Stopped, true) => {
-                    client.start(self.timer.now(), inner.known);
-                    client.handle_timeout(self.timer.now());
-                    return Ok(());
-                }
-                (State::Stopped, false) | (_, true) => return Ok(()),
-                (_, false) => {}
-            }
-            let lease = client.lease();
-            inner.known = lease.map(Lease::ip).or(inner.known);
-            let server = lease.map(Lease::server);
-            client.release();
-            server
-        };
-        if let Some(server) = server {
-            // Once the address is gone nobody can be asked who the server is.
-            let hold = self.net.with_link(|link| link.hold(server));
-            if let Ok(Some(hold)) = hold {
-                let deadline = self.timer.now() + PARTING;
-                // Unheard of or unreachable: the lease ends by itself.
-                let _ = before(&self.timer, deadline, hold.resolved()).await;
-                self.send_all(socket, buffer).await?;
-                let deadline = self.timer.now() + PARTING;
-                let _ = before(&self.timer, deadline, socket.sent()).await;
-            }
+    fn obey_owner(&self, socket: &BoundSocket<'n, 'a, L>) {
+        if let Some(part) = self.part.get()
+            && part(self, socket)
+        {
+            return;
         }
+        let now = self.timer.now();
         let mut inner = self.lock();
-        self.give_up(&mut inner);
-        Ok(())
+        let Inner {
+            client,
+            known,
+            wanted: true,
+            ..
+        } = &mut *inner
+        else {
+            return;
+        };
+        if let Some((client, _)) = client {
+            client.start(now, *known);
+            client.handle_timeout(now);
+        }
+    }
+
+    /// Gives the address back, if it is not wanted any more. True until that is done.
+    fn part(&self, socket: &BoundSocket<'n, 'a, L>) -> bool {
+        let now = self.timer.now();
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        if let Some(parting) = &mut inner.parting {
+            let is_known = parting.told || parting.server.status() != Status::Pending;
+            if parting.until > now && !(is_known && socket.has_sent()) {
+                return true;
+            }
+            if !parting.told {
+                // Unheard of or unreachable: the lease ends by itself.
+                parting.told = true;
+                parting.until = now + PARTING;
+                return true;
+            }
+            inner.parting = None;
+            self.give_up(inner);
+            return false;
+        }
+        let Some((client, _)) = &mut inner.client else {
+            return false;
+        };
+        if inner.wanted || client.state() == State::Stopped {
+            return false;
+        }
+        let lease = client.lease();
+        inner.known = lease.map(Lease::ip).or(inner.known);
+        let server = lease.map(Lease::server);
+        client.release();
+        let server = server.map(|server| self.net.with_link(|link| link.hold(server)));
+        if let Some(Ok(Some(server))) = server {
+            inner.parting = Some(Parting {
+                server,
+                told: false,
+                until: now + PARTING,
+            });
+            return true;
+        }
+        self.give_up(inner);
+        false
     }
 
     /// Does what the client wants.
@@ -284,72 +352,58 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
         Ok(())
     }
 
-    /// Sends what there is.
-    async fn send_all(
+    /// Sends what there is, one message after the other has left.
+    fn send(
         &self,
-        socket: &BoundSocket<'_, '_, L>,
+        socket: &BoundSocket<'n, 'a, L>,
         buffer: &mut [u8; MESSAGE_LEN],
     ) -> Result<(), DhcpFailure> {
-        loop {
-            let transmit = self.lock().poll_transmit(buffer);
-            let Some(transmit) = transmit else {
-                return Ok(());
-            };
+        let mut inner = self.lock();
+        let waits = |parting: &Parting<_>| !parting.told;
+        if socket.has_sent()
+            && !inner.parting.as_ref().is_some_and(waits)
+            && let Some((client, _)) = &mut inner.client
+            && let Some(transmit) = client.poll_transmit(buffer)
+        {
             let Transmit {
                 len,
                 source,
                 destination,
             } = transmit;
             let remote = SocketAddrV4::new(destination, DHCP_SERVER_PORT);
-            socket.send_as(source, remote, &buffer[..len]).await?;
+            socket.send_as(source, remote, &buffer[..len])?;
         }
+        inner.unsent = !socket.has_sent();
+        Ok(())
     }
 
-    /// A message, or `None` when there is something else to do.
-    async fn next_message(
-        &self,
-        socket: &mut BoundSocket<'_, '_, L>,
-        buffer: &mut [u8; MESSAGE_LEN],
-    ) -> Result<Option<usize>, DhcpFailure> {
-        let deadline = {
-            let inner = self.inner.borrow();
-            let client = inner.client.as_ref();
-            client.and_then(|(client, _)| client.poll_timeout())
-        };
-        let mut sleep = pin!(sleep_until(&self.timer, deadline));
-        let mut message = pin!(socket.receive_into(buffer));
-        poll_fn(|context| {
-            if let Poll::Ready(received) = message.as_mut().poll(context) {
-                let (len, _local, _remote) = received?;
-                // What is longer than we have asked for is read as far as it goes.
-                return Poll::Ready(Ok(Some(len.min(MESSAGE_LEN))));
-            }
-            let due = sleep.as_mut().poll(context).is_ready();
-            if due || self.poll_news(context) {
-                return Poll::Ready(Ok(None));
-            }
-            Poll::Pending
-        })
-        .await
-    }
-
-    /// Whether the link has changed since we last looked, or the owner wants something else.
-    fn poll_news(&self, context: &mut Context<'_>) -> bool {
+    /// Whether there is something to do before its time.
+    fn poll_news(&self, socket: &BoundSocket<'n, 'a, L>, context: &mut Context<'_>) -> bool {
         let mut inner = self.lock();
         wait(&mut inner.runner, context.waker());
-        let mut net = self.net.lock();
-        wait(&mut net.watcher.0, context.waker());
+        let heard = socket.wait_received(context);
+        let sent = inner.unsent && socket.wait_sent(context);
+        let resolved = match &inner.parting {
+            // What has not left is waited for first.
+            Some(parting) if !parting.told && !inner.unsent => {
+                parting.server.poll_resolved(context).is_ready()
+            }
+            Some(_) | None => false,
+        };
         let stopped = match &inner.client {
             Some((client, _)) => client.state() == State::Stopped,
             None => !inner.wanted,
         };
-        net.watcher.1 != net.link.changes() || inner.wanted == stopped
+        let mut net = self.net.lock();
+        wait(&mut net.watcher.0, context.waker());
+        let changed = net.watcher.1 != net.link.changes();
+        heard || sent || resolved || changed || inner.wanted == stopped && inner.parting.is_none()
     }
 
     /// Lets the link find out whether somebody has the address, and use it if nobody does.
     fn claim(
         &self,
-        inner: &mut Inner<'_>,
+        inner: &mut Inner<'_, L::Hold>,
         prefix: Prefix,
         timing: conflict::Timing,
     ) -> Result<(), DhcpFailure> {
@@ -361,37 +415,41 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
     }
 
     /// Uses what the lease says.
-    fn adopt(&self, inner: &mut Inner<'_>) -> Result<(), DhcpFailure> {
-        let lease = inner.client.as_ref().and_then(|(client, _)| client.lease());
-        let Some(lease) = lease.cloned() else {
+    fn adopt(&self, inner: &mut Inner<'_, L::Hold>) -> Result<(), DhcpFailure> {
+        let Some(lease) = inner.lease() else {
             return Ok(());
         };
-        if inner.claimed != Some(lease.prefix()) {
+        let (prefix, routers) = (lease.prefix(), *lease.routers());
+        if inner.claimed != Some(prefix) {
             // The same address in another prefix.
             self.let_go(inner);
-            self.claim(inner, lease.prefix(), conflict::Timing::WITHOUT_PROBES)?;
+            self.claim(inner, prefix, conflict::Timing::WITHOUT_PROBES)?;
         }
-        self.route(inner, lease.routers().as_ref())?;
-        inner.tell(Some(lease));
+        self.route(inner, routers.as_ref())?;
+        inner.tell();
         Ok(())
     }
 
     /// Uses nothing of it any more.
-    fn give_up(&self, inner: &mut Inner<'_>) {
+    fn give_up(&self, inner: &mut Inner<'_, L::Hold>) {
         self.let_go(inner);
         // No routes are never too many.
         let _ = self.route(inner, &[]);
-        inner.tell(None);
+        inner.tell();
     }
 
-    fn let_go(&self, inner: &mut Inner<'_>) {
+    fn let_go(&self, inner: &mut Inner<'_, L::Hold>) {
         if let Some(prefix) = inner.claimed.take() {
             self.net.with_link(|link| link.release_claim(prefix));
         }
     }
 
     /// Has these gateways lead everywhere, instead of those before.
-    fn route(&self, inner: &mut Inner<'_>, gateways: &[Ipv4Addr]) -> Result<(), DhcpFailure> {
+    fn route(
+        &self,
+        inner: &mut Inner<'_, L::Hold>,
+        gateways: &[Ipv4Addr],
+    ) -> Result<(), DhcpFailure> {
         if inner.gateways == gateways {
             return Ok(());
         }
@@ -413,11 +471,14 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
         Ok(())
     }
 
-    /// What `look` says of the lease, as soon as it says something.
-    fn wait_for<R>(&self, look: impl Fn(&Option<Lease>) -> Option<R>) -> impl Future<Output = R> {
+    /// What `look` says, as soon as it says something.
+    fn wait_for<R>(
+        &self,
+        look: impl Fn(&Inner<'n, L::Hold>) -> Option<R>,
+    ) -> impl Future<Output = R> {
         poll_fn(move |context| {
             let mut inner = self.lock();
-            match look(&inner.lease) {
+            match look(&inner) {
                 Some(result) => Poll::Ready(result),
                 None => {
                     inner.wait(context.waker());
@@ -431,22 +492,28 @@ impl<'n, 'a, L: ConfigurableLink, T: Timer> DhcpClient<'n, 'a, L, T> {
 impl<L: ConfigurableLink, T> fmt::Debug for DhcpClient<'_, '_, L, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DhcpClient")
-            .field("lease", &self.inner.borrow().lease)
+            .field("lease", &self.inner.borrow().lease())
             .finish_non_exhaustive()
     }
 }
 
-impl Inner<'_> {
+impl<H> Inner<'_, H> {
+    fn lease(&self) -> Option<&Lease> {
+        self.client.as_ref()?.0.lease()
+    }
+
     fn poll_event(&mut self) -> Option<Event> {
         self.client.as_mut()?.0.poll_event()
     }
 
-    fn poll_transmit(&mut self, buffer: &mut [u8; MESSAGE_LEN]) -> Option<Transmit> {
-        self.client.as_mut()?.0.poll_transmit(buffer)
+    fn deadline(&self) -> Option<Instant> {
+        let client = self.client.as_ref();
+        let client = client.and_then(|(client, _)| client.poll_timeout());
+        earliest(client, self.parting.as_ref().map(|parting| parting.until))
     }
 
-    fn tell(&mut self, lease: Option<Lease>) {
-        self.lease = lease;
+    /// Wakes who wants to know of the lease.
+    fn tell(&mut self) {
         core::mem::take(&mut self.waiting)
             .into_iter()
             .for_each(Waker::wake);
@@ -458,9 +525,7 @@ impl Inner<'_> {
         }
         if self.waiting.is_full() {
             // They look, and come back if they still have to wait.
-            core::mem::take(&mut self.waiting)
-                .into_iter()
-                .for_each(Waker::wake);
+            self.tell();
         }
         // Cannot fail: there is room now.
         let _ = self.waiting.push(waker.clone());

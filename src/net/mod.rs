@@ -339,6 +339,8 @@ impl<'a, L: IpLink> Inner<'a, L> {
         self.own.iter().any(|own| own.broadcast() == Some(ip))
     }
 
+    // A frame of its own: in its caller's, which is large, everything is far away.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn poll(&mut self, caller: Instant, context: &mut Context<'_>) {
         wait(&mut self.runner, context.waker());
         let wanted = core::mem::take(&mut self.wanted);
@@ -497,6 +499,7 @@ impl<'a, L: IpLink> Inner<'a, L> {
                 own: &self.own,
                 slots: &self.tcp.slots,
                 listeners: &self.tcp.listeners,
+                listening: self.tcp.listening.as_ref(),
                 udp: &mut self.udp,
                 packets: &mut self.packets,
                 tcp: &mut self.tcp.stats,

@@ -17,6 +17,9 @@ use crate::link::IpLink;
 /// A connection that closes in the background, or has just closed, still has its socket: give a
 /// telemetry exporter that dials anew every time one more than it seems to need.
 ///
+/// A connection that can send more than 4 KiB wants the feature `congestion-control`; with `alloc` it is
+/// there.
+///
 /// With the holds of a [`LocalResolver`](crate::LocalResolver), a connection takes 576 bytes beside its
 /// buffers on a 32-bit chip and a UDP socket 88 (744 and 152 on a 64-bit host with `alloc`); the stack
 /// itself takes, on the chip, as much as one connection.

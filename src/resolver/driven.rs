@@ -3,7 +3,7 @@
 use core::task::{Context, Poll};
 
 use super::Resolver;
-use crate::cache::{AddressError, Key, Prefix};
+use crate::cache::{AddressError, Key, MAX_ADDRESSES, Prefix};
 use crate::time::Instant;
 use crate::wire::{ARP_FRAME_LEN, UnicastMac};
 
@@ -39,6 +39,11 @@ pub trait Driven: Resolver {
 
     /// Sets our own MAC address.
     fn set_mac(&self, now: Instant, mac: UnicastMac);
+
+    /// How many own addresses there is room for.
+    fn most_addresses(&self) -> usize {
+        MAX_ADDRESSES
+    }
 
     /// Sets our own addresses.
     fn set_addresses(&self, now: Instant, own: &[Prefix]) -> Result<(), AddressError>;

@@ -4,16 +4,17 @@
 use core::cell::RefCell;
 use core::future::{Future, poll_fn};
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 
 use critical_section::Mutex;
 
 use super::wakers::{Wakers, Woken};
 use super::{Busy, Driven, Hold, ResolveError, Resolver};
 use crate::cache::{
-    AddressError, Cache, Counters, Entry, Event, Fixed, HoldError, HoldKey, InsertError, Key,
-    Policy, Prefix, Profile, Received, Status, Storage, Subject,
+    AddressError, Cache, Counters, Entry, Event, Fixed, HoldError, HoldKey, InsertError, Inspect,
+    Key, Policy, Prefix, Profile, Received, Status, Storage, Subject, TooManyLeases,
 };
-use crate::time::Instant;
+use crate::time::{Instant, Stored};
 use crate::wire::{ARP_FRAME_LEN, UnicastMac};
 
 /// A [`Cache`] that tasks and interrupts share, fit for a `static`, without an allocator.
@@ -72,17 +73,12 @@ struct Inner<S: Storage, P: Profile, const WAKERS: usize> {
 #[derive(Debug)]
 struct Driver {
     waker: Option<Waker>,
-    sleep: Sleep,
+    /// Until when it means to sleep, as it was last told; or [`AWAKE`].
+    sleep: Stored,
 }
 
-/// How long the driver means to sleep, as it was last told.
-#[derive(Clone, Copy, Debug)]
-enum Sleep {
-    ForEver,
-    Until(Instant),
-    /// No longer: something was due sooner.
-    Over,
-}
+/// It was not told yet, or something was due sooner. Nothing can be due before this.
+const AWAKE: Instant = Instant::ZERO;
 
 impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     /// A resolver with an empty cache; see [`Cache::new`].
@@ -97,7 +93,7 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
             waiting: Wakers::new(),
             driver: Driver {
                 waker: None,
-                sleep: Sleep::ForEver,
+                sleep: Stored::new(AWAKE),
             },
         };
         Self {
@@ -142,13 +138,9 @@ impl<S: Storage, P: Profile, const WAKERS: usize> Inner<S, P, WAKERS> {
         while let Some(event) = self.cache.note_event() {
             self.waiting.notify(event, woken);
         }
-        let sooner = match (self.cache.poll_timeout(), self.driver.sleep) {
-            (None, _) | (Some(_), Sleep::Over) => false,
-            (Some(_), Sleep::ForEver) => true,
-            (Some(next), Sleep::Until(until)) => next < until,
-        };
-        if sooner {
-            self.driver.sleep = Sleep::Over;
+        let next = self.cache.poll_timeout();
+        if next.is_some_and(|next| next < self.driver.sleep.get()) {
+            self.driver.sleep = Stored::new(AWAKE);
             woken.add_driver(self.driver.waker.take());
         }
     }
@@ -176,7 +168,7 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.with(|inner, _woken| {
             let next = inner.cache.poll_timeout();
-            inner.driver.sleep = next.map_or(Sleep::ForEver, Sleep::Until);
+            inner.driver.sleep = Stored::new(next.unwrap_or(Instant::FAR_FUTURE));
             next
         })
     }
@@ -187,7 +179,8 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     }
 
     /// Ends when there is something to do before the time that
-    /// [`poll_timeout`](Self::poll_timeout) named. For one task, the driver; cancel-safe.
+    /// [`poll_timeout`](Self::poll_timeout) named, or at once if it named none yet. For one task, the
+    /// driver; cancel-safe.
     pub fn work(&self) -> impl Future<Output = ()> {
         poll_fn(|context| self.poll_work(context))
     }
@@ -195,7 +188,7 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     /// [`work`](Self::work) for those who poll by hand.
     pub fn poll_work(&self, context: &mut Context<'_>) -> Poll<()> {
         let (poll, _dropped_unlocked) = self.with(|inner, _woken| {
-            if matches!(inner.driver.sleep, Sleep::Over) {
+            if inner.driver.sleep.get() == AWAKE {
                 return (Poll::Ready(()), None);
             }
             (
@@ -258,7 +251,7 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
         &self,
         now: Instant,
         subject: impl Into<Subject>,
-        period: Option<core::time::Duration>,
+        period: Option<Duration>,
     ) -> Result<(), InsertError> {
         self.command(|cache| cache.deny(now, subject, period))
     }
@@ -323,6 +316,32 @@ impl<S: Storage, P: Profile, const WAKERS: usize> LocalResolver<S, P, WAKERS> {
     }
 }
 
+/// # What DHCP knows
+impl<S: Storage, L: Storage, P: Profile, const WAKERS: usize>
+    LocalResolver<S, Inspect<L, P>, WAKERS>
+{
+    /// The address was given to `mac`; see [`Cache::lease`].
+    pub fn lease(
+        &self,
+        now: Instant,
+        key: impl Into<Key>,
+        mac: UnicastMac,
+        period: Option<Duration>,
+    ) -> Result<(), TooManyLeases> {
+        self.command(|cache| cache.lease(now, key, mac, period))
+    }
+
+    /// The address was given back; see [`Cache::end_lease`].
+    pub fn end_lease(&self, key: impl Into<Key>) -> bool {
+        self.command(|cache| cache.end_lease(key))
+    }
+
+    /// Whom the address is leased to; see [`Cache::leased_to`].
+    pub fn leased_to(&self, key: impl Into<Key>) -> Option<UnicastMac> {
+        self.look(|cache| cache.leased_to(key))
+    }
+}
+
 impl<'r, S: Storage, P: Profile, const WAKERS: usize> Resolver for &'r LocalResolver<S, P, WAKERS> {
     type Hold = LocalHold<'r, S, P, WAKERS>;
 
@@ -367,6 +386,10 @@ impl<S: Storage, P: Profile, const WAKERS: usize> Driven for &LocalResolver<S, P
 
     fn set_mac(&self, now: Instant, mac: UnicastMac) {
         LocalResolver::set_mac(self, now, mac);
+    }
+
+    fn most_addresses(&self) -> usize {
+        Cache::<S, P>::MOST_ADDRESSES
     }
 
     fn set_addresses(&self, now: Instant, own: &[Prefix]) -> Result<(), AddressError> {

@@ -66,6 +66,7 @@ impl<const N: usize> Wakers<N> {
             Event::Flushed | Event::Lost => self.take(None, woken),
             Event::AddressClaimed { key, .. }
             | Event::Conflict { key, .. }
+            | Event::LeaseClaimed { key, .. }
             | Event::Moved { key, .. }
             | Event::Removed { key, .. }
             | Event::Resolved { key, .. }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use whohas::cache::{
     AddressError, Cache, Destination, DropReason, EntryState, Event, Fixed, Growable, HoldError,
-    InsertError, LinkDown, NotKnown, Removal, Status, Storage, Subject, Trust,
+    InsertError, LinkDown, NotKnown, Removal, Status, Storage, Subject, TooManyLeases, Trust,
 };
 use whohas::wire::{
     ArpError, ArpPacket, BufferTooSmall, EthernetError, EthernetFrame, HardwareTypes,
@@ -72,6 +72,7 @@ fn v24_every_value_that_does_not_come_from_a_frame_can_be_shown() {
         Removal::Denied,
         Removal::Evicted,
         Removal::Expired,
+        Removal::Leased,
     ]);
     for reason in DropReason::ALL {
         debugged(reason);
@@ -145,6 +146,7 @@ fn v24_every_error_can_be_shown() {
     }
     both(InsertError::TableFull);
     both(NotKnown);
+    both(TooManyLeases);
     both(ParseMacError);
     both(NotUnicast(MacAddr::ZERO));
     both(InvalidVlanId(u16::MAX));
@@ -225,6 +227,8 @@ fn all_events() -> Vec<Event> {
             }
             rig.receive(Frame::reply(mac(9), ip(2)));
             rig.receive(Frame::announcement(mac(9), ip(2)));
+            rig.lease(ip(3), mac(3), None);
+            rig.receive(Frame::announcement(mac(9), ip(3)));
             rig.run_for(Duration::from_secs(3));
             rig.release(hold);
             rig.remove(ip(2));
@@ -233,7 +237,7 @@ fn all_events() -> Vec<Event> {
         }
     }
     let kinds: HashSet<_> = events.iter().map(discriminant).collect();
-    assert_eq!(kinds.len(), 7);
+    assert_eq!(kinds.len(), 8);
     events
 }
 
@@ -313,7 +317,29 @@ fn v24_every_public_value_has_a_defmt_format() {
     formatted::<(ArpPacket, ArpError, Operation, HardwareTypes)>();
     formatted::<(BufferTooSmall, InvalidVlanId, NotUnicast, ParseMacError)>();
     formatted::<(AddressError, HoldError, InsertError, NotKnown)>();
+    formatted::<TooManyLeases>();
     formatted::<(Destination, DropReason, EntryState, Event, Removal, Status)>();
     formatted::<(Counters, Drops, Entry, HoldKey, Rate, Received)>();
     formatted::<(LinkDown, Subject, Trust)>();
+}
+
+/// The same of what a DHCP server says and is told.
+#[cfg(feature = "defmt")]
+#[test]
+fn v24_every_value_of_a_dhcp_server_has_a_defmt_format() {
+    use whohas::dhcp::server::{
+        Binding, BindingState, DeclineVerdict, Destination, DropReason, Event, InterfaceId,
+        LeaseTimes, LoadError, PlanError, Policy, Pool, Probe, ProbeResult, Received, StoreResult,
+        Transmit, Usage,
+    };
+    use whohas::dhcp::store::{Cause, Expiry, Outcome, Refusal, Ticket, Version};
+    use whohas::wire::dhcp::{ClientHardware, DhcpHeader, DhcpOp, LeaseTime, MessageType};
+
+    fn formatted<T: defmt::Format>() {}
+    formatted::<(Binding<'_>, BindingState, Event, Probe, Transmit, Usage)>();
+    formatted::<(DeclineVerdict, DropReason, ProbeResult, StoreResult)>();
+    formatted::<(Destination, InterfaceId, LeaseTimes, Policy, Pool, Received)>();
+    formatted::<(LoadError, PlanError, whohas::dhcp::server::Counters)>();
+    formatted::<(Cause, Expiry, Outcome, Refusal, Ticket, Version)>();
+    formatted::<(ClientHardware, DhcpHeader, DhcpOp, LeaseTime, MessageType)>();
 }

@@ -7,6 +7,7 @@ mod administrator;
 mod corpus;
 mod display;
 mod hostile;
+mod inspect;
 mod mirage;
 mod netstack3;
 mod oracle;

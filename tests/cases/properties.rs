@@ -14,11 +14,11 @@ use whohas::{Instant, MacAddr, Policy, UnicastMac};
 use crate::support::{DUT, Driver, Frame, Profile, Rig, TICK, ip, mac, rigs, unlike};
 
 /// The neighbours that scripts are about: few enough that nobody is evicted.
-const PEERS: std::ops::Range<u8> = 2..8;
+pub const PEERS: std::ops::Range<u8> = 2..8;
 
 /// What a frame says, and of whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Says {
+pub enum Says {
     Announces,
     Asks,
     AsksOthers,
@@ -28,7 +28,7 @@ enum Says {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Heard {
+pub struct Heard {
     says: Says,
     peer: u8,
     station: u8,
@@ -52,7 +52,7 @@ impl Heard {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Step {
+pub enum Step {
     Confirm(u8),
     /// What the administrator can do at any time.
     Flush,
@@ -95,7 +95,7 @@ fn traffic() -> impl Strategy<Value = Step> {
 }
 
 /// The same with an administrator and a loose cable.
-fn anything() -> impl Strategy<Value = Step> {
+pub fn anything() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => traffic(),
         1 => Just(Step::Flush),
@@ -116,7 +116,7 @@ fn policies() -> impl Strategy<Value = Policy> {
 }
 
 /// Those, and sometimes with a global limit that binds.
-fn limited() -> impl Strategy<Value = Policy> {
+pub fn limited() -> impl Strategy<Value = Policy> {
     let narrow = Rate {
         interval: Duration::from_millis(90),
         burst: 2,
@@ -128,14 +128,14 @@ fn limited() -> impl Strategy<Value = Policy> {
 }
 
 /// A rig and the users of its neighbours.
-struct Play {
-    rig: Rig,
+pub struct Play {
+    pub rig: Rig,
     holds: Vec<(u8, HoldKey)>,
     granted: u64,
 }
 
 impl Play {
-    fn new(rig: Rig) -> Self {
+    pub fn new(rig: Rig) -> Self {
         Self {
             rig,
             holds: vec![],
@@ -143,7 +143,7 @@ impl Play {
         }
     }
 
-    fn step(&mut self, step: Step) {
+    pub fn step(&mut self, step: Step) {
         let rig = &mut self.rig;
         match step {
             Step::Confirm(n) => rig.confirm(ip(n)),

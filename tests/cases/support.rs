@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use whohas::cache::{
     Cache, Counters, DropReason, Entry, EntryState, Event, Fixed, Growable, HoldError, HoldKey,
-    InsertError, NotKnown, Received, Status, Subject,
+    InsertError, Inspect, NotKnown, Received, Status, Subject, TooManyLeases,
 };
 use whohas::wire::{
     ARP_LEN, ArpPacket, ETHERNET_MIN_LEN, EtherType, EthernetFrame, EthernetHeader, HardwareTypes,
@@ -21,6 +21,8 @@ pub const DUT: u8 = 1;
 pub const TICK: Duration = Duration::from_micros(1);
 /// How many slots the cache under test has.
 pub const SLOTS: usize = 8;
+/// How many leases it has room for.
+pub const LEASES: usize = 4;
 
 /// 10.0.0.n.
 pub const fn ip(n: u8) -> Ipv4Addr {
@@ -165,11 +167,12 @@ impl Sent {
     }
 }
 
-/// The cache under test, in either storage: the same logic, so the same tests.
+/// The cache under test, in either storage: the same logic, so the same tests. It inspects frames, and
+/// so does nothing else than one that does not until it is told of a lease.
 #[derive(Debug)]
 enum Under {
-    Fixed(Box<Cache<Fixed<SLOTS>>>),
-    Growable(Box<Cache<Growable>>),
+    Fixed(Box<Cache<Fixed<SLOTS>, Inspect<Fixed<LEASES>>>>),
+    Growable(Box<Cache<Growable, Inspect<Growable>>>),
 }
 
 macro_rules! cache {
@@ -230,9 +233,12 @@ pub fn bare_rigs(policy: Policy) -> [Rig; 2] {
         rig
     };
     [
-        rig(Under::Fixed(Box::new(Cache::new(policy, Fixed::new())))),
+        rig(Under::Fixed(Box::new(Cache::new(
+            Inspect::new(policy, Fixed::new()),
+            Fixed::new(),
+        )))),
         rig(Under::Growable(Box::new(Cache::new(
-            policy,
+            Inspect::new(policy, Growable::new(LEASES)),
             Growable::new(SLOTS),
         )))),
     ]
@@ -617,6 +623,37 @@ impl Rig {
         let allowed = cache!(self, cache => cache.allow(subject));
         self.drain();
         allowed
+    }
+
+    pub fn try_lease(
+        &mut self,
+        key: impl Into<Key>,
+        mac: UnicastMac,
+        period: Option<Duration>,
+    ) -> Result<(), TooManyLeases> {
+        let now = self.now;
+        let leased = cache!(self, cache => cache.lease(now, key, mac, period));
+        self.drain();
+        leased
+    }
+
+    #[track_caller]
+    pub fn lease(
+        &mut self,
+        key: impl Into<Key>,
+        mac: UnicastMac,
+        period: impl Into<Option<Duration>>,
+    ) {
+        self.try_lease(key, mac, period.into())
+            .expect("room for a lease");
+    }
+
+    pub fn end_lease(&mut self, key: impl Into<Key>) -> bool {
+        cache!(self, cache => cache.end_lease(key))
+    }
+
+    pub fn leased_to(&self, key: impl Into<Key>) -> Option<UnicastMac> {
+        look!(self, cache => cache.leased_to(key))
     }
 
     pub fn hold_again(&mut self, hold: &HoldKey) -> Option<HoldKey> {

@@ -283,8 +283,9 @@ fn agree_with_dhcproto(bytes: &[u8], message: &Message<'_>, options: &[Filled]) 
             | Theirs::RequestedIpAddress(ip)
             | Theirs::ServerIdentifier(ip),
         ) = theirs_of(code)
+            && let Ok(ours) = ours
         {
-            assert_eq!(Some(*ip), told(ours), "{code}");
+            assert_eq!(Some(*ip), ours, "{code}");
         }
     }
     for (code, ours) in [
@@ -295,8 +296,10 @@ fn agree_with_dhcproto(bytes: &[u8], message: &Message<'_>, options: &[Filled]) 
         if let Some(
             Theirs::AddressLeaseTime(secs) | Theirs::Renewal(secs) | Theirs::Rebinding(secs),
         ) = theirs_of(code)
+            // Of one that is too long they take the beginning.
+            && let Ok(ours) = ours
         {
-            assert_eq!(Some(*secs), time(told(ours)), "{code}");
+            assert_eq!(Some(*secs), time(ours), "{code}");
         }
     }
     if let Some(Theirs::MaxMessageSize(len)) = theirs_of(57) {

@@ -2,4 +2,6 @@
 
 mod codec;
 mod corpus;
+mod exhibits;
 mod hostile;
+mod leaks;

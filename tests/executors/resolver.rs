@@ -262,9 +262,17 @@ fn whoever_waits_looks_again_after_the_cache_was_handled_behind_their_back() {
 }
 
 #[test]
-fn a_driver_that_waits_for_work_first_is_woken_by_the_first_hold() {
+fn a_driver_that_waits_for_work_first_looks_once_and_is_woken_by_the_first_command() {
     let resolver = LocalResolver::<Fixed<4>>::new(Policy::STRICT, Fixed::new());
     let (woken, waker) = Count::waker();
+    let mut work = pin!(resolver.work());
+    assert!(
+        work.as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_ready(),
+        "nobody has said yet when there is something to do"
+    );
+    assert_eq!(resolver.poll_timeout(), None);
     let mut work = pin!(resolver.work());
     assert!(
         work.as_mut()

@@ -46,6 +46,7 @@ struct Server {
     /// Refuses whatever is asked for.
     refuses: Cell<bool>,
     dns: Cell<u8>,
+    cable: LanDriver,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,6 +71,7 @@ impl Server {
             silent: Cell::new(false),
             refuses: Cell::new(false),
             dns: Cell::new(DNS),
+            cable: link.driver().clone(),
         });
         let this = server.clone();
         world.spawn(poll_fn(move |context| {
@@ -503,6 +505,23 @@ fn an_address_given_back_is_released_and_can_be_wanted_again() {
         [MessageType::Request],
         "the same one is asked for"
     );
+}
+
+#[test]
+fn an_address_is_given_up_after_two_seconds_when_its_server_cannot_be_asked() {
+    let world = World::new(9);
+    let server = Server::start(&world);
+    let guest = Guest::arrive(&world, US);
+    bound(&world, &guest);
+    server.cable.unplug();
+    let asked = world.now();
+    soon(&world, &guest, guest.dhcp.release());
+    assert_eq!(world.now() - asked, secs(2));
+    assert_eq!((guest.own(), guest.routes()), (vec![], vec![]));
+    assert_eq!(guest.dhcp.state(), State::Stopped);
+    server.cable.plug_in();
+    guest.dhcp.start();
+    bound(&world, &guest);
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn the_smallest_shape_works() {
     let shape = Shape {
         queues: 0,
         neighbours: 0,
+        leases: 0,
         blocks: 0,
         outbox: 0,
         changes: 0,
@@ -292,6 +293,7 @@ fn sizes_out_of_bounds_count_as_the_bound() {
     let shape = Shape {
         queues: 0,
         neighbours: 0,
+        leases: 0,
         blocks: 0,
         outbox: 0,
         changes: 0,
@@ -300,6 +302,8 @@ fn sizes_out_of_bounds_count_as_the_bound() {
     let resolver = resolver_in(Policy::STRICT, shape, prefix(ip(US), 16));
     let [queue] = readers(&resolver);
     assert!(queue.hold(ip(PEER)).is_ok());
+    let lease = |n| resolver.lease(START, ip(n), mac(n), None).is_ok();
+    assert_eq!([PEER, OTHER].map(lease), [true, false]);
     let large = Shape {
         outbox: usize::MAX,
         queues: 1,

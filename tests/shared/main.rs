@@ -9,6 +9,7 @@ mod clocks;
 mod display;
 mod feed;
 mod holds;
+mod inspect;
 mod panics;
 mod prefixes;
 mod queues;

@@ -37,6 +37,7 @@ fn shape() -> Shape {
         // The writer has one too, and a reader that goes meets the one that comes.
         queues: QUEUES + 2,
         neighbours: 1_024,
+        leases: 0,
         blocks: 2,
         outbox: 16,
         changes: 1_024,

@@ -6,6 +6,7 @@ mod claim;
 mod cold;
 mod days;
 mod faults;
+mod inspect;
 mod liars;
 mod moves;
 mod soak;
@@ -14,7 +15,7 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use whohas::cache::{Event, Fixed, Growable, Status, Storage};
+use whohas::cache::{Event, Fixed, Growable, Profile, Status, Storage};
 use whohas::resolver::LocalHold;
 use whohas::sim::{Flood, Host, Lan, Link, PortId, Rng, Station};
 use whohas::wire::{ARP_FRAME_LEN, ArpPacket, EthernetFrame, HardwareTypes, Operation};
@@ -71,12 +72,12 @@ fn strict<S: Storage>(storage: S) -> LocalResolver<S> {
 }
 
 /// A resolver, and everything that it ever told, with the time.
-struct Watched<'r, S: Storage, const WAKERS: usize> {
-    resolver: &'r LocalResolver<S, Policy, WAKERS>,
+struct Watched<'r, S: Storage, const WAKERS: usize, P: Profile> {
+    resolver: &'r LocalResolver<S, P, WAKERS>,
     events: Vec<(Instant, Event)>,
 }
 
-impl<S: Storage, const WAKERS: usize> Watched<'_, S, WAKERS> {
+impl<S: Storage, const WAKERS: usize, P: Profile> Watched<'_, S, WAKERS, P> {
     fn fetch_events(&mut self, now: Instant) {
         while let Some(event) = self.resolver.poll_event() {
             assert_ne!(event, Event::Lost, "more at one instant than a ring holds");
@@ -85,7 +86,7 @@ impl<S: Storage, const WAKERS: usize> Watched<'_, S, WAKERS> {
     }
 }
 
-impl<S: Storage, const WAKERS: usize> Station for Watched<'_, S, WAKERS> {
+impl<S: Storage, const WAKERS: usize, P: Profile> Station for Watched<'_, S, WAKERS, P> {
     fn receive(&mut self, now: Instant, frame: &[u8]) {
         Station::receive(&mut self.resolver, now, frame);
         self.fetch_events(now);
@@ -106,10 +107,10 @@ impl<S: Storage, const WAKERS: usize> Station for Watched<'_, S, WAKERS> {
 }
 
 /// A resolver on a LAN.
-struct World<'r, S: Storage, const WAKERS: usize = 8> {
+struct World<'r, S: Storage, const WAKERS: usize = 8, P: Profile = Policy> {
     lan: Lan,
     port: PortId,
-    station: Watched<'r, S, WAKERS>,
+    station: Watched<'r, S, WAKERS, P>,
 }
 
 /// A request of ours, as the log has it.
@@ -122,11 +123,11 @@ struct Asked {
 /// Frames enough for every test here: nothing may leave the log uncounted.
 const LOG: usize = 1 << 20;
 
-impl<'r, S: Storage, const WAKERS: usize> World<'r, S, WAKERS> {
+impl<'r, S: Storage, const WAKERS: usize, P: Profile> World<'r, S, WAKERS, P> {
     /// We are 10.0.0.1/16, and the LAN has these hosts.
     fn new(
         seed: u64,
-        resolver: &'r LocalResolver<S, Policy, WAKERS>,
+        resolver: &'r LocalResolver<S, P, WAKERS>,
         hosts: impl IntoIterator<Item = Host>,
     ) -> Self {
         let mut lan = Lan::with_log_bound(seed, LOG);
@@ -158,7 +159,7 @@ impl<'r, S: Storage, const WAKERS: usize> World<'r, S, WAKERS> {
     }
 
     #[track_caller]
-    fn hold(&self, n: u16) -> LocalHold<'r, S, Policy, WAKERS> {
+    fn hold(&self, n: u16) -> LocalHold<'r, S, P, WAKERS> {
         self.station.resolver.hold(ip(n)).expect("room for it")
     }
 

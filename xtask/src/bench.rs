@@ -25,8 +25,12 @@ use crate::stages::in_ci;
 use crate::table;
 
 /// Benches that call what is not of our making, and what that is.
-const NEEDS: [(&str, &[Need]); 4] = [
+const NEEDS: [(&str, &[Need]); 5] = [
     ("cli", &[Need::ArpScan, Need::NetworkTools]),
+    (
+        "dhcp",
+        &[Need::DhcpServer, Need::NameServer, Need::NetworkTools],
+    ),
     ("dpdk", &[Need::Dpdk, Need::Testpmd]),
     (
         "http",

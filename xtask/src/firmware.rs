@@ -16,6 +16,7 @@ use crate::elf::{self, Program};
 use crate::project::{PACKAGE, Project};
 use crate::row::Row;
 use crate::shell::Shell;
+use crate::size::{FLASH_BUDGET, RAM_BUDGET};
 use crate::uf2::{self, Image};
 
 /// The name under which `cargo xtask bench` knows the comparison.
@@ -42,9 +43,6 @@ const REQUIRED: &str = "WHOHAS_WIFI_SSID";
 
 /// What of the sources is the ARP layer: the cache, and how tasks share it.
 const ARP_LAYER: [&str; 3] = ["src/cache/", "src/resolver/", "src/wire/arp.rs"];
-/// The most flash that it may take, and the most RAM with 16 entries.
-const FLASH_BUDGET: u64 = 12 * 1024;
-const RAM_BUDGET: u64 = 1024;
 /// The resolver of the program behind the adapter.
 const RESOLVER: &str = "echo_transparent::NEIGHBOURS";
 /// How much larger than embassy-net `net` may be, in percent.

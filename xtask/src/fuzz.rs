@@ -14,7 +14,7 @@ use crate::shell::{Output, Shell};
 use crate::table;
 
 /// How long each target runs where nobody says otherwise.
-pub(crate) const DEFAULT_DURATION: Duration = Duration::from_secs(20);
+pub(crate) const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 
 /// What a run of one target came to.
 struct Run {

@@ -15,6 +15,9 @@ use crate::shell::{Shell, answer};
 /// What pkg-config is asked for, here and by the build script of the backend.
 const LIBDPDK: &str = "libdpdk >= 22.11";
 
+/// What a virtual network card boots with.
+const BOOT_ROM: &str = "/usr/lib/ipxe/qemu/pxe-virtio.rom";
+
 /// Something that a stage cannot run without.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
@@ -24,6 +27,8 @@ pub(crate) enum Need {
     Clippy,
     Collector,
     CrossToolchain,
+    DhcpClients,
+    DhcpServer,
     Dpdk,
     LoadGenerator,
     NameServer,
@@ -34,6 +39,7 @@ pub(crate) enum Need {
     Rustfmt,
     Testpmd,
     Valgrind,
+    VirtualMachine,
 }
 
 /// A need that is not met.
@@ -103,11 +109,13 @@ impl Need {
             Self::CrossToolchain => [THUMBV8M, THUMBV6M]
                 .into_iter()
                 .all(|target| CrossToolchain::find(target).is_some()),
+            Self::DhcpClients => are_there(&["busybox", "dhclient", "dhcpcd"]),
+            Self::DhcpServer => are_there(&["kea-dhcp4", "perfdhcp"]),
             Self::Dpdk => answer(pkg_config().args(["--exists", LIBDPDK])).is_some(),
             Self::LoadGenerator => are_there(&["curl", "wrk"]),
             Self::NameServer => answer(Command::new("dnsmasq").arg("--version")).is_some(),
             Self::NetworkTools => {
-                are_there(&["arping", "ethtool", "ip", "ping", "script", "sysctl"])
+                are_there(&["ethtool", "ip", "ping", "script", "sysctl"]) && has_arping()
             }
             Self::Nightly => answer(&mut project.nightly_cargo("--version")).is_some(),
             Self::OldestRust => OldestRust::find(project).is_some(),
@@ -116,6 +124,9 @@ impl Need {
             // Not started: whatever it is asked, it might take the machine's network for itself.
             Self::Testpmd => is_in_path("dpdk-testpmd"),
             Self::Valgrind => answer(Command::new("valgrind").arg("--version")).is_some(),
+            Self::VirtualMachine => {
+                are_there(&["qemu-system-x86_64"]) && Path::new(BOOT_ROM).exists()
+            }
         }
     }
 
@@ -127,6 +138,8 @@ impl Need {
             Self::Clippy => "clippy",
             Self::Collector => "a telemetry collector",
             Self::CrossToolchain => "a compiler for Cortex-M",
+            Self::DhcpClients => "a DHCP client that others wrote",
+            Self::DhcpServer => "a DHCP server to compare with, and its load generator",
             Self::Dpdk => "libdpdk 22.11 or newer",
             Self::LoadGenerator => "a program that loads a web server",
             Self::NameServer => "a DNS server",
@@ -137,6 +150,7 @@ impl Need {
             Self::Rustfmt => "rustfmt",
             Self::Testpmd => "DPDK's own forwarder to compare with",
             Self::Valgrind => "valgrind",
+            Self::VirtualMachine => "a machine that boots from the network",
         }
     }
 
@@ -152,6 +166,8 @@ impl Need {
                 needs: &["libpython3.11", "python3-venv"],
             },
             Self::CrossToolchain => Source::Debian(&["rustc-web", "rust-web-src"]),
+            Self::DhcpClients => Source::Debian(&["busybox", "dhcpcd-base", "isc-dhcp-client"]),
+            Self::DhcpServer => Source::Debian(&["kea-admin", "kea-dhcp4-server"]),
             Self::Dpdk => Source::Debian(&["libdpdk-dev", "pkg-config"]),
             Self::LoadGenerator => Source::Debian(&["curl", "wrk"]),
             Self::NameServer => Source::Debian(&["dnsmasq-base"]),
@@ -169,6 +185,7 @@ impl Need {
             Self::Rustfmt => Source::User("rustup component add rustfmt"),
             Self::Testpmd => Source::Debian(&["dpdk-dev"]),
             Self::Valgrind => Source::Debian(&["valgrind"]),
+            Self::VirtualMachine => Source::Debian(&["ipxe-qemu", "qemu-system-x86"]),
         }
     }
 
@@ -242,6 +259,12 @@ impl Need {
 fn are_there(programs: &[&str]) -> bool {
     let starts = |program: &&str| Command::new(program).arg("--version").output().is_ok();
     programs.iter().all(starts)
+}
+
+/// There are two of that name, which understand each other's flags as something else.
+fn has_arping() -> bool {
+    let version = answer(Command::new("arping").arg("-V"));
+    version.is_some_and(|version| version.contains("iputils"))
 }
 
 fn is_in_path(program: &str) -> bool {

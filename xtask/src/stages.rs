@@ -33,7 +33,7 @@ enum Work {
     },
 }
 
-const STAGES: [Stage; 20] = [
+const STAGES: [Stage; 21] = [
     Stage {
         name: "fmt",
         about: "the code is formatted",
@@ -109,6 +109,17 @@ const STAGES: [Stage; 20] = [
         work: Work::Fixed(linux::test_peers),
     },
     Stage {
+        name: "dhcp",
+        about: "the DHCP daemon with real clients, servers, squatters and crashes, as root and as anybody",
+        needs: &[
+            Need::NetworkTools,
+            Need::DhcpClients,
+            Need::NameServer,
+            Need::VirtualMachine,
+        ],
+        work: Work::Fixed(linux::test_dhcpd),
+    },
+    Stage {
         name: "dpdk",
         about: "the DPDK backend on virtual devices, as root and as anybody",
         needs: &[
@@ -175,7 +186,7 @@ const STAGES: [Stage; 20] = [
     },
     Stage {
         name: "fuzz",
-        about: "no fuzz target crashes in 20 seconds each",
+        about: "no fuzz target crashes in 10 seconds each",
         needs: &[Need::Nightly, Need::CargoFuzz],
         work: Work::Timed {
             default: fuzz::DEFAULT_DURATION,
@@ -428,11 +439,12 @@ fn doc(project: &Project, shell: &Shell, workspace: &Workspace) -> Result<String
 }
 
 /// The packages whose tests talk to the kernel, or to devices.
-const WITH_STAGES_OF_THEIR_OWN: [&str; 6] = [
+const WITH_STAGES_OF_THEIR_OWN: [&str; 7] = [
     cyw43::APPLICATION,
     cyw43::CHIP,
     dpdk::PACKAGE,
     emulated::PACKAGE,
+    linux::DHCPD,
     linux::PACKAGE,
     linux::PEERS,
 ];
@@ -583,7 +595,7 @@ fn cross(project: &Project, shell: &Shell) -> Result<String> {
     let mut compilers = BTreeSet::new();
     for target in [THUMBV8M, THUMBV6M] {
         let toolchain = CrossToolchain::find(target).context("found by the setup")?;
-        for features in ["", "defmt,log", &without_std] {
+        for features in ["", "defmt,log", "dhcp", &without_std] {
             let mut build = toolchain.cargo(project, "build")?;
             build
                 .args(["--package", PACKAGE, "--lib", "--release"])
@@ -593,7 +605,7 @@ fn cross(project: &Project, shell: &Shell) -> Result<String> {
         compilers.insert(toolchain.describe());
     }
     let compilers = compilers.into_iter().collect::<Vec<_>>().join(", ");
-    Ok(format!("2 targets, 3 feature sets each ({compilers})"))
+    Ok(format!("2 targets, 4 feature sets each ({compilers})"))
 }
 
 #[cfg(test)]

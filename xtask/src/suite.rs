@@ -115,6 +115,8 @@ pub(crate) struct Suite {
     tests: Vec<PathBuf>,
     /// The programs, behind what the tests know them by.
     variables: Vec<(String, PathBuf)>,
+    /// How many tests of a binary run at a time, if not as many as there are processors.
+    at_once: Option<u32>,
 }
 
 /// How many tests have passed, as whom.
@@ -134,6 +136,15 @@ impl Suite {
             home: built.home.clone(),
             tests: tests.map(|test| test.path.clone()).collect(),
             variables: variables.into_iter().collect(),
+            at_once: None,
+        }
+    }
+
+    /// So many tests of a binary at a time: for those that wait for most of their time.
+    pub(crate) fn at_once(self, tests: u32) -> Self {
+        Self {
+            at_once: Some(tests),
+            ..self
         }
     }
 
@@ -180,6 +191,7 @@ impl Suite {
         Ok(Self {
             tests: self.tests.iter().map(copy).collect::<Result<_>>()?,
             variables: variables.collect::<Result<_>>()?,
+            at_once: self.at_once,
             home,
         })
     }
@@ -191,6 +203,9 @@ impl Suite {
             let mut command = run_as(test);
             let variables = self.variables.iter().map(|(name, path)| (name, path));
             // Or else the tests that pass would have nothing to say.
+            if let Some(tests) = self.at_once {
+                command.args(["--test-threads", &tests.to_string()]);
+            }
             command
                 .arg("--show-output")
                 .current_dir(&self.home)

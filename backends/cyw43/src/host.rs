@@ -9,7 +9,7 @@ use embassy_futures::select::{Either, select};
 use embassy_net_driver::Driver;
 use static_cell::{ConstStaticCell, StaticCell};
 use whohas::LocalResolver;
-use whohas::cache::{Fixed, Key};
+use whohas::cache::{Fixed, Key, Small};
 use whohas::dhcp::client::{AddressList, Config as DhcpConfig};
 use whohas::link::{IpLink, Link};
 use whohas::net::{Config, DhcpClient, DhcpFailure, DnsClient, Net, Pools};
@@ -17,15 +17,22 @@ use whohas::time::{Clock, Timer};
 
 use crate::{EmbassyClock, PowerSave};
 
+/// The neighbours of a device with one address.
+pub type Neighbours<const NEIGHBOURS: usize = 16, const WAKERS: usize = 2> =
+    LocalResolver<Fixed<NEIGHBOURS, Small>, PowerSave, WAKERS>;
+
 /// The link of a [`Host`].
-pub type HostLink<D, const NEIGHBOURS: usize> =
-    Link<D, &'static LocalResolver<Fixed<NEIGHBOURS>, PowerSave>, EmbassyClock>;
+pub type HostLink<D, const NEIGHBOURS: usize = 16, const WAKERS: usize = 2> =
+    Link<D, &'static Neighbours<NEIGHBOURS, WAKERS>, EmbassyClock>;
 
 /// All the memory of a host on one driver: a `static`, and zeros until it is started.
 ///
-/// There is room for `NEIGHBOURS`, for `TCP` connections with `RX` bytes to receive and `TX` to send, and
-/// for `UDP` sockets with `DATAGRAM` bytes each way, of which DHCP has one for good and DNS one while it
-/// asks.
+/// There is room for `NEIGHBOURS`, up to 254, for `TCP` connections with `RX` bytes to receive and `TX` to
+/// send, and for `UDP` sockets with `DATAGRAM` bytes each way, of which DHCP has one for good and DNS one
+/// while it asks.
+///
+/// `WAKERS` tasks can wait for neighbours at the same time, one of which is the task that
+/// [runs](Stack::run) the host; see [`LocalResolver`] for what becomes of one more.
 pub struct Host<
     D: Driver + 'static,
     const NEIGHBOURS: usize = 16,
@@ -34,11 +41,14 @@ pub struct Host<
     const TX: usize = 2048,
     const UDP: usize = 2,
     const DATAGRAM: usize = 1024,
+    const WAKERS: usize = 2,
 > {
-    neighbours: LocalResolver<Fixed<NEIGHBOURS>, PowerSave>,
-    pools: ConstStaticCell<Pools<'static, HostLink<D, NEIGHBOURS>, TCP, RX, TX, UDP, DATAGRAM>>,
-    net: StaticCell<Net<'static, HostLink<D, NEIGHBOURS>>>,
-    dhcp: StaticCell<DhcpClient<'static, 'static, HostLink<D, NEIGHBOURS>, EmbassyClock>>,
+    neighbours: Neighbours<NEIGHBOURS, WAKERS>,
+    pools: ConstStaticCell<
+        Pools<'static, HostLink<D, NEIGHBOURS, WAKERS>, TCP, RX, TX, UDP, DATAGRAM>,
+    >,
+    net: StaticCell<Net<'static, HostLink<D, NEIGHBOURS, WAKERS>>>,
+    dhcp: StaticCell<DhcpClient<'static, 'static, HostLink<D, NEIGHBOURS, WAKERS>, EmbassyClock>>,
 }
 
 impl<
@@ -49,7 +59,8 @@ impl<
     const TX: usize,
     const UDP: usize,
     const DATAGRAM: usize,
-> Host<D, NEIGHBOURS, TCP, RX, TX, UDP, DATAGRAM>
+    const WAKERS: usize,
+> Host<D, NEIGHBOURS, TCP, RX, TX, UDP, DATAGRAM, WAKERS>
 {
     /// A host that was not started.
     pub const fn new() -> Self {
@@ -70,7 +81,7 @@ impl<
         driver: D,
         config: Config,
         dhcp: DhcpConfig<'static>,
-    ) -> Result<Stack<D, NEIGHBOURS>, AlreadyStarted> {
+    ) -> Result<Stack<D, NEIGHBOURS, WAKERS>, AlreadyStarted> {
         let pools = self.pools.try_take().ok_or(AlreadyStarted)?;
         let seed = config.seed;
         let net = &*fill(self.net.uninit(), || {
@@ -97,7 +108,8 @@ impl<
     const TX: usize,
     const UDP: usize,
     const DATAGRAM: usize,
-> Default for Host<D, NEIGHBOURS, TCP, RX, TX, UDP, DATAGRAM>
+    const WAKERS: usize,
+> Default for Host<D, NEIGHBOURS, TCP, RX, TX, UDP, DATAGRAM, WAKERS>
 {
     fn default() -> Self {
         Self::new()
@@ -112,7 +124,8 @@ impl<
     const TX: usize,
     const UDP: usize,
     const DATAGRAM: usize,
-> fmt::Debug for Host<D, NEIGHBOURS, TCP, RX, TX, UDP, DATAGRAM>
+    const WAKERS: usize,
+> fmt::Debug for Host<D, NEIGHBOURS, TCP, RX, TX, UDP, DATAGRAM, WAKERS>
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host").finish_non_exhaustive()
@@ -134,16 +147,18 @@ fn fill<T>(place: &mut MaybeUninit<T>, make: impl FnOnce() -> T) -> &mut T {
 pub struct AlreadyStarted;
 
 /// A host that was started. Copies are the same host; all of them stay on one executor.
-pub struct Stack<D: Driver + 'static, const NEIGHBOURS: usize = 16> {
+pub struct Stack<D: Driver + 'static, const NEIGHBOURS: usize = 16, const WAKERS: usize = 2> {
     /// TCP and UDP.
-    pub net: &'static Net<'static, HostLink<D, NEIGHBOURS>>,
+    pub net: &'static Net<'static, HostLink<D, NEIGHBOURS, WAKERS>>,
     /// Where the address comes from.
-    pub dhcp: &'static DhcpClient<'static, 'static, HostLink<D, NEIGHBOURS>, EmbassyClock>,
+    pub dhcp: &'static DhcpClient<'static, 'static, HostLink<D, NEIGHBOURS, WAKERS>, EmbassyClock>,
     /// Who is next to us.
-    pub neighbours: &'static LocalResolver<Fixed<NEIGHBOURS>, PowerSave>,
+    pub neighbours: &'static Neighbours<NEIGHBOURS, WAKERS>,
 }
 
-impl<D: Driver + 'static, const NEIGHBOURS: usize> Stack<D, NEIGHBOURS> {
+impl<D: Driver + 'static, const NEIGHBOURS: usize, const WAKERS: usize>
+    Stack<D, NEIGHBOURS, WAKERS>
+{
     /// Runs the host with an address by DHCP, for ever, as one task. It ends only with an address that the
     /// host cannot use, and may be run again then; nothing else in it has stopped for good.
     ///
@@ -159,8 +174,9 @@ impl<D: Driver + 'static, const NEIGHBOURS: usize> Stack<D, NEIGHBOURS> {
     /// Asks the name servers of the lease, once there is one.
     pub async fn dns(
         &self,
-    ) -> DnsClient<'static, 'static, HostLink<D, NEIGHBOURS>, EmbassyClock, AddressList<3>> {
-        let servers = self.dhcp.lease().await.dns_servers().clone();
+    ) -> DnsClient<'static, 'static, HostLink<D, NEIGHBOURS, WAKERS>, EmbassyClock, AddressList<3>>
+    {
+        let servers = *self.dhcp.lease().await.dns_servers();
         DnsClient::new(self.net, EmbassyClock, servers)
     }
 
@@ -179,15 +195,22 @@ impl<D: Driver + 'static, const NEIGHBOURS: usize> Stack<D, NEIGHBOURS> {
     }
 }
 
-impl<D: Driver + 'static, const NEIGHBOURS: usize> Clone for Stack<D, NEIGHBOURS> {
+impl<D: Driver + 'static, const NEIGHBOURS: usize, const WAKERS: usize> Clone
+    for Stack<D, NEIGHBOURS, WAKERS>
+{
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<D: Driver + 'static, const NEIGHBOURS: usize> Copy for Stack<D, NEIGHBOURS> {}
+impl<D: Driver + 'static, const NEIGHBOURS: usize, const WAKERS: usize> Copy
+    for Stack<D, NEIGHBOURS, WAKERS>
+{
+}
 
-impl<D: Driver + 'static, const NEIGHBOURS: usize> fmt::Debug for Stack<D, NEIGHBOURS> {
+impl<D: Driver + 'static, const NEIGHBOURS: usize, const WAKERS: usize> fmt::Debug
+    for Stack<D, NEIGHBOURS, WAKERS>
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stack")
             .field("dhcp", self.dhcp)

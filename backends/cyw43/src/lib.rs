@@ -37,14 +37,13 @@
 //! use embassy_net::tcp::client::{TcpClient, TcpClientState};
 //! use embassy_net::{Config, StackResources};
 //! use embedded_nal_async::TcpConnect;
-//! use whohas::LocalResolver;
 //! use whohas::link::Transparent;
 //! use whohas::net::Held;
-//! use whohas_cyw43::{EmbassyClock, PowerSave};
+//! use whohas_cyw43::{EmbassyClock, Neighbours, PowerSave};
 //! # use whohas::cache::Fixed;
 //! # use whohas_stacks as _; // the time driver
 //!
-//! static NEIGHBOURS: LocalResolver<Fixed<16>, PowerSave> = LocalResolver::new(PowerSave, Fixed::new());
+//! static NEIGHBOURS: Neighbours = Neighbours::new(PowerSave, Fixed::new());
 //!
 //! async fn device(driver: NetDriver<'static>, seed: u64, resources: &'static mut StackResources<4>) {
 //!     let driver: Transparent<_, _, _> = Transparent::new(driver, &NEIGHBOURS, EmbassyClock);
@@ -71,5 +70,5 @@ mod host;
 mod policy;
 
 pub use clock::EmbassyClock;
-pub use host::{AlreadyStarted, Host, HostLink, Stack};
+pub use host::{AlreadyStarted, Host, HostLink, Neighbours, Stack};
 pub use policy::PowerSave;

@@ -6,6 +6,7 @@
 //! | [`Tap`] | an interface of the kernel's with us where its cable would end, as a driver |
 //! | [`RawSocket`] | a plain packet socket, for tools that send and receive a few frames |
 //! | [`Interface`], [`interfaces()`] | what the kernel knows of its interfaces |
+//! | `dhcp` | stores of a DHCP server on files |
 //! | `cli` | the `whohas` command: its exit codes and its JSON |
 //!
 //! ```no_run
@@ -53,6 +54,7 @@
 //!
 //! - `command`: the `whohas` command, and all that it is made of. `tui`, on by default: the same with the
 //!   live table of `whohas watch`. A library wants neither: `default-features = false`.
+//! - `dhcp`: the module of that name, leases on files.
 //! - `tokio`: [`PacketRing::with_tokio`](PacketRing), tasks woken by tokio's reactor, and `TokioClock`.
 //! - `async-io`: [`PacketRing::with_async_io`](PacketRing), tasks woken by async-io's reactor, under
 //!   any executor.
@@ -78,6 +80,8 @@
 pub mod cli;
 #[cfg(feature = "tokio")]
 mod clock;
+#[cfg(feature = "dhcp")]
+pub mod dhcp;
 mod filter;
 mod interface;
 mod monitor;

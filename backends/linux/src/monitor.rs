@@ -23,7 +23,7 @@ pub(crate) struct State {
 /// Hears of changes through the kernel's notices, and asks what they were.
 #[derive(Debug)]
 pub(crate) struct Monitor {
-    notices: OwnedFd,
+    notices: Notices,
     /// How often the state was asked for since it was looked at.
     unlooked: u32,
     index: u32,
@@ -32,17 +32,8 @@ pub(crate) struct Monitor {
 
 impl Monitor {
     pub(crate) fn new(index: u32) -> io::Result<Self> {
-        const LINKS: u32 = libc::RTMGRP_LINK as u32;
-        let notices = socket_with(
-            AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-            // Which of its protocols: 0 is routing, and with it interfaces.
-            None,
-        )?;
-        bind(&notices, &SocketAddrNetlink::new(0, LINKS))?;
         Ok(Self {
-            notices,
+            notices: Notices::of_links()?,
             unlooked: 0,
             index,
             // Asked after the first notice could come, so that no change falls in between.
@@ -66,7 +57,7 @@ impl Monitor {
             return false;
         }
         self.unlooked = 0;
-        let news = self.take_notices();
+        let news = self.notices.take();
         if news {
             // An interface that is gone has no carrier.
             self.state = device::state(self.index).unwrap_or(State {
@@ -84,13 +75,49 @@ impl Monitor {
             false => LinkState::Down,
         }
     }
+}
 
-    /// What they say does not matter, and neither do those that were lost: the state is asked for.
-    fn take_notices(&self) -> bool {
+impl AsFd for Monitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.notices.as_fd()
+    }
+}
+
+/// The kernel's notices that something about interfaces has changed.
+#[derive(Debug)]
+pub(crate) struct Notices(OwnedFd);
+
+impl Notices {
+    /// Of interfaces that come, go, or change.
+    fn of_links() -> io::Result<Self> {
+        Self::of(libc::RTMGRP_LINK as u32)
+    }
+
+    /// The same, and of their IPv4 addresses.
+    #[cfg(feature = "command")]
+    pub(crate) fn of_links_and_addresses() -> io::Result<Self> {
+        Self::of((libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR) as u32)
+    }
+
+    fn of(groups: u32) -> io::Result<Self> {
+        let notices = socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            // Which of its protocols: 0 is routing, and with it interfaces.
+            None,
+        )?;
+        bind(&notices, &SocketAddrNetlink::new(0, groups))?;
+        Ok(Self(notices))
+    }
+
+    /// Whether there were any. What they say does not matter, and neither do those that were lost: the
+    /// state is asked for.
+    pub(crate) fn take(&self) -> bool {
         let mut any = false;
         let mut notice = [0u8; 64];
         loop {
-            match recv(&self.notices, &mut notice, RecvFlags::TRUNC) {
+            match recv(&self.0, &mut notice, RecvFlags::TRUNC) {
                 Ok(_) => any = true,
                 Err(rustix::io::Errno::NOBUFS) => any = true,
                 Err(_) => return any,
@@ -99,8 +126,8 @@ impl Monitor {
     }
 }
 
-impl AsFd for Monitor {
+impl AsFd for Notices {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.notices.as_fd()
+        self.0.as_fd()
     }
 }

@@ -9,7 +9,6 @@
 //!
 //! Prints one JSON object per line.
 
-mod command;
 mod peer;
 
 use std::net::Ipv4Addr;
@@ -19,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use peer::{NEAR, Peer, live_in};
 use whohas_lab::bench::{Plans, print};
-use whohas_lab::namespace;
+use whohas_lab::{command, namespace};
 
 fn main() -> ExitCode {
     if peer::was_it() {

@@ -15,6 +15,7 @@ const SHAPE: Shape = Shape {
     queues: 4,
     // As many as there are: see below.
     neighbours: 0,
+    leases: 0,
     blocks: 64,
     outbox: 256,
     changes: 4_096,

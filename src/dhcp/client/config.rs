@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::time::micros_of;
+use crate::time::{between, micros_of};
 
 /// The longest name, and the longest vendor class.
 const MOST_TEXT: usize = 64;
@@ -142,15 +142,23 @@ impl Timing {
     };
 
     pub(super) fn start_wait(&self, random: u32) -> Duration {
-        share(self.start_wait, random)
+        Duration::from_micros(between(0, micros_of(self.start_wait), random))
     }
 
     /// The wait after as many attempts before this one.
     pub(super) fn retry(&self, before: u8, random: u32) -> Duration {
-        let doubled = self.first_retry.saturating_mul(1 << before.min(15));
-        let jitter = share(self.retry_jitter.saturating_mul(2), random);
-        let wait = doubled.min(self.last_retry).saturating_add(jitter);
-        wait.saturating_sub(self.retry_jitter).max(SHORTEST)
+        let mut wait = micros_of(self.first_retry);
+        for _ in 0..before.min(15) {
+            wait = wait.saturating_add(wait);
+        }
+        let wait = wait.min(micros_of(self.last_retry));
+        let jitter = micros_of(self.retry_jitter);
+        let wait = between(
+            wait.saturating_sub(jitter),
+            wait.saturating_add(jitter),
+            random,
+        );
+        Duration::from_micros(wait).max(SHORTEST)
     }
 
     /// The wait for an answer of which there is need only in so long.
@@ -171,10 +179,4 @@ impl Default for Timing {
     fn default() -> Self {
         Self::RFC2131
     }
-}
-
-/// The part of a time that a uniform `random` picks, from none to all.
-fn share(whole: Duration, random: u32) -> Duration {
-    let span = micros_of(whole).min(u32::MAX.into());
-    Duration::from_micros((u64::from(random) * (span + 1)) >> u32::BITS)
 }

@@ -4,8 +4,6 @@ use core::fmt;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
-use heapless::{String, Vec, VecView};
-
 use super::DropReason;
 use super::config::is_name;
 use crate::Prefix;
@@ -30,20 +28,22 @@ pub struct Lease {
     routers: AddressList<2>,
     dns_servers: AddressList<3>,
     ntp_servers: AddressList<3>,
-    domain: String<DOMAIN>,
+    domain: Domain,
     mtu: Option<u16>,
-    times: Times,
+    /// Counted from the request; `None`: never.
+    times: Option<Times<Duration>>,
     dropped: u32,
 }
 
-/// When what is due, counted from the request.
+/// When what is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct Times {
-    pub(super) renew: Duration,
-    pub(super) rebind: Duration,
-    /// `None`: never, and neither is the rest.
-    pub(super) expire: Option<Duration>,
+pub(super) struct Times<T> {
+    /// T1.
+    pub(super) renew: T,
+    /// T2.
+    pub(super) rebind: T,
+    pub(super) expire: T,
 }
 
 impl Lease {
@@ -79,7 +79,7 @@ impl Lease {
 
     /// The domain that we are in.
     pub fn domain(&self) -> Option<&str> {
-        (!self.domain.is_empty()).then_some(self.domain.as_str())
+        self.domain.as_str()
     }
 
     /// The longest packet that the network takes, if the server says so.
@@ -89,7 +89,10 @@ impl Lease {
 
     /// For how long the address is ours from when it was asked for; `None`: for ever.
     pub const fn duration(&self) -> Option<Duration> {
-        self.times.expire
+        match self.times {
+            Some(times) => Some(times.expire),
+            None => None,
+        }
     }
 
     /// How many values are not kept.
@@ -97,7 +100,7 @@ impl Lease {
         self.dropped
     }
 
-    pub(super) const fn times(&self) -> Times {
+    pub(super) const fn times(&self) -> Option<Times<Duration>> {
         self.times
     }
 
@@ -119,28 +122,24 @@ impl Lease {
                 return Err(DropReason::Option);
             }
         }
-        let routers = message.routers()?;
-        let dns_servers = message.dns_servers()?;
-        let ntp_servers = message.ntp_servers()?;
-        let domain = message.domain_name()?;
         let mut lease = Self {
             prefix,
             server,
             routers: AddressList::EMPTY,
             dns_servers: AddressList::EMPTY,
             ntp_servers: AddressList::EMPTY,
-            domain: String::new(),
+            domain: Domain::NONE,
             mtu: message.mtu()?,
             times: Times::read(message)?,
             dropped: 0,
         };
         // A router that is no neighbour cannot be asked for anything.
         let is_router = |ip| prefix.contains(ip) && ip != prefix.ip();
-        lease.dropped += lease.routers.fill(routers, is_router);
-        lease.dropped += lease.dns_servers.fill(dns_servers, |_| true);
-        lease.dropped += lease.ntp_servers.fill(ntp_servers, |_| true);
-        if let Some(domain) = domain {
-            match name(&domain) {
+        lease.dropped += lease.routers.fill(message.routers(), is_router)?;
+        lease.dropped += lease.dns_servers.fill(message.dns_servers(), |_| true)?;
+        lease.dropped += lease.ntp_servers.fill(message.ntp_servers(), |_| true)?;
+        if let Some(domain) = message.domain_name()? {
+            match Domain::read(&domain) {
                 Some(name) => lease.domain = name,
                 None => lease.dropped += 1,
             }
@@ -149,19 +148,15 @@ impl Lease {
     }
 }
 
-impl Times {
+impl Times<Duration> {
     /// RFC 2131 section 4.4.5: T1 and T2 are half and seven eighths of the lease, if nothing
     /// sensible is said of them.
-    fn read(message: &Message<'_>) -> Result<Self, DropReason> {
+    fn read(message: &Message<'_>) -> Result<Option<Self>, DropReason> {
         let renew = message.renewal_time()?.and_then(eighths);
         let rebind = message.rebinding_time()?.and_then(eighths);
         let time = message.lease_time()?.ok_or(DropReason::LeaseTime)?;
         let Some(expire) = eighths(time) else {
-            return Ok(Self {
-                renew: Duration::MAX,
-                rebind: Duration::MAX,
-                expire: None,
-            });
+            return Ok(None);
         };
         if expire == 0 {
             return Err(DropReason::LeaseTime);
@@ -172,11 +167,11 @@ impl Times {
             (None, Some(rebind)) if expire / 2 < rebind && rebind < expire => (expire / 2, rebind),
             _no_sense => (expire / 2, expire / 8 * 7),
         };
-        Ok(Self {
+        Ok(Some(Self {
             renew: duration(renew),
             rebind: duration(rebind),
-            expire: Some(duration(expire)),
-        })
+            expire: duration(expire),
+        }))
     }
 }
 
@@ -194,24 +189,51 @@ fn duration(eighths: u64) -> Duration {
     Duration::new(eighths / 8, (eighths % 8) as u32 * 125_000_000)
 }
 
-/// The name of a domain, if it is one and there is room for it.
-fn name(value: &OptionValue<'_>) -> Option<String<DOMAIN>> {
-    let mut buffer = [0; DOMAIN];
-    let bytes = value.copy_to(&mut buffer).ok()?;
-    // Some servers count the zero at the end of their own text.
-    let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
-    if !is_name(bytes) {
-        return None;
+/// The name of a domain, or none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Domain {
+    len: u8,
+    text: [u8; DOMAIN],
+}
+
+impl Domain {
+    const NONE: Self = Self {
+        len: 0,
+        text: [0; DOMAIN],
+    };
+
+    /// If it is one and there is room for it.
+    fn read(value: &OptionValue<'_>) -> Option<Self> {
+        let mut text = [0; DOMAIN];
+        let bytes = value.copy_to(&mut text).ok()?;
+        // Some servers count the zero at the end of their own text.
+        let name = bytes.strip_suffix(&[0]).unwrap_or(bytes);
+        let (len, is_name) = (name.len() as u8, is_name(name));
+        is_name.then_some(Self { len, text })
     }
-    let mut name = String::new();
-    for &byte in bytes.iter().filter(|byte| byte.is_ascii()) {
-        // A name is ASCII, and the buffer was no longer.
-        let _ = name.push(byte.into());
+
+    fn as_str(&self) -> Option<&str> {
+        let name = self.text.get(..self.len.into())?;
+        // What names have is ASCII.
+        str::from_utf8(name).ok().filter(|name| !name.is_empty())
     }
-    Some(name)
+}
+
+impl fmt::Debug for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Domain {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        self.as_str().format(f);
+    }
 }
 
 impl From<OptionError> for DropReason {
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn from(error: OptionError) -> Self {
         match error.code {
             OptionCode::LEASE_TIME => Self::LeaseTime,
@@ -223,49 +245,75 @@ impl From<OptionError> for DropReason {
 }
 
 /// A few addresses, in order of preference.
-#[derive(Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct AddressList<const N: usize>(Vec<Ipv4Addr, N>);
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AddressList<const N: usize> {
+    len: u8,
+    /// Unspecified where there are none.
+    ips: [Ipv4Addr; N],
+}
 
 impl<const N: usize> AddressList<N> {
-    const EMPTY: Self = Self(Vec::new());
+    const EMPTY: Self = Self {
+        len: 0,
+        ips: [Ipv4Addr::UNSPECIFIED; N],
+    };
 
     /// The preferred one.
     pub fn first(&self) -> Option<Ipv4Addr> {
-        self.0.first().copied()
+        self.as_ref().first().copied()
     }
 
     /// Takes what a host can have and what belongs, as long as there is room. Returns how many were
     /// not taken.
-    fn fill(&mut self, found: Option<Addresses<'_>>, belongs: impl Fn(Ipv4Addr) -> bool) -> u32 {
-        fill(&mut self.0, found, &belongs)
+    fn fill(
+        &mut self,
+        found: Result<Option<Addresses<'_>>, OptionError>,
+        belongs: impl Fn(Ipv4Addr) -> bool,
+    ) -> Result<u32, OptionError> {
+        fill(&mut self.len, &mut self.ips, found, &belongs)
     }
 }
 
 #[cfg_attr(target_pointer_width = "32", inline(never))]
 fn fill(
-    room: &mut VecView<Ipv4Addr>,
-    found: Option<Addresses<'_>>,
+    len: &mut u8,
+    room: &mut [Ipv4Addr],
+    found: Result<Option<Addresses<'_>>, OptionError>,
     belongs: &dyn Fn(Ipv4Addr) -> bool,
-) -> u32 {
+) -> Result<u32, OptionError> {
     let mut left = 0;
-    if let Some(found) = found {
+    if let Some(found) = found? {
+        let mut places = room.iter_mut();
         for ip in found.iter() {
-            let taken = can_be_host(ip) && belongs(ip) && room.push(ip).is_ok();
-            left += u32::from(!taken);
+            if can_be_host(ip)
+                && belongs(ip)
+                && let Some(place) = places.next()
+            {
+                *place = ip;
+                *len += 1;
+            } else {
+                left += 1;
+            }
         }
     }
-    left
+    Ok(left)
 }
 
 impl<const N: usize> AsRef<[Ipv4Addr]> for AddressList<N> {
     fn as_ref(&self) -> &[Ipv4Addr] {
-        &self.0
+        self.ips.get(..self.len.into()).unwrap_or_default()
     }
 }
 
 impl<const N: usize> fmt::Debug for AddressList<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.as_ref().fmt(f)
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl<const N: usize> defmt::Format for AddressList<N> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        self.as_ref().format(f);
     }
 }

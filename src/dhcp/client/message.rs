@@ -4,7 +4,7 @@ use core::net::Ipv4Addr;
 
 use super::config::Config;
 use super::event::Transmit;
-use super::phase::Phase;
+use super::phase::{Phase, Stage};
 use super::{Client, Farewell, MESSAGE_LEN};
 use crate::wire::dhcp::{DhcpHeader, MessageBuilder, MessageType, OptionCode};
 use crate::wire::{BufferTooSmall, UnicastMac};
@@ -69,7 +69,7 @@ impl Client<'_> {
         }
         let hint = self.known;
         let secs = self.secs;
-        let asking = self.phase.asking_mut().filter(|asking| asking.due)?;
+        let asking = self.phase.asking().filter(|asking| asking.due)?;
         asking.due = false;
         let xid = asking.xid;
         let discover = Saying {
@@ -106,20 +106,15 @@ impl Client<'_> {
                 ip: Some(*ip),
                 ..request
             }),
-            Phase::Renewing { held, asking: _ } => Some(Saying {
+            Phase::Granted { held, stage } => Some(Saying {
                 client_ip: Some(held.lease.ip()),
-                destination: held.lease.server(),
+                destination: match stage {
+                    Stage::Renewing(_) => held.lease.server(),
+                    Stage::Checking | Stage::Bound | Stage::Rebinding(_) => Ipv4Addr::BROADCAST,
+                },
                 ..request
             }),
-            Phase::Rebinding { held, asking: _ } => Some(Saying {
-                client_ip: Some(held.lease.ip()),
-                ..request
-            }),
-            Phase::Stopped
-            | Phase::LinkDown
-            | Phase::Init { at: _, reboot: _ }
-            | Phase::Checking(_)
-            | Phase::Bound(_) => None,
+            Phase::Stopped | Phase::LinkDown | Phase::Init { at: _, reboot: _ } => None,
         }
     }
 }

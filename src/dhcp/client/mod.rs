@@ -54,7 +54,7 @@ pub use counters::{Counters, DropReason};
 pub use event::{Event, Loss, Transmit};
 pub use lease::{AddressList, Lease};
 pub use phase::State;
-use phase::{Asking, Held, Phase};
+use phase::{Asking, Held, Phase, Stage};
 
 use crate::random::Random;
 use crate::time::{Instant, Monotonic};
@@ -202,28 +202,26 @@ impl Client<'_> {
         if up {
             self.begin(now);
         } else {
-            let phase = core::mem::replace(&mut self.phase, Phase::LinkDown);
-            if let Some(held) = phase.granted() {
-                self.lose(held, Loss::LinkDown);
-            }
+            self.lose(Loss::LinkDown);
+            self.phase = Phase::LinkDown;
         }
     }
 
     /// Nobody has the address that was to be checked: it is ours.
     pub fn free(&mut self, now: Instant) {
         let now = self.clock.advance(now);
-        let phase = core::mem::replace(&mut self.phase, Phase::Stopped);
-        self.phase = match phase {
-            Phase::Checking(held) => {
-                self.known = Some(held.lease.ip());
-                self.declines = 0;
-                self.setbacks = 0;
-                count(&mut self.counters.bound);
-                self.tell(Event::Bound);
-                Phase::Bound(held)
-            }
-            other => other,
-        };
+        if let Phase::Granted {
+            held,
+            stage: stage @ Stage::Checking,
+        } = &mut self.phase
+        {
+            *stage = Stage::Bound;
+            self.known = Some(held.lease.ip());
+            self.declines = 0;
+            self.setbacks = 0;
+            count(&mut self.counters.bound);
+            self.tell(Event::Bound);
+        }
         // The check may have taken longer than the first half of the lease.
         self.advance(now);
     }
@@ -232,7 +230,7 @@ impl Client<'_> {
     /// after a while another one is looked for (RFC 2131 section 3.1 (5)).
     pub fn conflict(&mut self, now: Instant) {
         let now = self.clock.advance(now);
-        let Some(held) = self.phase.granted() else {
+        let Some((held, _)) = self.phase.granted() else {
             return;
         };
         let (ip, server) = (held.lease.ip(), held.lease.server());
@@ -311,104 +309,95 @@ impl Client<'_> {
     /// Does all that is due. Every step leaves a later deadline behind, so it ends.
     fn advance(&mut self, now: Instant) {
         while self.phase.deadline().is_some_and(|due| now >= due) {
-            let phase = core::mem::replace(&mut self.phase, Phase::Stopped);
-            self.step(now, phase);
+            self.step(now);
         }
     }
 
     /// What follows when the deadline of this phase has come.
-    fn step(&mut self, now: Instant, phase: Phase) {
-        let timing = self.config.timing;
-        self.phase = match phase {
-            Phase::Stopped => Phase::Stopped,
-            Phase::LinkDown => Phase::LinkDown,
+    fn step(&mut self, now: Instant) {
+        let Self {
+            config,
+            random,
+            phase,
+            secs,
+            ..
+        } = self;
+        let timing = &config.timing;
+        match phase {
+            Phase::Stopped | Phase::LinkDown => {}
             Phase::Init { at: _, reboot } => {
-                let asking = self.question(now);
-                match reboot {
+                *secs = 0;
+                let asking = Asking::begin(now, timing, random);
+                *phase = match *reboot {
                     Some(ip) => Phase::Rebooting { asking, ip },
                     None => Phase::Selecting(asking),
-                }
+                };
             }
-            Phase::Selecting(mut asking) => {
-                asking.ask_again(now, &timing, &mut self.random);
-                self.secs = (now - asking.began)
-                    .as_secs()
-                    .try_into()
-                    .unwrap_or(u16::MAX);
-                Phase::Selecting(asking)
+            Phase::Selecting(asking) => {
+                asking.ask_again(now, timing, random);
+                let looked = (now - asking.began).as_secs();
+                *secs = looked.try_into().unwrap_or(u16::MAX);
             }
             // Section 3.1 (5): to another server maybe.
             Phase::Requesting {
                 asking,
                 ip: _,
                 server: _,
-            } if asking.times >= timing.requests => return self.begin_anew(now),
-            Phase::Requesting {
-                mut asking,
-                ip,
-                server,
-            } => {
-                asking.ask_again(now, &timing, &mut self.random);
-                Phase::Requesting { asking, ip, server }
-            }
+            } if asking.times >= timing.requests => self.begin_anew(now),
             // Section 3.2 (3): nobody here knows us.
             Phase::Rebooting { asking, ip: _ } if asking.times >= timing.reboots => {
-                Phase::Selecting(self.question(now))
+                *secs = 0;
+                *phase = Phase::Selecting(Asking::begin(now, timing, random));
             }
-            Phase::Rebooting { mut asking, ip } => {
-                asking.ask_again(now, &timing, &mut self.random);
-                Phase::Rebooting { asking, ip }
+            Phase::Requesting {
+                asking,
+                ip: _,
+                server: _,
             }
-            // Section 4.4.5.
-            Phase::Bound(held) => {
-                let asking = self.plea(now, held.rebinds());
-                Phase::Renewing { held, asking }
-            }
-            Phase::Renewing { held, asking: _ } if held.rebinds().is_some_and(|t2| now < t2) => {
-                let asking = self.plea(now, held.rebinds());
-                Phase::Renewing { held, asking }
-            }
-            Phase::Renewing { held, asking: _ } | Phase::Rebinding { held, asking: _ }
-                if held.expires().is_some_and(|end| now < end) =>
-            {
-                let asking = self.plea(now, held.expires());
-                Phase::Rebinding { held, asking }
-            }
-            Phase::Checking(held)
-            | Phase::Renewing { held, asking: _ }
-            | Phase::Rebinding { held, asking: _ } => {
-                count(&mut self.counters.expired);
-                self.lose(&held, Loss::Expired);
-                Phase::Init {
-                    at: now,
-                    reboot: None,
+            | Phase::Rebooting { asking, ip: _ } => asking.ask_again(now, timing, random),
+            Phase::Granted { held, stage } => {
+                // What lasts for ever has no deadlines.
+                let Some(ends) = &held.ends else { return };
+                *secs = 0;
+                let mut plea = |end| Asking::until(end, now, timing, random);
+                // Section 4.4.5.
+                match stage {
+                    Stage::Bound | Stage::Renewing(_) if now < ends.rebind => {
+                        *stage = Stage::Renewing(plea(ends.rebind));
+                    }
+                    Stage::Bound | Stage::Renewing(_) | Stage::Rebinding(_)
+                        if now < ends.expire =>
+                    {
+                        *stage = Stage::Rebinding(plea(ends.expire));
+                    }
+                    Stage::Checking | Stage::Bound | Stage::Renewing(_) | Stage::Rebinding(_) => {
+                        self.expire(now);
+                    }
                 }
             }
+        }
+    }
+
+    /// Nobody has renewed the lease.
+    fn expire(&mut self, now: Instant) {
+        count(&mut self.counters.expired);
+        self.lose(Loss::Expired);
+        self.phase = Phase::Init {
+            at: now,
+            reboot: None,
         };
     }
 
-    /// A new question, asked now.
-    fn question(&mut self, now: Instant) -> Asking {
-        self.secs = 0;
-        let mut asking = Asking::new(now, self.random.next_u32());
-        asking.ask_again(now, &self.config.timing, &mut self.random);
-        asking
-    }
-
-    /// A new question, asked now, whether a lease may go on beyond this time.
-    fn plea(&mut self, now: Instant, end: Option<Instant>) -> Asking {
-        self.secs = 0;
-        let mut asking = Asking::new(now, self.random.next_u32());
-        asking.ask_until(now, end.unwrap_or(now), &self.config.timing);
-        asking
-    }
-
     /// What was granted is so no more.
-    fn lose(&mut self, held: &Held, loss: Loss) {
-        self.known = Some(held.lease.ip());
-        self.tell(Event::Lost(loss));
+    fn lose(&mut self, loss: Loss) {
+        if let Some((held, _)) = self.phase.granted() {
+            self.known = Some(held.lease.ip());
+            self.tell(Event::Lost(loss));
+        }
     }
 
+    // A frame of its own: in its caller's, which is large, everything is far away.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn take(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DropReason> {
         self.advance(now);
         let Ok(message) = Message::parse(datagram) else {
@@ -454,7 +443,7 @@ impl Client<'_> {
         message: &Message<'_>,
         server: Ipv4Addr,
     ) -> Result<(), DropReason> {
-        let Phase::Selecting(asking) = &self.phase else {
+        let Phase::Selecting(asking) = &mut self.phase else {
             return Err(DropReason::Unexpected);
         };
         let lease = Lease::read(message, server)?;
@@ -481,15 +470,18 @@ impl Client<'_> {
                 (*ip, asking.began)
             }
             Phase::Rebooting { asking, ip } => (*ip, asking.began),
-            Phase::Renewing { held, asking } | Phase::Rebinding { held, asking } => {
-                (held.lease.ip(), asking.began)
-            }
+            Phase::Granted {
+                held,
+                stage: Stage::Renewing(asking) | Stage::Rebinding(asking),
+            } => (held.lease.ip(), asking.began),
             Phase::Stopped
             | Phase::LinkDown
             | Phase::Init { at: _, reboot: _ }
             | Phase::Selecting(_)
-            | Phase::Checking(_)
-            | Phase::Bound(_) => return Err(DropReason::Unexpected),
+            | Phase::Granted {
+                held: _,
+                stage: Stage::Checking | Stage::Bound,
+            } => return Err(DropReason::Unexpected),
         };
         let lease = Lease::read(message, server)?;
         if lease.ip() != expected {
@@ -497,21 +489,18 @@ impl Client<'_> {
         }
         let dropped = &mut self.counters.values_dropped;
         *dropped = dropped.wrapping_add(lease.dropped());
-        let goes_on = self.phase.in_use().is_some();
-        let prefix = lease.prefix();
-        let held = Held {
-            lease,
-            since: began,
-        };
-        if goes_on {
+        let (stage, event) = if self.phase.in_use().is_some() {
             count(&mut self.counters.renewed);
-            self.tell(Event::Renewed);
-            self.phase = Phase::Bound(held);
+            (Stage::Bound, Event::Renewed)
         } else {
             // Section 4.4.1: not ours before it is known to be nobody's.
-            self.tell(Event::Check(prefix));
-            self.phase = Phase::Checking(held);
-        }
+            (Stage::Checking, Event::Check(lease.prefix()))
+        };
+        self.tell(event);
+        self.phase = Phase::Granted {
+            held: Held::new(lease, began),
+            stage,
+        };
         Ok(())
     }
 
@@ -527,15 +516,18 @@ impl Client<'_> {
                 }
             }
             Phase::Rebooting { asking: _, ip: _ } => {}
-            Phase::Renewing { held: _, asking: _ } | Phase::Rebinding { held: _, asking: _ } => {
-                self.tell(Event::Lost(Loss::Nak));
-            }
+            Phase::Granted {
+                held: _,
+                stage: Stage::Renewing(_) | Stage::Rebinding(_),
+            } => self.tell(Event::Lost(Loss::Nak)),
             Phase::Stopped
             | Phase::LinkDown
             | Phase::Init { at: _, reboot: _ }
             | Phase::Selecting(_)
-            | Phase::Checking(_)
-            | Phase::Bound(_) => return Err(DropReason::Unexpected),
+            | Phase::Granted {
+                held: _,
+                stage: Stage::Checking | Stage::Bound,
+            } => return Err(DropReason::Unexpected),
         }
         count(&mut self.counters.refused);
         self.known = None;

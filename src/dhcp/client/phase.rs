@@ -53,16 +53,20 @@ pub(super) enum Phase {
         asking: Asking,
         ip: Ipv4Addr,
     },
-    Checking(Held),
-    Bound(Held),
-    Renewing {
+    /// A server has granted an address.
+    Granted {
         held: Held,
-        asking: Asking,
+        stage: Stage,
     },
-    Rebinding {
-        held: Held,
-        asking: Asking,
-    },
+}
+
+/// What goes on with an address that was granted. The lease stays where it is meanwhile: it is large.
+#[derive(Clone, Debug)]
+pub(super) enum Stage {
+    Checking,
+    Bound,
+    Renewing(Asking),
+    Rebinding(Asking),
 }
 
 impl Phase {
@@ -78,15 +82,17 @@ impl Phase {
                 server: _,
             } => State::Requesting,
             Self::Rebooting { asking: _, ip: _ } => State::Rebooting,
-            Self::Checking(_) => State::Checking,
-            Self::Bound(_) => State::Bound,
-            Self::Renewing { held: _, asking: _ } => State::Renewing,
-            Self::Rebinding { held: _, asking: _ } => State::Rebinding,
+            Self::Granted { held: _, stage } => match stage {
+                Stage::Checking => State::Checking,
+                Stage::Bound => State::Bound,
+                Stage::Renewing(_) => State::Renewing,
+                Stage::Rebinding(_) => State::Rebinding,
+            },
         }
     }
 
     /// The question that is open.
-    pub(super) const fn asking(&self) -> Option<&Asking> {
+    pub(super) const fn asking(&mut self) -> Option<&mut Asking> {
         match self {
             Self::Selecting(asking)
             | Self::Requesting {
@@ -95,49 +101,24 @@ impl Phase {
                 server: _,
             }
             | Self::Rebooting { asking, ip: _ }
-            | Self::Renewing { held: _, asking }
-            | Self::Rebinding { held: _, asking } => Some(asking),
+            | Self::Granted {
+                held: _,
+                stage: Stage::Renewing(asking) | Stage::Rebinding(asking),
+            } => Some(asking),
             Self::Stopped
             | Self::LinkDown
             | Self::Init { at: _, reboot: _ }
-            | Self::Checking(_)
-            | Self::Bound(_) => None,
-        }
-    }
-
-    pub(super) const fn asking_mut(&mut self) -> Option<&mut Asking> {
-        match self {
-            Self::Selecting(asking)
-            | Self::Requesting {
-                asking,
-                ip: _,
-                server: _,
-            }
-            | Self::Rebooting { asking, ip: _ }
-            | Self::Renewing { held: _, asking }
-            | Self::Rebinding { held: _, asking } => Some(asking),
-            Self::Stopped
-            | Self::LinkDown
-            | Self::Init { at: _, reboot: _ }
-            | Self::Checking(_)
-            | Self::Bound(_) => None,
+            | Self::Granted {
+                held: _,
+                stage: Stage::Checking | Stage::Bound,
+            } => None,
         }
     }
 
     /// What a server has granted, in use or not.
-    pub(super) const fn granted(&self) -> Option<&Held> {
+    pub(super) const fn granted(&self) -> Option<(&Held, &Stage)> {
         match self {
-            Self::Checking(held) => Some(held),
-            other => other.in_use(),
-        }
-    }
-
-    /// What is in use.
-    pub(super) const fn in_use(&self) -> Option<&Held> {
-        match self {
-            Self::Bound(held)
-            | Self::Renewing { held, asking: _ }
-            | Self::Rebinding { held, asking: _ } => Some(held),
+            Self::Granted { held, stage } => Some((held, stage)),
             Self::Stopped
             | Self::LinkDown
             | Self::Init { at: _, reboot: _ }
@@ -147,8 +128,15 @@ impl Phase {
                 ip: _,
                 server: _,
             }
-            | Self::Rebooting { asking: _, ip: _ }
-            | Self::Checking(_) => None,
+            | Self::Rebooting { asking: _, ip: _ } => None,
+        }
+    }
+
+    /// What is in use.
+    pub(super) const fn in_use(&self) -> Option<&Held> {
+        match self.granted() {
+            Some((held, Stage::Bound | Stage::Renewing(_) | Stage::Rebinding(_))) => Some(held),
+            Some((_, Stage::Checking)) | None => None,
         }
     }
 
@@ -164,10 +152,15 @@ impl Phase {
                 server: _,
             }
             | Self::Rebooting { asking, ip: _ } => Some(asking.next),
-            Self::Checking(held) => held.expires(),
-            Self::Bound(held) => held.renews(),
-            Self::Renewing { held, asking } => held.rebinds().map(|end| end.min(asking.next)),
-            Self::Rebinding { held, asking } => held.expires().map(|end| end.min(asking.next)),
+            Self::Granted { held, stage } => {
+                let ends = held.ends.as_ref()?;
+                Some(match stage {
+                    Stage::Checking => ends.expire,
+                    Stage::Bound => ends.renew,
+                    Stage::Renewing(asking) => ends.rebind.min(asking.next),
+                    Stage::Rebinding(asking) => ends.expire.min(asking.next),
+                })
+            }
         }
     }
 }
@@ -198,15 +191,24 @@ impl Asking {
         }
     }
 
+    /// A new question, asked now.
+    pub(super) fn begin(now: Instant, timing: &Timing, random: &mut Random) -> Self {
+        let mut asking = Self::new(now, random.next_u32());
+        asking.ask_again(now, timing, random);
+        asking
+    }
+
+    /// A new question, asked now: whether a lease may go on beyond `end` (RFC 2131 section 4.4.5).
+    pub(super) fn until(end: Instant, now: Instant, timing: &Timing, random: &mut Random) -> Self {
+        let mut asking = Self::new(now, random.next_u32());
+        asking.ask(now, timing.renew_retry(end - now));
+        asking
+    }
+
     /// Asks, and again if no answer comes (RFC 2131 section 4.1).
     pub(super) fn ask_again(&mut self, now: Instant, timing: &Timing, random: &mut Random) {
         let wait = timing.retry(self.times, random.next_u32());
         self.ask(now, wait);
-    }
-
-    /// Asks for a lease to go on beyond `end` (RFC 2131 section 4.4.5).
-    pub(super) fn ask_until(&mut self, now: Instant, end: Instant, timing: &Timing) {
-        self.ask(now, timing.renew_retry(end - now));
     }
 
     fn ask(&mut self, now: Instant, wait: Duration) {
@@ -216,31 +218,22 @@ impl Asking {
     }
 }
 
-/// A lease, and since when.
+/// A lease, and when it is to be renewed.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) lease: Lease,
-    /// When it was asked for.
-    pub(super) since: Instant,
+    /// `None`: never.
+    pub(super) ends: Option<Times<Instant>>,
 }
 
 impl Held {
-    fn times(&self) -> Option<(Times, Duration)> {
-        let times = self.lease.times();
-        times.expire.map(|expire| (times, expire))
-    }
-
-    /// T1.
-    pub(super) fn renews(&self) -> Option<Instant> {
-        self.times().map(|(times, _)| self.since + times.renew)
-    }
-
-    /// T2.
-    pub(super) fn rebinds(&self) -> Option<Instant> {
-        self.times().map(|(times, _)| self.since + times.rebind)
-    }
-
-    pub(super) fn expires(&self) -> Option<Instant> {
-        self.times().map(|(_, expire)| self.since + expire)
+    /// A lease that was asked for then.
+    pub(super) fn new(lease: Lease, since: Instant) -> Self {
+        let ends = lease.times().map(|times| Times {
+            renew: since + times.renew,
+            rebind: since + times.rebind,
+            expire: since + times.expire,
+        });
+        Self { lease, ends }
     }
 }

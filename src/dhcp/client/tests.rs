@@ -114,7 +114,12 @@ impl Rig {
     }
 
     fn reply(&self, kind: MessageType) -> Reply {
-        let xid = self.client.phase.asking().map_or(0, |asking| asking.xid);
+        let xid = self
+            .client
+            .phase
+            .clone()
+            .asking()
+            .map_or(0, |asking| asking.xid);
         Reply::new(kind, xid)
     }
 
@@ -962,7 +967,7 @@ fn the_longest_messages_fit() {
     for state in STATES {
         let mut rig = Rig::in_state(state);
         rig.client.config = config;
-        if let Some(asking) = rig.client.phase.asking_mut() {
+        if let Some(asking) = rig.client.phase.asking() {
             asking.due = true;
             assert!(rig.said().is_some(), "{state:?}");
         }

@@ -101,9 +101,11 @@ impl Own {
             return;
         };
         let others = core.routes.own().iter().filter(|other| other.ip() != own);
-        let all = others.copied().chain([prefix]);
-        // A stack with more addresses than we can answer for answers for the others itself.
-        let all: Vec<Prefix, MAX_ADDRESSES> = all.take(MAX_ADDRESSES).collect();
+        // A stack with more addresses than we can answer for answers itself for those that it was
+        // the first to speak from.
+        let more = (others.clone().count() + 1).saturating_sub(core.most_addresses());
+        let all = others.skip(more).copied().chain([prefix]);
+        let all: Vec<Prefix, MAX_ADDRESSES> = all.collect();
         // Cannot fail: each is a host's address and there once.
         let _ = core.set_settled(now, &all);
     }

@@ -273,8 +273,7 @@ fn next_hop<R: Driven, const PACKETS: usize, const BYTES: usize>(
     otherwise: Key,
 ) -> Option<Key> {
     let destination = address_at(packet, 16)?;
-    let is_known = |key: Key| core.resolver.lookup(key).is_some();
-    match core.routes.next_hop(None, destination, is_known) {
+    match core.next_hop(None, destination) {
         NextHop::Neighbour(key) => Some(key),
         NextHop::Nowhere => Some(otherwise),
         NextHop::Known { .. } | NextHop::Local | NextHop::Invalid => None,

@@ -153,7 +153,7 @@ impl<'n, 'a, L: IpLink> Dial<'n, 'a, L> {
         inner
             .tcp
             .open(self.index, &mut inner.engine, local, self.remote)?;
-        inner.tcp.order();
+        inner.tcp.reorder();
         inner.wake();
         Ok(())
     }

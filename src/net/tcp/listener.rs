@@ -6,6 +6,7 @@ use core::net::SocketAddrV4;
 use core::num::NonZeroU16;
 use core::task::{Poll, Waker};
 
+use super::listening::Listening;
 use super::slot::Role;
 use super::{Connection, TcpError};
 use crate::link::IpLink;
@@ -64,7 +65,8 @@ impl<'a, L: IpLink> Net<'a, L> {
             backlog: backlog.max(1),
             waker: None,
         };
-        tcp.arm();
+        let listening = *tcp.listening.insert(Listening::NEW);
+        (listening.arm)(tcp);
         let listens = |role| role == Role::Listening(listener);
         if !tcp.slots.iter().any(|slot| listens(slot.role)) {
             tcp.listeners[listener] = ListenerSlot::default();

@@ -84,7 +84,7 @@ pub(super) struct Watch {
 impl Watch {
     fn prompted(&mut self, now: Instant) {
         self.prompts = self.prompts.saturating_add(1);
-        let doubled = FIRST.saturating_mul(1 << self.prompts.min(8));
+        let doubled = Duration::from_secs(FIRST.as_secs() << self.prompts.min(8));
         self.at = Some(now + doubled.min(LONGEST));
     }
 }

@@ -5,8 +5,8 @@ use core::time::Duration;
 
 use smoltcp::socket::tcp::State;
 
-use super::slot::{Role, TcpSlot, owes};
-use super::{ListenerSlot, TcpError, TcpTable};
+use super::slot::{Role, owes};
+use super::{TcpError, TcpTable};
 use crate::cache::Status;
 use crate::link::IpLink;
 use crate::net::config::Config;
@@ -25,7 +25,9 @@ impl<H: Hold> TcpTable<'_, H> {
             }
             self.tend(index, config, now);
         }
-        self.arm();
+        if let Some(listening) = self.listening {
+            (listening.arm)(self);
+        }
         let mut first = None;
         for slot in &*self.slots {
             first = earliest(first, earliest(slot.deadline, slot.watch.at));
@@ -197,52 +199,6 @@ impl<H: Hold> TcpTable<'_, H> {
         // Cannot fail: the socket is closed and the port is not zero.
         let _ = socket.listen(1);
         socket.close();
-    }
-
-    /// Gives listeners as many sockets as their backlogs want and the pool has.
-    pub(super) fn arm(&mut self) {
-        let mut armed = false;
-        for listener in 0..self.listeners.len() {
-            while let Some(port) = self.wants_socket(listener) {
-                let Some(index) = self.spare(listener) else {
-                    break;
-                };
-                self.assign(index, Role::Listening(listener));
-                self.slots[index].local.set_port(port);
-                self.slots[index].state = State::Listen;
-                // Cannot fail: the socket is closed and the port is not zero.
-                let _ = self.socket_mut(index).listen(port);
-                armed = true;
-            }
-        }
-        if armed {
-            self.order();
-        }
-    }
-
-    /// A socket for a listener. Only if no other waits for a SYN is one taken from those that wait
-    /// for stragglers, and a reset that has yet to leave is never overtaken: the next sweep is soon.
-    fn spare(&mut self, listener: usize) -> Option<usize> {
-        let role = Role::Listening(listener);
-        let deaf = |table: &Self| {
-            !table
-                .slots
-                .iter()
-                .any(|slot| slot.role == role && slot.is_armed())
-        };
-        self.idle()
-            .or_else(|| deaf(self).then(|| self.recycle()).flatten())
-    }
-
-    fn wants_socket(&self, listener: usize) -> Option<u16> {
-        let ListenerSlot {
-            port,
-            backlog,
-            waker: _,
-        } = &self.listeners[listener];
-        let has = |slot: &&TcpSlot<H>| slot.role == Role::Listening(listener);
-        let number = self.slots.iter().filter(has).count();
-        port.filter(|_| number < *backlog)
     }
 
     pub(in crate::net) fn holds_any(&self) -> bool {

@@ -4,12 +4,13 @@
 use alloc::{vec, vec::Vec};
 use core::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
-use smoltcp::iface::{Interface, SocketHandle, SocketSet};
+use smoltcp::iface::{Interface, SocketSet};
 #[cfg(feature = "alloc")]
 use smoltcp::socket::tcp::SocketBuffer;
 use smoltcp::socket::tcp::{Socket, State};
 use smoltcp::wire::IpEndpoint;
 
+use super::listening::Listening;
 use super::slot::{Role, TcpSlot, owes};
 use super::{ListenerSlot, TcpError};
 use crate::link::IpLink;
@@ -26,9 +27,11 @@ pub(in crate::net) struct TcpTable<'a, H> {
     pub(in crate::net) sockets: SocketSet<'a>,
     pub(in crate::net) slots: Slots<'a, TcpSlot<H>>,
     pub(in crate::net) listeners: Slots<'a, ListenerSlot>,
+    /// Somebody listens, or did.
+    pub(in crate::net) listening: Option<Listening<H>>,
     pub(in crate::net) stats: TcpStats,
     /// Counts connections that came in, for their order.
-    turn: u32,
+    pub(super) turn: u32,
     #[cfg(feature = "alloc")]
     limits: Limits,
 }
@@ -44,6 +47,7 @@ impl<'a, H> TcpTable<'a, H> {
             sockets,
             slots: Slots::Fixed(slots),
             listeners: Slots::Fixed(listeners),
+            listening: None,
             stats: TcpStats::default(),
             turn: 0,
             #[cfg(feature = "alloc")]
@@ -58,6 +62,7 @@ impl<'a, H> TcpTable<'a, H> {
             sockets: SocketSet::new(Vec::new()),
             slots: Slots::Grown(Vec::new()),
             listeners: Slots::Grown(Vec::new()),
+            listening: None,
             stats: TcpStats::default(),
             turn: 0,
             limits,
@@ -66,7 +71,7 @@ impl<'a, H> TcpTable<'a, H> {
 
     /// A socket more, if there may be one.
     #[cfg(feature = "alloc")]
-    fn grow(&mut self) -> Option<usize> {
+    pub(super) fn grow(&mut self) -> Option<usize> {
         let Limits {
             connections,
             receive,
@@ -81,7 +86,7 @@ impl<'a, H> TcpTable<'a, H> {
     }
 
     #[cfg(not(feature = "alloc"))]
-    fn grow(&mut self) -> Option<usize> {
+    pub(super) fn grow(&mut self) -> Option<usize> {
         None
     }
 
@@ -127,14 +132,6 @@ impl<'a, H> TcpTable<'a, H> {
             None => count(&mut self.stats.out_of_sockets),
         }
         index
-    }
-
-    /// A socket that has nothing left to do, not even a reset to send.
-    pub(super) fn idle(&mut self) -> Option<usize> {
-        let idle = (0..self.slots.len()).find(|&index| {
-            self.slots[index].role == Role::Free && self.socket(index).remote_endpoint().is_none()
-        });
-        idle.or_else(|| self.grow())
     }
 
     /// A free socket; rather one that has no more reset to send.
@@ -206,14 +203,11 @@ impl<'a, H> TcpTable<'a, H> {
         slot.fail(error);
     }
 
-    /// The connection that came first of those that wait to be accepted.
-    pub(super) fn acceptable(&self, listener: usize) -> Option<usize> {
-        self.slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| slot.role == Role::Listening(listener) && slot.is_acceptable())
-            .min_by_key(|(_, slot)| slot.turn.wrapping_sub(self.turn))
-            .map(|(index, _)| index)
+    /// Sockets that wait for a SYN have their place behind the others.
+    pub(super) fn reorder(&mut self) {
+        if let Some(listening) = self.listening {
+            (listening.order)(self);
+        }
     }
 
     /// Whether a connection or a listener has this port.
@@ -223,40 +217,6 @@ impl<'a, H> TcpTable<'a, H> {
                 .slots
                 .iter()
                 .any(|slot| slot.role != Role::Free && slot.local.port() == port)
-    }
-
-    /// Puts the sockets that wait for a SYN behind all others.
-    ///
-    /// The engine gives a segment to the first socket that would have it, and a socket that listens
-    /// would have any SYN to its port: also one that was duplicated on the way, whose first copy has
-    /// opened a connection. A second one would be opened, and its answers would reset the first.
-    pub(super) fn order(&mut self) {
-        loop {
-            let first_armed = self.slots.iter().filter(|slot| slot.is_armed());
-            let last_other = self.slots.iter().filter(|slot| !slot.is_armed());
-            let armed = first_armed.map(|slot| slot.handle).min();
-            let other = last_other.map(|slot| slot.handle).max();
-            match (armed, other) {
-                (Some(armed), Some(other)) if armed < other => self.swap(armed, other),
-                (None | Some(_), None | Some(_)) => return,
-            }
-        }
-    }
-
-    fn swap(&mut self, armed: SocketHandle, other: SocketHandle) {
-        let mut sockets = self.sockets.iter_mut();
-        let one = sockets.find(|(handle, _)| *handle == armed);
-        let two = sockets.find(|(handle, _)| *handle == other);
-        if let (Some((_, one)), Some((_, two))) = (one, two) {
-            core::mem::swap(one, two);
-        }
-        for slot in &mut *self.slots {
-            if slot.handle == armed {
-                slot.handle = other;
-            } else if slot.handle == other {
-                slot.handle = armed;
-            }
-        }
     }
 }
 
@@ -284,47 +244,9 @@ impl<H: Hold> TcpTable<'_, H> {
         let known = |slot: &TcpSlot<H>| slot.is_between(local, remote);
         if let Some(index) = self.slots.iter().position(known) {
             self.heard(index, &segment, now);
-        } else if let Some(index) = self.opened(local.port(), remote) {
-            self.welcome(index, segment, link, now);
+        } else if let Some(listening) = self.listening {
+            (listening.hear)(self, &segment, &|ip| link.hold(ip), now);
         }
-    }
-
-    /// The armed socket that has just met this peer.
-    fn opened(&self, port: u16, remote: SocketAddrV4) -> Option<usize> {
-        let met = |&index: &usize| {
-            self.slots[index].is_armed_on(port)
-                && self.socket(index).remote_endpoint().map(address) == Some(remote)
-        };
-        (0..self.slots.len()).find(met)
-    }
-
-    /// A listener's socket has got a SYN: the neighbour is held before the answer leaves.
-    fn welcome<L: IpLink<Hold = H>>(
-        &mut self,
-        index: usize,
-        segment: Segment,
-        link: &L,
-        now: Instant,
-    ) {
-        let Segment { local, remote, .. } = segment;
-        match link.hold(*remote.ip()) {
-            Ok(hold) => {
-                let state = self.socket(index).state();
-                let slot = &mut self.slots[index];
-                slot.hold = hold;
-                slot.local = local;
-                slot.remote = Some(remote);
-                slot.state = state;
-                slot.numbers.learn(&segment, State::Listen, state);
-                slot.heard = now;
-            }
-            Err(_refused) => {
-                count(&mut self.stats.unheld);
-                self.socket_mut(index).abort();
-                self.slots[index].state = State::Closed;
-            }
-        }
-        self.order();
     }
 
     fn heard(&mut self, index: usize, segment: &Segment, now: Instant) {
@@ -382,7 +304,7 @@ impl<H: Hold> TcpTable<'_, H> {
                 slot.local.set_ip(Ipv4Addr::UNSPECIFIED);
                 slot.remote = None;
                 slot.deadline = None;
-                self.order();
+                self.reorder();
             }
             State::Closing
             | State::FinWait1

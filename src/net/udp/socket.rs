@@ -80,23 +80,31 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
         ends: Ends,
         payload: &[u8],
     ) -> Poll<Result<(), UdpError>> {
+        match self.try_send(ends, payload) {
+            Ok(true) => Poll::Ready(Ok(())),
+            Ok(false) => {
+                self.with(|slot| wait(&mut slot.writer, context.waker()));
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Queues a datagram; false if there is no room for it now.
+    fn try_send(&self, ends: Ends, payload: &[u8]) -> Result<bool, UdpError> {
         let most = self.longest();
         if payload.len() > most {
-            return Poll::Ready(Err(UdpError::TooLong(most)));
+            return Err(UdpError::TooLong(most));
         }
         let queued = self.with(|slot| {
             if let Some(hold) = &slot.hold
                 && hold.status() == Status::Unreachable
             {
-                return Poll::Ready(Err(UdpError::Unreachable));
+                return Err(UdpError::Unreachable);
             }
-            if slot.to_send.push(ends, payload) {
-                return Poll::Ready(Ok(()));
-            }
-            wait(&mut slot.writer, context.waker());
-            Poll::Pending
+            Ok(slot.to_send.push(ends, payload))
         });
-        if queued.is_ready() {
+        if queued != Ok(false) {
             self.net.wake();
         }
         queued
@@ -104,16 +112,21 @@ impl<'n, 'a, L: IpLink> Place<'n, 'a, L> {
 
     /// The next datagram: its ends and its whole length, however much of it fits.
     fn receive(&self, buffer: &mut [u8]) -> impl Future<Output = (Ends, usize)> {
-        poll_fn(move |context| {
-            self.with(|slot| {
-                let Some((ends, len)) = slot.received.first() else {
-                    wait(&mut slot.reader, context.waker());
-                    return Poll::Pending;
-                };
-                slot.received.copy_payload(len, buffer);
-                slot.received.pop();
-                Poll::Ready((ends, len))
-            })
+        poll_fn(move |context| match self.try_receive(buffer) {
+            Some(received) => Poll::Ready(received),
+            None => {
+                self.with(|slot| wait(&mut slot.reader, context.waker()));
+                Poll::Pending
+            }
+        })
+    }
+
+    fn try_receive(&self, buffer: &mut [u8]) -> Option<(Ends, usize)> {
+        self.with(|slot| {
+            let (ends, len) = slot.received.first()?;
+            slot.received.copy_payload(len, buffer);
+            slot.received.pop();
+            Some((ends, len))
         })
     }
 }
@@ -210,27 +223,42 @@ impl<'n, 'a, L: IpLink> BoundSocket<'n, 'a, L> {
 
 #[cfg(feature = "dhcp")]
 impl<L: IpLink> BoundSocket<'_, '_, L> {
-    /// Sends from an address that may not be ours, or from none.
+    /// Sends from an address that may not be ours, or from none; nothing if there is no room for it.
     pub(in crate::net) fn send_as(
         &self,
         source: Ipv4Addr,
         remote: SocketAddrV4,
         payload: &[u8],
-    ) -> impl Future<Output = Result<(), UdpError>> {
+    ) -> Result<(), UdpError> {
         let local = SocketAddrV4::new(source, self.local().port());
-        self.place.send(Ends { local, remote }, payload)
+        self.place.try_send(Ends { local, remote }, payload)?;
+        Ok(())
     }
 
-    /// Ends when the link has everything.
-    pub(in crate::net) fn sent(&self) -> impl Future<Output = ()> {
-        poll_fn(|context| {
-            self.place.with(|slot| {
-                if slot.to_send.is_empty() {
-                    return Poll::Ready(());
-                }
-                wait(&mut slot.writer, context.waker());
-                Poll::Pending
-            })
+    /// Whether the link has everything.
+    pub(in crate::net) fn has_sent(&self) -> bool {
+        self.place.with(|slot| slot.to_send.is_empty())
+    }
+
+    /// The same, and a wake-up when it may have changed.
+    pub(in crate::net) fn wait_sent(&self, context: &mut Context<'_>) -> bool {
+        self.place.with(|slot| {
+            wait(&mut slot.writer, context.waker());
+            slot.to_send.is_empty()
+        })
+    }
+
+    /// The length of the next datagram, however much of it fits.
+    pub(in crate::net) fn try_receive(&self, buffer: &mut [u8]) -> Option<usize> {
+        let (_ends, len) = self.place.try_receive(buffer)?;
+        Some(len)
+    }
+
+    /// Whether there is one, and a wake-up when that may have changed.
+    pub(in crate::net) fn wait_received(&self, context: &mut Context<'_>) -> bool {
+        self.place.with(|slot| {
+            wait(&mut slot.reader, context.waker());
+            !slot.received.is_empty()
         })
     }
 }

@@ -69,6 +69,7 @@
 //! |---|---|---|
 //! | queues | [`Shape::queues`], at most 64 | [`TooManyReaders`] |
 //! | neighbours | [`Shape::neighbours`] | as for any cache |
+//! | leases that frames are inspected against | [`Shape::leases`] | [`TooManyLeases`] |
 //! | blocks of 262,144 addresses with a neighbour in them | [`Shape::blocks`] | those in which nothing is in use go; else [`TooManyBlocks`](crate::HoldError::TooManyBlocks). Queues that make different ones at the same moment may each make one more |
 //! | frames that a queue left to others | [`Shape::outbox`] | [`OutboxFull`], counted; the frame stays yours |
 //! | addresses to look at | as many as can be claimed between two turns | - |
@@ -108,8 +109,8 @@ pub use owner::Guarded;
 pub use reader::{Brought, Change, OutboxFull, Reader, Snapshot};
 
 use crate::cache::{
-    AddressError, Cache, Entry, Event, Growable, InsertError, Key, NotKnown, Policy, Prefix,
-    Subject,
+    AddressError, Cache, Entry, Event, Growable, InsertError, Inspect, Key, NotKnown, Policy,
+    Prefix, Subject, TooManyLeases,
 };
 use crate::time::Instant;
 use crate::wire::UnicastMac;
@@ -124,6 +125,8 @@ pub struct Shape {
     pub queues: usize,
     /// How many neighbours may be known.
     pub neighbours: usize,
+    /// How many leases there may be; see [`Inspect`]. They cost memory only once they are there.
+    pub leases: usize,
     /// In how many blocks of 262,144 addresses. A prefix of 14 bits or more lies in one of them. Only
     /// blocks in which somebody is known cost memory: by the page, 24 bytes for each address in use
     /// and its neighbours, so at most 6 MiB a block. Queues that make one at the same moment do not wait
@@ -144,6 +147,7 @@ impl Default for Shape {
         Self {
             queues: 16,
             neighbours: 65_536,
+            leases: 65_536,
             blocks: 16,
             outbox: 128,
             changes: 4096,
@@ -246,6 +250,34 @@ impl SharedResolver {
         self.shared.command(|owner| owner.cache.allow(subject))
     }
 
+    /// The address was given to `mac`: whatever queue a frame arrives on, no other station is
+    /// believed, until the lease ends. See [`Cache::lease`] and [`Inspect`].
+    pub fn lease(
+        &self,
+        now: Instant,
+        key: impl Into<Key>,
+        mac: UnicastMac,
+        period: Option<Duration>,
+    ) -> Result<(), TooManyLeases> {
+        let key = key.into();
+        self.shared.command(|owner| {
+            let now = owner.time(now);
+            owner.cache.lease(now, key, mac, period)
+        })
+    }
+
+    /// The address was given back; see [`Cache::end_lease`].
+    pub fn end_lease(&self, key: impl Into<Key>) -> bool {
+        let key = key.into();
+        self.shared.command(|owner| owner.cache.end_lease(key))
+    }
+
+    /// Whom the address is leased to; see [`Cache::leased_to`].
+    pub fn leased_to(&self, key: impl Into<Key>) -> Option<UnicastMac> {
+        let key = key.into();
+        self.shared.command(|owner| owner.cache.leased_to(key))
+    }
+
     /// Removes everything learnt; see [`Cache::flush`].
     pub fn flush(&self) {
         self.shared.command(|owner| owner.cache.flush());
@@ -295,7 +327,10 @@ impl SharedResolver {
 
     /// Looks at the cache, while all queues leave their work in their outboxes: keep it short, and
     /// give no commands from inside, which would wait for ever.
-    pub fn inspect<R>(&self, look: impl FnOnce(&Cache<Growable, Guarded>) -> R) -> R {
+    pub fn inspect<R>(
+        &self,
+        look: impl FnOnce(&Cache<Growable, Inspect<Growable, Guarded>>) -> R,
+    ) -> R {
         self.shared.command(|owner| look(&owner.cache))
     }
 }

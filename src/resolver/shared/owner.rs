@@ -10,8 +10,8 @@ use super::moment::{Latest, Moment};
 use super::publisher::{News, Publisher};
 use super::word::{Address, Known};
 use crate::cache::{
-    AddressError, Cache, Event, Events, Glance, Growable, HoldError, InsertError, Key, Policy,
-    Prefix, Profile, Received,
+    AddressError, Cache, Event, Events, Glance, Growable, HoldError, InsertError, Inspect, Key,
+    Policy, Prefix, Profile, Received,
 };
 use crate::time::Instant;
 use crate::wire::{ARP_FRAME_LEN, UnicastMac};
@@ -22,7 +22,7 @@ const TIMER_ROUNDS: usize = 16;
 /// The one cache, and what it needs to be published.
 #[derive(Debug)]
 pub(super) struct Owner {
-    pub(super) cache: Cache<Growable, Guarded>,
+    pub(super) cache: Cache<Growable, Inspect<Growable, Guarded>>,
     pub(super) publisher: Publisher,
     latest: Latest,
     /// Claimed addresses whose entry went in this turn.
@@ -74,7 +74,10 @@ impl Profile for Guarded {
 }
 
 impl Owner {
-    pub(super) fn new(cache: Cache<Growable, Guarded>, publisher: Publisher) -> Self {
+    pub(super) fn new(
+        cache: Cache<Growable, Inspect<Growable, Guarded>>,
+        publisher: Publisher,
+    ) -> Self {
         Self {
             cache,
             publisher,
@@ -151,7 +154,9 @@ impl Owner {
                 | Event::Resolved { key, .. }
                 | Event::Unreachable { key } => self.look_again(key),
                 // Nothing is believed that was not before.
-                Event::AddressClaimed { .. } | Event::Conflict { .. } => {}
+                Event::AddressClaimed { .. }
+                | Event::Conflict { .. }
+                | Event::LeaseClaimed { .. } => {}
             }
         }
         any

@@ -18,7 +18,7 @@ use super::seat::{MAX_SEATS, News, Seat, Wait};
 use super::sync::{AtomicBool, AtomicU64, SegQueue};
 use super::token::{Held, Token};
 use super::word::Address;
-use crate::cache::{Cache, Growable, Policy};
+use crate::cache::{Cache, Growable, Inspect, Policy};
 use crate::time::Instant;
 
 /// What all have in common.
@@ -65,7 +65,11 @@ impl Shared {
         let feed = Arc::new(Feed::new(shape.changes));
         let owner = Owner::new(
             Cache::seeded(
-                Guarded::new(policy, published.clone()),
+                Inspect::seeded(
+                    Guarded::new(policy, published.clone()),
+                    Growable::new(shape.leases),
+                    shape.seed,
+                ),
                 Growable::reserved(shape.neighbours),
                 shape.seed,
             ),

@@ -94,6 +94,18 @@ impl<'b> MessageBuilder<'b> {
         }
     }
 
+    /// Keeps this much room for what is to come last.
+    #[cfg(feature = "dhcp")]
+    pub(crate) fn keep_back(&mut self, len: usize) {
+        self.options.end = self.options.end.saturating_sub(len);
+    }
+
+    /// Lets that room be used.
+    #[cfg(feature = "dhcp")]
+    pub(crate) fn give_back(&mut self, len: usize) {
+        self.options.end += len;
+    }
+
     /// Writes the server's name into its field.
     pub fn server_name_field(&mut self, name: &[u8]) -> Result<(), BufferTooSmall> {
         self.name = self.text(self.name, SNAME..SNAME + SNAME_LEN, name)?;
@@ -134,6 +146,19 @@ impl<'b> MessageBuilder<'b> {
 
     /// Ends the message. Returns its length.
     pub fn finish(mut self) -> usize {
+        self.close_fields();
+        let end = self.options.free;
+        self.put(end, &[OptionCode::END.0]);
+        let len = (end + 1).max(DHCP_MIN_LEN);
+        if let Some(padding) = self.buffer.get_mut(end + 1..len) {
+            padding.fill(0);
+        }
+        len
+    }
+
+    /// Ends the fields that options went to, and says which they are (52): what is appended from now on
+    /// comes behind that.
+    pub(crate) fn close_fields(&mut self) {
         let in_file = self.file.has_some();
         let in_name = self.name.has_some();
         if in_file {
@@ -142,18 +167,13 @@ impl<'b> MessageBuilder<'b> {
         if in_name {
             self.put(self.name.free, &[OptionCode::END.0]);
         }
-        let mut end = self.options.free;
         if in_file || in_name {
             let fields = u8::from(in_file) | u8::from(in_name) << 1;
-            self.put(end, &[OptionCode::OVERLOAD.0, 1, fields]);
-            end += OVERLOAD_LEN;
+            self.put(self.options.free, &[OptionCode::OVERLOAD.0, 1, fields]);
+            self.options.free += OVERLOAD_LEN;
+            self.options.end += OVERLOAD_LEN;
         }
-        self.put(end, &[OptionCode::END.0]);
-        let len = (end + 1).max(DHCP_MIN_LEN);
-        if let Some(padding) = self.buffer.get_mut(end + 1..len) {
-            padding.fill(0);
-        }
-        len
+        (self.file, self.name) = (Field::NONE, Field::NONE);
     }
 
     /// Writes an option into the first field that has room for all of it.

@@ -171,6 +171,12 @@ pub struct ClientHardware {
 impl ClientHardware {
     /// The longest there is.
     pub const MOST: usize = 16;
+    /// No address at all, of no kind.
+    pub const NONE: Self = Self {
+        kind: 0,
+        len: 0,
+        bytes: [0; Self::MOST],
+    };
 
     /// An address of this kind (RFC 1700's hardware types).
     pub fn new(kind: u8, address: &[u8]) -> Result<Self, HardwareLen> {

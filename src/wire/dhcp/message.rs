@@ -118,7 +118,8 @@ pub enum MessageType {
 }
 
 impl MessageType {
-    const ALL: [Self; 8] = [
+    /// All there are, in the order of their numbers, which begin with 1.
+    pub const ALL: [Self; 8] = [
         Self::Discover,
         Self::Offer,
         Self::Request,
@@ -132,6 +133,20 @@ impl MessageType {
     /// Its number in option 53.
     pub const fn number(self) -> u8 {
         self as u8
+    }
+
+    /// The type as a label for metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ack => "ack",
+            Self::Decline => "decline",
+            Self::Discover => "discover",
+            Self::Inform => "inform",
+            Self::Nak => "nak",
+            Self::Offer => "offer",
+            Self::Release => "release",
+            Self::Request => "request",
+        }
     }
 
     fn of(number: u8) -> Option<Self> {

@@ -37,6 +37,8 @@ impl OptionCode {
     pub const RAPID_COMMIT: Self = Self(80);
     pub const CLIENT_FQDN: Self = Self(81);
     pub const RELAY_INFO: Self = Self(82);
+    pub const ARCHITECTURE: Self = Self(93);
+    pub const CLIENT_UUID: Self = Self(97);
     pub const SUBNET_SELECTION: Self = Self(118);
     pub const DOMAIN_SEARCH: Self = Self(119);
     pub const CLASSLESS_ROUTES: Self = Self(121);
@@ -87,8 +89,8 @@ impl<'a> Options<'a> {
     }
 
     /// All that is said of one option.
-    pub(super) fn value(self, code: OptionCode) -> Option<OptionValue<'a>> {
-        let mut rest = self;
+    pub(super) fn value(&self, code: OptionCode) -> Option<OptionValue<'a>> {
+        let mut rest = *self;
         let first = rest.find(|piece| piece.code == code)?;
         let others = rest.filter(|piece| piece.code == code);
         let more = others.map(|piece| piece.bytes.len()).sum::<usize>();

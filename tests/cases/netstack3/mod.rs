@@ -24,15 +24,15 @@ use whohas::cache::{EntryState, HoldKey};
 use crate::support::{Rig, ip, mac};
 
 /// The neighbour under test, and the station that it is at as far as we know.
-const PEER: u8 = 2;
-const OLD: u8 = 2;
+pub const PEER: u8 = 2;
+pub const OLD: u8 = 2;
 /// Another station that says it is the neighbour.
-const NEW: u8 = 99;
+pub const NEW: u8 = 99;
 
 /// Where a cell of the matrix starts. As with netstack3 nobody holds the entry, unless there would
 /// be none otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Start {
+pub enum Start {
     /// Held, asked for once.
     Incomplete,
     Reachable,
@@ -48,7 +48,7 @@ enum Start {
 }
 
 impl Start {
-    const ALL: [Self; 8] = [
+    pub const ALL: [Self; 8] = [
         Self::Incomplete,
         Self::Reachable,
         Self::Stale,
@@ -63,7 +63,7 @@ impl Start {
 /// Brings the neighbour into a state, long enough ago that neither the lock time nor the time
 /// between two requests plays a part. Gives the hold, where there is one.
 #[track_caller]
-fn reach(rig: &mut Rig, start: Start, policy: &Policy) -> Option<HoldKey> {
+pub fn reach(rig: &mut Rig, start: Start, policy: &Policy) -> Option<HoldKey> {
     let settled = policy.lock_time.max(policy.retransmit);
     let hold = match start {
         Start::Incomplete => Some(rig.hold(ip(PEER)).expect("a free slot")),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use whohas::cache::{
-    Cache, DropReason, EntryState, Event, Fixed, Growable, HoldError, Removal, Status, Storage,
+    Cache, DropReason, EntryState, Event, Fixed, Growable, HoldError, Removal, Small, Status,
+    Storage,
 };
 use whohas::{Instant, Key, Policy, Prefix};
 
@@ -199,19 +200,25 @@ fn drain<S: Storage>(cache: &mut Cache<S>, now: Instant) {
     }
 }
 
-/// 48 bytes a slot, and a fixed part that does not grow with their number. On a 64-bit host; a
-/// 32-bit target needs no more.
+/// 48 bytes a slot, or 40 of a small one, and a fixed part that does not grow with their number. On a
+/// 64-bit host; a 32-bit target needs no more.
 #[test]
 fn wh_35_the_table_keeps_to_its_budget() {
     let eight = size_of::<Cache<Fixed<8>>>();
     let sixteen = size_of::<Cache<Fixed<16>>>();
     assert_eq!(sixteen - eight, 8 * 48);
     assert!(eight <= BUDGET_OF_EIGHT, "{eight} bytes");
+    let small = size_of::<Cache<Fixed<8, Small>>>();
+    let larger = size_of::<Cache<Fixed<16, Small>>>();
+    assert_eq!(larger - small, 8 * 40);
+    assert!(small <= BUDGET_OF_EIGHT_SMALL, "{small} bytes");
 }
 
 /// Eight slots and the rest: queues and ranks, eight own addresses and eight proxied prefixes, four
 /// replies, eight events, counters, the policy.
-const BUDGET_OF_EIGHT: usize = 8 * 48 + 1_360;
+const BUDGET_OF_EIGHT: usize = 8 * 48 + 1_104;
+/// The same with one own address, no proxied prefix, one reply and two events.
+const BUDGET_OF_EIGHT_SMALL: usize = 8 * 40 + 736;
 
 #[test]
 fn wh_38_a_denied_address_ends_its_holds_and_is_refused_until_the_rule_expires() {

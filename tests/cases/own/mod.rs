@@ -11,6 +11,7 @@
 //! | WH-33 | a queue that nobody polls: the shared resolver and the DPDK backend |
 //! | WH-35 | here for the size; no allocator: the build for targets without one |
 
+mod bounds;
 mod drain;
 mod holds;
 mod limits;

@@ -6,12 +6,15 @@
 pub mod bench;
 pub mod beside;
 pub mod cable;
+pub mod command;
 mod folder;
+pub mod lan;
 pub mod namespace;
 pub mod peers;
 mod program;
 mod scenario;
 pub mod station;
 
+pub use folder::Folder;
 pub use program::{attempt, run, tool};
 pub use scenario::Scenario;

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cable::THEIR_IP;
+use crate::folder::Folder;
 use crate::run;
 
 /// Where the broker listens.
@@ -32,9 +33,16 @@ pub struct Program {
 impl Program {
     /// Starts it. It does not outlive this thread, whatever becomes of us.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::start_behind(&[], name, arguments)
+    }
+
+    /// The same, by these words, which become that program.
+    pub(crate) fn start_behind(words: &[String], name: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new("setpriv");
         command
-            .args(["--pdeathsig", "KILL", name])
+            .args(["--pdeathsig", "KILL"])
+            .args(words)
+            .arg(name)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -89,6 +97,38 @@ impl Program {
         &self.said
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has ended; whether as it should.
+    #[track_caller]
+    pub fn ended(&mut self) -> bool {
+        let ended = self.ends_within(PATIENCE);
+        ended.unwrap_or_else(|| panic!("goes on: {:#?}", self.said()))
+    }
+
+    /// The same, if it ends in time.
+    pub fn ends_within(&mut self, patience: Duration) -> Option<bool> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                return Some(status.success());
+            }
+            if Instant::now() > deadline {
+                return None;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends it at once, as the power does.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it is our child");
+        self.child.wait().expect("it was not waited for");
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: &str) {
         run("kill", &["-s", signal, &self.child.id().to_string()]);
@@ -117,26 +157,26 @@ impl Drop for Program {
 }
 
 /// A file for a program; dropped, it is removed.
-pub struct Scratch(PathBuf);
+pub struct Scratch {
+    path: PathBuf,
+    _folder: Folder,
+}
 
 impl Scratch {
     /// Writes it where temporary files are.
     pub fn write(name: &str, text: &str) -> Self {
-        let name = format!("whohas-{}-{name}", std::process::id());
-        let path = env::temp_dir().join(name);
+        let folder = Folder::new();
+        let path = folder.path().join(name);
         fs::write(&path, text).expect("there is room for a few bytes");
-        Self(path)
+        Self {
+            path,
+            _folder: folder,
+        }
     }
 
     /// Where it is.
     pub fn path(&self) -> &str {
-        self.0.to_str().expect("we chose the name")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        self.path.to_str().expect("we chose the name")
     }
 }
 

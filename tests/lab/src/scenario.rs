@@ -15,6 +15,8 @@ const INSIDE: &str = "WHOHAS_LAB_TEST";
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     has_network: bool,
+    /// What `unshare` is to make besides.
+    besides: &'static [&'static str],
     has_folder: bool,
     /// What waits in vain, waits for so many seconds.
     patience: &'static str,
@@ -24,6 +26,12 @@ pub struct Scenario {
 #[macro_export]
 macro_rules! wire_test {
     ($($test:tt)*) => { $crate::in_scenario! { WIRE_TEST $($test)* } };
+}
+
+/// A test in a network namespace of its own, with mounts that nobody else sees.
+#[macro_export]
+macro_rules! disk_test {
+    ($($test:tt)*) => { $crate::in_scenario! { DISK_TEST $($test)* } };
 }
 
 /// A test in a process of its own, with a folder for DPDK's files.
@@ -36,6 +44,12 @@ macro_rules! scenario {
 #[macro_export]
 macro_rules! wire_scenario {
     ($($test:tt)*) => { $crate::in_scenario! { WIRE $($test)* } };
+}
+
+/// A test in a network namespace and with processes of its own: for programs that start others.
+#[macro_export]
+macro_rules! lan_test {
+    ($($test:tt)*) => { $crate::in_scenario! { LAN_TEST $($test)* } };
 }
 
 #[doc(hidden)]
@@ -55,12 +69,25 @@ impl Scenario {
     /// See [`wire_test!`](crate::wire_test).
     pub const WIRE_TEST: Self = Self {
         has_network: true,
+        besides: &[],
         has_folder: false,
         patience: "120",
+    };
+    /// See [`disk_test!`](crate::disk_test).
+    pub const DISK_TEST: Self = Self {
+        besides: &["--mount"],
+        ..Self::WIRE_TEST
+    };
+    /// See [`lan_test!`](crate::lan_test).
+    pub const LAN_TEST: Self = Self {
+        besides: &["--pid", "--mount-proc"],
+        patience: "300",
+        ..Self::WIRE_TEST
     };
     /// See [`scenario!`](crate::scenario).
     pub const PROCESS: Self = Self {
         has_network: false,
+        besides: &[],
         has_folder: true,
         patience: "300",
     };
@@ -87,7 +114,7 @@ impl Scenario {
                 return;
             };
             let mut command = Command::new("unshare");
-            command.args(flags).arg("timeout");
+            command.args(flags).args(self.besides).arg("timeout");
             command
         } else {
             Command::new("timeout")

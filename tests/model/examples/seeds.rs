@@ -53,6 +53,10 @@ fn main() -> io::Result<()> {
         }
         write("stacks", number, &script)?;
     }
+    for number in 0..32 {
+        let life = random.bytes(256 + 48 * number);
+        write("dhcp_server", number, &life)?;
+    }
     Ok(())
 }
 

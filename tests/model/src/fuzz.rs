@@ -8,8 +8,10 @@ use whohas::wire::{
 use crate::dhcp;
 use crate::profile::Profile;
 use crate::rig::Rig;
+use crate::server;
 use crate::stacks;
 use crate::step::{Span, Step, Time, raw_frame};
+use crate::store;
 
 /// The longest script that is run: what goes wrong goes wrong sooner.
 const STEPS: usize = 255;
@@ -23,7 +25,7 @@ pub struct Target {
 }
 
 /// All there are.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 8] = [
     Target {
         name: "arp_roundtrip",
         run: arp_roundtrip,
@@ -33,8 +35,20 @@ pub const TARGETS: [Target; 5] = [
         run: dhcp,
     },
     Target {
+        name: "dhcp_server",
+        run: dhcp_server,
+    },
+    Target {
         name: "frame",
         run: frame,
+    },
+    Target {
+        name: "lease_file",
+        run: lease_file,
+    },
+    Target {
+        name: "lease_log",
+        run: lease_log,
     },
     Target {
         name: "operations",
@@ -46,7 +60,7 @@ pub const TARGETS: [Target; 5] = [
     },
 ];
 
-/// A script of operations, run on both storages and the model side by side.
+/// A script of operations, run on all kinds of storage and the model side by side.
 pub fn operations(bytes: &[u8]) {
     let _ = play(&mut Unstructured::new(bytes), STEPS);
 }
@@ -59,6 +73,21 @@ pub fn frame(bytes: &[u8]) {
 /// A DHCP message of nobody knows what.
 pub fn dhcp(bytes: &[u8]) {
     dhcp::play(bytes);
+}
+
+/// The life of a DHCP server.
+pub fn dhcp_server(bytes: &[u8]) {
+    server::play(bytes);
+}
+
+/// A lease file of dnsmasq's, and its sidecar, of nobody knows what.
+pub fn lease_file(bytes: &[u8]) {
+    store::lease_file(bytes);
+}
+
+/// A log of leases that is anything else.
+pub fn lease_log(bytes: &[u8]) {
+    store::log(bytes);
 }
 
 /// Two stacks talk while somebody in between does to their frames what the bytes say.

@@ -1,6 +1,6 @@
 //! The cache once more, simple and slow, and what compares the two step by step.
 //!
-//! A *trace* is a list of [`Step`]s. A [`Rig`] runs it on the cache in both storages and on the
+//! A *trace* is a list of [`Step`]s. A [`Rig`] runs it on the cache in all kinds of storage and on the
 //! reference `model`, and panics at the first difference, or when an invariant of the `ledger`
 //! breaks. The property tests (`tests/model.rs`), the fuzz targets (`fuzz/`) and the replay of their
 //! corpus (`tests/corpus.rs`) all come down to this.
@@ -18,9 +18,11 @@ mod observed;
 mod outcome;
 mod profile;
 mod rig;
+mod server;
 mod shared;
 mod stacks;
 mod step;
+mod store;
 mod trace;
 
 pub mod fuzz;

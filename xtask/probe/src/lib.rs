@@ -10,12 +10,12 @@ use core::hint::black_box;
 use core::net::Ipv4Addr;
 use core::task::{Context, Waker};
 
-use whohas::cache::{Cache, Counters, Entry, Event, Fixed, Strict};
+use whohas::cache::{Cache, Counters, Entry, Event, Fixed, Small, Strict};
 use whohas::resolver::LocalHold;
 use whohas::wire::{ARP_FRAME_LEN, ArpPacket};
 use whohas::{Hold, Instant, Key, LocalResolver, Policy, Prefix, UnicastMac, VlanId};
 
-type Resolver = LocalResolver<Fixed<16>, Strict, 4>;
+type Resolver = LocalResolver<Fixed<16, Small>, Strict, 2>;
 
 static NEIGHBOURS: Resolver = LocalResolver::new(Strict, Fixed::new());
 static OWN_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -66,14 +66,18 @@ macro_rules! sizes {
 
 sizes!(
     ArpPacket,
+    Cache<Fixed<16, Small>, Strict>,
     Cache<Fixed<16>, Strict>,
+    Cache<Fixed<8, Small>, Strict>,
     Cache<Fixed<8>, Strict>,
     Counters,
     Entry,
     Event,
+    Fixed<16, Small>,
     Fixed<16>,
     Key,
-    LocalHold<'static, Fixed<16>, Strict, 4>,
+    LocalHold<'static, Fixed<16, Small>, Strict, 2>,
+    LocalResolver<Fixed<16, Small>, Strict, 2>,
     LocalResolver<Fixed<16>, Strict, 4>,
     Option<VlanId>,
     Policy,

@@ -6,12 +6,13 @@
 //!
 //! use embedded_nal_async::TcpConnect;
 //! use whohas::LocalResolver;
-//! use whohas::cache::Fixed;
+//! use whohas::cache::{Fixed, Small, Strict};
 //! use whohas::time::Timer;
 //! use whohas_app::app::{self, Config, Device};
 //! use whohas_app::{mqtt, otlp};
 //!
-//! static NEIGHBOURS: LocalResolver<Fixed<16>> = LocalResolver::new(whohas::Policy::STRICT, Fixed::new());
+//! static NEIGHBOURS: LocalResolver<Fixed<16, Small>, Strict, 2> =
+//!     LocalResolver::new(Strict, Fixed::new());
 //! static DEVICE: Device = Device::new();
 //!
 //! async fn device(tcp: impl TcpConnect, timer: impl Timer, seed: u64) {

@@ -40,7 +40,7 @@ use whohas::net::Config;
 use whohas::time::Clock;
 use whohas_app::app::{self, Device, Reading};
 use whohas_app::{mqtt, otlp, tell};
-use whohas_cyw43::{EmbassyClock, Host, Stack};
+use whohas_cyw43::{EmbassyClock, Host, Neighbours, Stack};
 use whohas_firmware::board::{self, Board, Radio, RadioRunner};
 use whohas_firmware::config::{
     BROKER, COLLECTOR, COMMAND_TOPIC, DEVICE as NAME, PRESENCE_TOPIC, STATE_TOPIC, Server,
@@ -50,6 +50,8 @@ use heart::Heart;
 
 /// The stack, with all its memory.
 static HOST: Host<NetDriver<'static>> = Host::new();
+// Its neighbours take no more than this.
+const _: () = assert!(size_of::<Neighbours>() <= 1024);
 /// What the device says and has not said yet.
 static DEVICE: Device = Device::new();
 

@@ -22,6 +22,7 @@ const HELD: u8 = 8;
 const SHAPE: Shape = Shape {
     queues: 4,
     neighbours: 4_096,
+    leases: 0,
     blocks: 8,
     outbox: 128,
     changes: 4_096,

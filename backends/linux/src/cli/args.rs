@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use whohas::Prefix;
 
+use super::dhcpd::Dhcpd;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  yes: every address answered, the address is free, hosts were found, all went well
@@ -22,7 +24,8 @@ Examples:
   whohas scan 10.0.0.0/24                 everybody who answers
   whohas scan --json 10.0.0.0/16 | jq .mac
   whohas watch -i eth0                    who is there, who moves, who is in conflict
-  whohas announce 10.0.0.7                tell everybody that the address is here now";
+  whohas announce 10.0.0.7                tell everybody that the address is here now
+  whohas dhcpd --config /etc/whohas/dhcpd.toml    give addresses away, and keep promises";
 
 const RESOLVE_EXAMPLES: &str = "\
 Examples:
@@ -55,6 +58,15 @@ Examples:
   whohas announce 10.0.0.7                twice, 2 s apart (RFC 5227)
   whohas announce -i eth0 -c 5 --interval 500ms 10.0.0.7";
 
+const DHCPD_EXAMPLES: &str = "\
+Examples:
+  whohas dhcpd -i eth0 --range 10.0.0.100-10.0.0.199 --lease-time 12h
+  whohas dhcpd --print-config-template > dhcpd.toml
+  whohas dhcpd --config dhcpd.toml --check
+  whohas dhcpd --config dhcpd.toml        kill -HUP reads it again
+  whohas dhcpd leases                     of the daemon that runs
+  whohas dhcpd clear 10.0.0.107           somebody declined it, and all is well again";
+
 /// Who has this IPv4 address? Asks with ARP, and knows what to make of the answers.
 #[derive(Debug, Parser)]
 #[command(
@@ -85,6 +97,9 @@ pub(super) enum Verb {
     /// Tell everybody that an address is here now
     #[command(after_help = format!("{ANNOUNCE_EXAMPLES}\n\n{EXIT_CODES}"))]
     Announce(Announce),
+    /// Give addresses to whoever asks for one (DHCP), and know whom each was given to
+    #[command(after_help = format!("{DHCPD_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Dhcpd(Dhcpd),
 }
 
 /// What every verb understands.
@@ -187,16 +202,18 @@ pub(super) struct Announce {
 }
 
 /// The units of times, and how many microseconds each is.
-const UNITS: [(&str, f64); 5] = [
+const UNITS: [(&str, f64); 7] = [
     ("us", 1.0),
     ("ms", 1e3),
     ("s", 1e6),
     ("m", 60e6),
     ("h", 3_600e6),
+    ("d", 86_400e6),
+    ("w", 604_800e6),
 ];
 
 /// A time such as `300ms`, `1.5s` or `2h`; seconds if no unit is named.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = &text[digits.len()..];
@@ -204,7 +221,7 @@ fn duration(text: &str) -> Result<Duration, String> {
         .iter()
         .find(|(name, _)| *name == unit || (unit.is_empty() && *name == "s"))
         .map(|(_, micros)| micros)
-        .ok_or_else(|| format!("`{unit}` is no unit of time: use us, ms, s, m or h"))?;
+        .ok_or_else(|| format!("`{unit}` is no unit of time: use us, ms, s, m, h, d or w"))?;
     let number: f64 = digits
         .parse()
         .map_err(|_| "not a time: write 300ms, 1.5s or 2h".to_owned())?;

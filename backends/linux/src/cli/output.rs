@@ -20,7 +20,7 @@ const VERSION: u8 = 1;
 pub(super) struct Output {
     pub(super) json: bool,
     pub(super) vendors: Vendors,
-    interface: String,
+    interface: Option<String>,
     quiet: bool,
     colour: bool,
     progress: Progress,
@@ -32,22 +32,31 @@ struct Line<'a, T: Serialize> {
     v: u8,
     r#type: &'a str,
     time: String,
-    interface: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface: Option<&'a str>,
     #[serde(flatten)]
     body: T,
 }
 
 impl Output {
     pub(super) fn new(common: &Common, interface: &str) -> Self {
-        let terminal = io::stderr().is_terminal() && !common.quiet;
+        Self::build(common.json, common.quiet, Some(interface.to_owned()))
+    }
+
+    /// For verbs that have to do with no interface.
+    pub(super) fn plain(json: bool) -> Self {
+        Self::build(json, false, None)
+    }
+
+    fn build(json: bool, quiet: bool, interface: Option<String>) -> Self {
         Self {
-            json: common.json,
+            json,
             vendors: Vendors::read(),
-            interface: interface.to_owned(),
-            quiet: common.quiet,
+            interface,
+            quiet,
             colour: colour_wanted(),
             progress: Progress {
-                terminal,
+                terminal: io::stderr().is_terminal() && !quiet,
                 shown: None,
             },
         }
@@ -59,7 +68,7 @@ impl Output {
             v: VERSION,
             r#type: kind,
             time: rfc3339(SystemTime::now()),
-            interface: &self.interface,
+            interface: self.interface.as_deref(),
             body,
         };
         let text = serde_json::to_string(&line).map_err(|error| Failure::Output(error.into()))?;

@@ -1,5 +1,6 @@
 //! SIGINT, SIGTERM and SIGHUP as something that can be waited for.
 
+use std::ffi::c_int;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -12,10 +13,25 @@ use signal_hook::low_level::pipe;
 pub(super) struct Signals(UnixStream);
 
 impl Signals {
+    /// All of them.
     pub(super) fn catch() -> io::Result<Self> {
+        Self::of(&[SIGHUP, SIGINT, SIGTERM])
+    }
+
+    /// Those that ask for an end.
+    pub(super) fn to_end() -> io::Result<Self> {
+        Self::of(&[SIGINT, SIGTERM])
+    }
+
+    /// The one that asks to read the configuration again.
+    pub(super) fn to_reload() -> io::Result<Self> {
+        Self::of(&[SIGHUP])
+    }
+
+    fn of(signals: &[c_int]) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        for signal in [SIGHUP, SIGINT, SIGTERM] {
+        for &signal in signals {
             pipe::register(signal, theirs.try_clone()?)?;
         }
         Ok(Self(ours))

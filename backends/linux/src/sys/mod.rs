@@ -20,3 +20,13 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
         Ok(result)
     }
 }
+
+/// Lets the parent process look into this one: what a sandbox has to refuse.
+#[cfg(all(test, feature = "command"))]
+pub(crate) fn be_traced() -> io::Result<()> {
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: this request looks at none of its arguments; it changes only how the kernel treats
+    // signals of this thread.
+    let result = unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, nothing, nothing) };
+    check(result as libc::c_int).map(drop)
+}

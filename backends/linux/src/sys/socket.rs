@@ -58,6 +58,18 @@ pub(crate) fn attach_filter(fd: BorrowedFd<'_>, program: &[Instruction]) -> io::
     set_option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &description)
 }
 
+/// Has a socket send and receive over this interface only. Whoever has not the right to raw sockets can
+/// do it once.
+#[cfg(feature = "command")]
+pub(crate) fn bind_to_device(fd: BorrowedFd<'_>, interface: u32) -> io::Result<()> {
+    set_option(
+        fd,
+        libc::SOL_SOCKET,
+        libc::SO_BINDTOIFINDEX,
+        &(interface as i32),
+    )
+}
+
 /// Has every frame that is sent begin with what is said of it to the kernel.
 pub(crate) fn enable_virtio_header(fd: BorrowedFd<'_>) -> io::Result<()> {
     set_option(fd, libc::SOL_PACKET, libc::PACKET_VNET_HDR, &1i32)
@@ -169,4 +181,37 @@ pub(crate) fn tag(status: u32, control: u16, protocol: u16) -> Option<[u8; 4]> {
     };
     let [[a, b], [c, d]] = [protocol.to_be_bytes(), control.to_be_bytes()];
     Some([a, b, c, d])
+}
+
+/// The groups, besides its own, of whoever is at the other end of a Unix socket. Since Linux 4.13.
+#[cfg(feature = "command")]
+pub(crate) fn peer_groups(fd: BorrowedFd<'_>) -> io::Result<Vec<libc::gid_t>> {
+    /// As many as the kernel lets a process have.
+    const MOST: usize = 65_536;
+    let mut groups: Vec<libc::gid_t> = vec![0; 64];
+    loop {
+        let mut len = size_of_val(groups.as_slice()) as libc::socklen_t;
+        // SAFETY: the pointer and the length describe `groups`, borrowed mutably here; the kernel
+        // writes no more than that, and into `len` how much; `fd` is open for as long as it is borrowed.
+        let result = check(unsafe {
+            libc::getsockopt(
+                fd.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut len,
+            )
+        });
+        let count = len as usize / size_of::<libc::gid_t>();
+        match result {
+            Ok(_) => {
+                groups.truncate(count);
+                return Ok(groups);
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ERANGE) && groups.len() < MOST => {
+                groups.resize(MOST, 0);
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }

@@ -5,6 +5,7 @@ use whohas_lab::{self as support, wire_test};
 mod lab;
 
 mod announce;
+mod dhcpd;
 mod options;
 mod probe;
 mod resolve;

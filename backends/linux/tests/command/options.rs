@@ -13,6 +13,7 @@ fn help_names_every_exit_code_and_shows_examples() {
         &["scan"],
         &["watch"],
         &["announce"],
+        &["dhcpd"],
     ] {
         let ran = ran(&[verb, &["--help"]].concat());
         assert_eq!(ran.code, Some(0), "{ran:?}");

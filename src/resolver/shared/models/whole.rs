@@ -24,6 +24,7 @@ fn resolver(neighbours: usize) -> SharedResolver {
     let shape = Shape {
         queues: 2,
         neighbours,
+        leases: 0,
         blocks: 4,
         outbox: 1,
         changes: 4,

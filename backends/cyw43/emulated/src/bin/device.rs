@@ -16,7 +16,7 @@ use embassy_executor::Spawner;
 use embedded_nal_async::{AddrType, Dns};
 use heapless::String;
 use static_cell::{ConstStaticCell, StaticCell};
-use whohas::cache::Fixed;
+use whohas::cache::{Fixed, Profile, Small};
 use whohas::dhcp::client::Config as DhcpConfig;
 use whohas::link::Link;
 use whohas::net::{Config as NetConfig, DhcpClient, DnsClient, Net, Pools};
@@ -30,20 +30,28 @@ use whohas_emulated::program::{self, fail};
 use whohas_emulated::time::BoardTime;
 use whohas_emulated::{executor, interrupts, stack, time};
 
-type Neighbours = LocalResolver<Fixed<16>>;
+type Neighbours = LocalResolver<Fixed<16, Small>, Claimed, 2>;
 type Wire = Link<Lan9118, &'static Neighbours, BoardTime>;
 type Stack = Net<'static, Wire>;
 type Sockets = Pools<'static, Wire, 3, 2048, 2048, 2, 600>;
 type Dhcp = DhcpClient<'static, 'static, Wire, BoardTime>;
 
-static NEIGHBOURS: Neighbours = LocalResolver::new(
-    Policy {
-        // Whoever claims an address from the link has it announced by it.
-        announcements: 0,
-        ..Policy::STRICT
-    },
-    Fixed::new(),
-);
+/// Whoever claims an address from the link has it announced by it.
+#[derive(Debug)]
+struct Claimed;
+
+impl Profile for Claimed {
+    fn policy(&self) -> &Policy {
+        const {
+            &Policy {
+                announcements: 0,
+                ..Policy::STRICT
+            }
+        }
+    }
+}
+
+static NEIGHBOURS: Neighbours = LocalResolver::new(Claimed, Fixed::new());
 static DEVICE: Device = Device::new();
 
 /// The emulator has no randomness, and one device on one cable can do without.

@@ -9,15 +9,13 @@ use embassy_executor::Spawner;
 use embassy_net::tcp::client::{TcpClient, TcpClientState};
 use embassy_net::{Config, Runner, StackResources};
 use static_cell::StaticCell;
-use whohas::LocalResolver;
 use whohas::cache::Fixed;
 use whohas::link::Transparent;
 use whohas::net::Held;
-use whohas_cyw43::{EmbassyClock, PowerSave};
+use whohas_cyw43::{EmbassyClock, Neighbours, PowerSave};
 use whohas_firmware::board::{self, Board, RadioRunner};
 use whohas_firmware::echo;
 
-type Neighbours = LocalResolver<Fixed<16>, PowerSave>;
 type Adapter = Transparent<NetDriver<'static>, &'static Neighbours, EmbassyClock>;
 
 static NEIGHBOURS: Neighbours = Neighbours::new(PowerSave, Fixed::new());

@@ -9,7 +9,7 @@ use core::task::{Context, Poll, Waker};
 use embassy_net_driver::{Driver, RxToken, TxToken};
 use embedded_nal_async::{ConnectedUdp, UdpStack};
 use static_cell::ConstStaticCell;
-use whohas::cache::{Fixed, Strict};
+use whohas::cache::{Fixed, Small, Strict};
 use whohas::link::{IpLink, Link};
 use whohas::net::{Config, Net, Pools};
 use whohas::resolver::LocalHold;
@@ -28,7 +28,7 @@ const LAST: u8 = 17;
 /// Neither a neighbour that we know, nor us.
 const STRANGER: u8 = 200;
 
-type Neighbours = LocalResolver<Fixed<NEIGHBOURS>, Strict>;
+type Neighbours = LocalResolver<Fixed<NEIGHBOURS, Small>, Strict, 2>;
 type Wire = Link<Memory, &'static Neighbours, fn() -> Instant>;
 type Sockets = Pools<'static, Wire, 2, 1024, 1024, 2, 1600>;
 
@@ -63,7 +63,7 @@ pub fn measure() {
 fn resolve_all(
     link: &mut Wire,
     context: &mut Context<'_>,
-) -> [LocalHold<'static, Fixed<NEIGHBOURS>, Strict>; NEIGHBOURS] {
+) -> [LocalHold<'static, Fixed<NEIGHBOURS, Small>, Strict, 2>; NEIGHBOURS] {
     let mut next = 2;
     let mut held = [const { None }; NEIGHBOURS];
     for place in &mut held {

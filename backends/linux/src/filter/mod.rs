@@ -3,6 +3,9 @@
 //! They see a frame as it lies on the wire, without its first VLAN tag: that has been taken off
 //! before.
 
+#[cfg(feature = "command")]
+pub(crate) mod dhcp;
+
 use std::net::Ipv4Addr;
 
 /// One instruction of the classic packet filter.

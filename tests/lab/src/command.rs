@@ -1,14 +1,14 @@
-//! The command under test, built as people install it.
+//! The `whohas` command, built as people install it.
 
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Says where it is, where somebody has built it already.
-pub(crate) const COMMAND: &str = "WHOHAS_COMMAND";
+pub const COMMAND: &str = "WHOHAS_COMMAND";
 
 /// Where it is.
-pub(crate) fn whohas() -> PathBuf {
+pub fn whohas() -> PathBuf {
     env::var_os(COMMAND).map_or_else(build, PathBuf::from)
 }
 
