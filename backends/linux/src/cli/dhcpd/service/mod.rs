@@ -11,6 +11,7 @@ mod known;
 mod store;
 mod trace;
 
+use std::thread;
 use std::time::{Duration, Instant as Monotonic};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -38,6 +39,8 @@ pub(super) use store::Kept;
 
 /// How many frames of each interface are read before anything else is done.
 const FRAMES: usize = 512;
+/// A round that is over sooner was hardly worth waking up for: for as long as this, more is left to come.
+const NAP: Duration = Duration::from_micros(100);
 /// How long at most the store is waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -135,9 +138,14 @@ impl Service {
             interfaces: true,
             ..Ready::default()
         };
+        let mut woken = Monotonic::now();
         loop {
             let more = self.round(known, ready.interfaces);
+            if !more && woken.elapsed() < NAP {
+                thread::sleep(NAP);
+            }
             ready = self.wait(more)?;
+            woken = Monotonic::now();
             if ready.error {
                 self.sockets.clear_errors();
             }
