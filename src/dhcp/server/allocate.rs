@@ -278,6 +278,12 @@ impl<S: Storage> Server<S> {
         found
     }
 
+    /// Whether nobody waits for an address or has it reserved, and it can be a client's.
+    fn is_idle(&self, backend: &impl Backend, ask: &Ask<'_, '_>, at: Position) -> bool {
+        let slot = self.table.slot(at);
+        slot.parked == NOBODY && self.is_possible(ask, slot.ip) && !backend.is_reserved(slot.ip)
+    }
+
     /// The address of a pool that has been free for longest.
     fn longest_free(
         &mut self,
@@ -290,8 +296,7 @@ impl<S: Storage> Server<S> {
         let mut looked = 0;
         let found = self.table.list(list).take(STEPS).find(|&at| {
             looked += 1;
-            let slot = self.table.slot(at);
-            slot.parked == NOBODY && self.is_possible(ask, slot.ip) && !backend.is_reserved(slot.ip)
+            self.is_idle(backend, ask, at)
         });
         if found.is_none() && looked == STEPS {
             // The next search begins behind them.
@@ -313,12 +318,9 @@ impl<S: Storage> Server<S> {
     ) -> Option<Position> {
         let number = self.table.use_pool(pool);
         let list = self.table.pool(number).quarantined;
-        let fits = |at: &Position| {
-            let slot = self.table.slot(*at);
-            slot.parked == NOBODY && self.is_possible(ask, slot.ip) && !backend.is_reserved(slot.ip)
-        };
         // The list is in order, but for what came from the store.
-        let candidates = self.table.list(list).take(RETESTS).filter(fits);
+        let candidates = self.table.list(list).take(RETESTS);
+        let candidates = candidates.filter(|&at| self.is_idle(backend, ask, at));
         candidates.min_by_key(|&at| {
             let slot = self.table.slot(at);
             let by_client = slot.has(Flags::DECLINED) && slot.hardware == ask.identity.hardware;

@@ -32,10 +32,7 @@ impl<S: Storage> Server<S> {
         arrival: &Arrival<'_>,
         ask: &Ask<'_, '_>,
     ) -> Result<(), DropReason> {
-        let server = ask.message.server_id()?.ok_or(DropReason::Option)?;
-        if !self.is_ours(server, arrival, ask) {
-            return Err(DropReason::OtherServer);
-        }
+        self.check_meant(arrival, ask)?;
         let client = ask.identity.hardware;
         let Some(ip) = ask.requested else {
             self.tell(Event::DeclinedNothing { client });
@@ -134,6 +131,16 @@ impl<S: Storage> Server<S> {
         u64::from(record.declined) < most
     }
 
+    /// Both name the server that they are meant for.
+    fn check_meant(&self, arrival: &Arrival<'_>, ask: &Ask<'_, '_>) -> Result<(), DropReason> {
+        let server = ask.message.server_id()?.ok_or(DropReason::Option)?;
+        if self.is_ours(server, arrival, ask) {
+            Ok(())
+        } else {
+            Err(DropReason::OtherServer)
+        }
+    }
+
     /// A client gives its address back.
     pub(super) fn give_back(
         &mut self,
@@ -141,10 +148,7 @@ impl<S: Storage> Server<S> {
         arrival: &Arrival<'_>,
         ask: &Ask<'_, '_>,
     ) -> Result<(), DropReason> {
-        let server = ask.message.server_id()?.ok_or(DropReason::Option)?;
-        if !self.is_ours(server, arrival, ask) {
-            return Err(DropReason::OtherServer);
-        }
+        self.check_meant(arrival, ask)?;
         let found = self.table.find(ask.message.header().client_ip);
         let at = found.ok_or(DropReason::NotTheirs)?;
         self.refresh(now, at);

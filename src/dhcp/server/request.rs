@@ -279,13 +279,7 @@ impl<S: Storage> Server<S> {
         asked: Asked,
         bytes: &[u8],
     ) -> Result<(), DropReason> {
-        let asked = Asked {
-            reply: Reply::Nak(refused),
-            ..asked
-        };
-        let parked = self.park(NOBODY, asked, bytes)?;
-        self.ready(parked, LeaseTime::Seconds(0));
-        Ok(())
+        self.tell_client(Reply::Nak(refused), asked, bytes)
     }
 
     pub(super) fn inform(
@@ -297,11 +291,12 @@ impl<S: Storage> Server<S> {
         if ask.message.header().client_ip.is_unspecified() {
             return Err(DropReason::Address);
         }
-        let asked = Asked {
-            reply: Reply::Inform,
-            ..asked
-        };
-        let parked = self.park(NOBODY, asked, bytes)?;
+        self.tell_client(Reply::Inform, asked, bytes)
+    }
+
+    /// Answers what promises no address.
+    fn tell_client(&mut self, reply: Reply, asked: Asked, bytes: &[u8]) -> Result<(), DropReason> {
+        let parked = self.park(NOBODY, Asked { reply, ..asked }, bytes)?;
         self.ready(parked, LeaseTime::Seconds(0));
         Ok(())
     }

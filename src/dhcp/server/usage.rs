@@ -16,6 +16,13 @@ impl<S: Storage> Server<S> {
         for &pool in subnet.pools {
             usage.add(&self.pool_usage(subnet, pool));
         }
+        usage.add(&self.reserved_usage(subnet));
+        usage
+    }
+
+    /// How many addresses that are reserved, and in none of a subnet's pools, are in which state.
+    pub fn reserved_usage(&self, subnet: &Subnet<'_>) -> Usage {
+        let mut usage = Usage::default();
         let outside = subnet.reserved.iter().filter(|&&ip| {
             let mut pools = subnet.pools.iter();
             !pools.any(|pool| pool.contains(ip))

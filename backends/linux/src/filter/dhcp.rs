@@ -3,9 +3,8 @@
 use whohas::wire::dhcp::DHCP_SERVER_PORT;
 
 use super::{
-    ARP, ETHERTYPE, IPV4, Instruction, PACKET_TYPE, TO_A_GROUP, accept, instruction, load_byte,
-    load_half, load_word, reject, skip_if_equal, skip_unless_any_bit, skip_unless_equal,
-    skip_unless_greater,
+    Instruction, accept, incoming, instruction, load_byte, load_half, reject, skip_if_equal,
+    skip_unless_any_bit, skip_unless_equal,
 };
 
 /// Where the IPv4 header begins.
@@ -22,15 +21,8 @@ const DESTINATION_PORT: u32 = IPV4_AT + 2;
 /// all. Tells nothing apart beyond that: lengths and addresses are looked at by those who parse the
 /// frame.
 pub(crate) fn server() -> Vec<Instruction> {
-    vec![
-        load_word(PACKET_TYPE),
-        skip_unless_greater(TO_A_GROUP, 1),
-        reject(),
-        load_half(ETHERTYPE),
-        skip_unless_equal(ARP, 1),
-        accept(),
-        skip_if_equal(IPV4, 1),
-        reject(),
+    let mut program = incoming();
+    program.extend([
         load_byte(PROTOCOL),
         skip_if_equal(UDP, 1),
         reject(),
@@ -42,7 +34,8 @@ pub(crate) fn server() -> Vec<Instruction> {
         skip_unless_equal(DHCP_SERVER_PORT.into(), 1),
         accept(),
         reject(),
-    ]
+    ]);
+    program
 }
 
 /// Lets nothing pass: for a socket that is there only so that its port is taken.

@@ -41,18 +41,7 @@ pub(crate) fn arp() -> Vec<Instruction> {
 /// Lets pass what concerns a host with these addresses: ARP, and IPv4 to them or to groups. With no
 /// address, or with more than a filter can list, all IPv4 that is sent to the machine.
 pub(crate) fn host(addresses: &[Ipv4Addr]) -> Vec<Instruction> {
-    let mut program = vec![
-        // How the kernel saw the frame: to us (0), to all (1), to a group (2), to another machine
-        // (3), or from us (4).
-        load_word(PACKET_TYPE),
-        skip_unless_greater(TO_A_GROUP, 1),
-        reject(),
-        load_half(ETHERTYPE),
-        skip_unless_equal(ARP, 1),
-        accept(),
-        skip_if_equal(IPV4, 1),
-        reject(),
-    ];
+    let mut program = incoming();
     // Two instructions for each, of 4,096.
     const MOST_ADDRESSES: usize = 2_000;
     if addresses.is_empty() || addresses.len() > MOST_ADDRESSES {
@@ -66,6 +55,23 @@ pub(crate) fn host(addresses: &[Ipv4Addr]) -> Vec<Instruction> {
     }
     program.push(reject());
     program
+}
+
+/// How filters for hosts begin: ARP passes, and what goes on is the IPv4 that is sent to the machine, to a
+/// group or to all.
+fn incoming() -> Vec<Instruction> {
+    vec![
+        // How the kernel saw the frame: to us (0), to all (1), to a group (2), to another machine
+        // (3), or from us (4).
+        load_word(PACKET_TYPE),
+        skip_unless_greater(TO_A_GROUP, 1),
+        reject(),
+        load_half(ETHERTYPE),
+        skip_unless_equal(ARP, 1),
+        accept(),
+        skip_if_equal(IPV4, 1),
+        reject(),
+    ]
 }
 
 /// Lets everything pass: in place of a filter that is no longer wanted.

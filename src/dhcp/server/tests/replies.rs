@@ -86,18 +86,23 @@ fn where_replies_go() {
     }
 }
 
+/// A link that we are not on.
+fn elsewhere() -> Subnet<'static> {
+    const POOL: Pool = Pool {
+        first: Ipv4Addr::new(10, 9, 0, 1),
+        last: Ipv4Addr::new(10, 9, 0, 9),
+    };
+    Subnet {
+        prefix: Prefix::new(Ipv4Addr::new(10, 9, 0, 0), 24).unwrap(),
+        pools: &[POOL],
+        ..subnet()
+    }
+}
+
 #[test]
 fn a_client_behind_a_router_is_told_through_it() {
     let mut rig = rig(POLICY);
-    let there = [Pool {
-        first: Ipv4Addr::new(10, 9, 0, 1),
-        last: Ipv4Addr::new(10, 9, 0, 9),
-    }];
-    rig.subnets.push(Subnet {
-        prefix: Prefix::new(Ipv4Addr::new(10, 9, 0, 0), 24).unwrap(),
-        pools: &there,
-        ..subnet()
-    });
+    rig.subnets.push(elsewhere());
     let relay = Ipv4Addr::new(10, 9, 0, 254);
     let offer = rig.answers(&discover(mac(1)).through(relay));
     rig.answers(&selecting(mac(1), offer.ip()).through(relay));
@@ -119,15 +124,7 @@ fn a_client_behind_a_router_is_told_through_it() {
 #[test]
 fn who_comes_from_behind_a_router_and_asks_all_of_our_link_is_told_to_begin_anew() {
     let mut rig = rig(POLICY);
-    let there = [Pool {
-        first: Ipv4Addr::new(10, 9, 0, 1),
-        last: Ipv4Addr::new(10, 9, 0, 9),
-    }];
-    rig.subnets.push(Subnet {
-        prefix: Prefix::new(Ipv4Addr::new(10, 9, 0, 0), 24).unwrap(),
-        pools: &there,
-        ..subnet()
-    });
+    rig.subnets.push(elsewhere());
     let relay = Ipv4Addr::new(10, 9, 0, 254);
     let offer = rig.answers(&discover(mac(1)).through(relay));
     rig.answers(&selecting(mac(1), offer.ip()).through(relay));

@@ -615,6 +615,23 @@ fn a_client_has_an_address_on_each_of_its_links() {
     }
 }
 
+/// Whose an address of a large pool is.
+fn host_of(ip: Ipv4Addr) -> UnicastMac {
+    let [_, _, c, d] = ip.octets();
+    UnicastMac::new([2, 9, 9, 9, c, d]).unwrap()
+}
+
+/// It has, or had, a lease when we were started.
+fn load(rig: &mut Rig<'_, Growable>, ip: Ipv4Addr, expiry: Expiry) {
+    let holder = Holder {
+        hardware: ClientHardware::ethernet(host_of(ip)),
+        client_id: None,
+        host_name: None,
+    };
+    let claim = Claim::Leased { holder, expiry };
+    rig.server.load(START, &Record { ip, claim }).unwrap();
+}
+
 #[test]
 fn a_pool_that_is_all_but_full_gives_its_last_address() {
     let mut rig = rig_of(POLICY, Growable::new(10_000));
@@ -628,16 +645,7 @@ fn a_pool_that_is_all_but_full_gives_its_last_address() {
     for number in 0..16 * 256 - 1_u32 {
         let ip = Ipv4Addr::from_bits(pools[0].first.to_bits() + number);
         if ip != free && ip != SERVER {
-            let [_, _, c, d] = ip.octets();
-            let hardware = ClientHardware::new(1, &[2, 9, 9, 9, c, d]).unwrap();
-            let holder = Holder {
-                hardware,
-                client_id: None,
-                host_name: None,
-            };
-            let expiry = Expiry::At(START + LEASE);
-            let claim = Claim::Leased { holder, expiry };
-            rig.server.load(START, &Record { ip, claim }).unwrap();
+            load(&mut rig, ip, Expiry::At(START + LEASE));
         }
     }
     // It looks on where it has left off, whenever it is asked.
@@ -660,29 +668,17 @@ fn thousands_that_are_kept_for_hosts_that_are_off_hide_no_free_address() {
         .map(Ipv4Addr::from_bits)
         .collect();
     let free = Ipv4Addr::new(10, 0, 9, 77);
-    let host = |ip: &Ipv4Addr| {
-        let [_, _, c, d] = ip.octets();
-        UnicastMac::new([2, 9, 9, 9, c, d]).unwrap()
-    };
     let mut kept = addresses.clone();
     kept.retain(|&ip| ip != free && ip != SERVER);
     let reservations: Vec<_> = kept
         .iter()
-        .map(|ip| reserved(ClientKey::Hardware(host(ip)), Some(*ip)))
+        .map(|ip| reserved(ClientKey::Hardware(host_of(*ip)), Some(*ip)))
         .collect();
     rig.subnets[0].prefix = Prefix::new(ip(0), 16).unwrap();
     rig.subnets[0].pools = &pools;
     // All have been here, and the last one is nobody's any more.
     for &ip in kept.iter().chain([&free]) {
-        let hardware = ClientHardware::ethernet(host(&ip));
-        let holder = Holder {
-            hardware,
-            client_id: None,
-            host_name: None,
-        };
-        let expiry = Expiry::At(START);
-        let claim = Claim::Leased { holder, expiry };
-        rig.server.load(START, &Record { ip, claim }).unwrap();
+        load(&mut rig, ip, Expiry::At(START));
     }
     rig.subnets[0].reservations = &reservations;
     rig.subnets[0].reserved = &kept;
@@ -706,18 +702,7 @@ fn thousands_of_leases_in_a_row_hide_no_unused_address() {
     // As imported from a server that gives the lowest first.
     for n in 1..=64_000_u32 {
         let [_, _, c, d] = n.to_be_bytes();
-        let hardware = UnicastMac::new([2, 9, 9, 9, c, d]).unwrap();
-        let holder = Holder {
-            hardware: ClientHardware::ethernet(hardware),
-            client_id: None,
-            host_name: None,
-        };
-        let claim = Claim::Leased {
-            holder,
-            expiry: Expiry::Never,
-        };
-        let ip = Ipv4Addr::new(10, 0, c, d);
-        rig.server.load(START, &Record { ip, claim }).unwrap();
+        load(&mut rig, Ipv4Addr::new(10, 0, c, d), Expiry::Never);
     }
     for client in 1..=100 {
         let offer = rig.answers(&discover(mac(client)));

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use whohas::Instant;
-use whohas::dhcp::server::{Binding, Counters, Growable, Server, Subnet};
+use whohas::dhcp::server::{Binding, Counters, Growable, Server};
 
 use super::super::desk::{
     Desk, InterfaceStatus, LeaseClaims, PoolStatus, Status, StoreStatus, Visitors,
@@ -110,22 +110,11 @@ impl Front<'_, '_> {
                 let usage = self.server.pool_usage(subnet, pool);
                 tell(format!("{}-{}", pool.first, pool.last), usage);
             }
-            let outside = self.server.usage(&Subnet {
-                pools: &[],
-                reserved: &outside(subnet),
-                ..*subnet
-            });
+            let outside = self.server.reserved_usage(subnet);
             if outside.capacity > 0 {
                 tell("reservations".to_owned(), outside);
             }
         }
         pools
     }
-}
-
-/// What is reserved and in no pool.
-fn outside(subnet: &Subnet<'_>) -> Vec<Ipv4Addr> {
-    let reserved = subnet.reserved.iter().copied();
-    let pooled = |ip: &Ipv4Addr| subnet.pools.iter().any(|pool| pool.contains(*ip));
-    reserved.filter(|ip| !pooled(ip)).collect()
 }
